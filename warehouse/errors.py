@@ -1,0 +1,35 @@
+"""Errors a user can mend. Only exception types belong here; nothing that raises them does.
+
+Every message is one line that names the thing at fault and the remedy: the command line prints it as it is
+and exits with code 2.
+"""
+
+from __future__ import annotations
+
+
+class PersonaGenError(Exception):
+    """Base of all errors caused by input, data or environment rather than by a defect in the code."""
+
+
+class CatalogueError(PersonaGenError):
+    """A catalogue file breaks a rule; the message names file, dimension and rule."""
+
+
+class CorpusError(PersonaGenError):
+    """A recorded edition is missing, damaged or lacks answers."""
+
+
+class WarehouseError(PersonaGenError):
+    """The DuckDB warehouse cannot be opened, read or written."""
+
+
+class SnapshotError(PersonaGenError):
+    """A snapshot is missing, damaged, of an unknown format, or cannot be written."""
+
+
+class SamplingError(PersonaGenError):
+    """A sampling request names an unknown dimension or category, or asks for the impossible."""
+
+
+class ElicitationError(PersonaGenError):
+    """A language model endpoint cannot be used as configured."""
