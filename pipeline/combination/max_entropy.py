@@ -1,0 +1,74 @@
+"""Maximum entropy: additive log-weights whose implied maps equal the elicited ones.
+
+Belongs here: the joint fit and its compilation into factors. Does not belong here: how targets are prepared
+(`targets`) and the solver (`raking`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.combination.factors import compile_factors
+from pipeline.combination.problem import Diagnostics, FactorModel, Floats, Problem
+from pipeline.combination.raking import Margin, rake
+from pipeline.combination.targets import (
+    NO_SLACK,
+    Settings,
+    Target,
+    cells,
+    collapse,
+    consensus,
+    higher_target,
+    one_way_target,
+)
+
+SHRUNK = Settings()
+PLAIN = Settings(shrink=0.0, ridge=0.0)
+
+
+def max_entropy(problem: Problem, settings: Settings = SHRUNK) -> FactorModel:
+    """Fit P(k | x) proportional to base(k) * product of one factor per map, over the reference population.
+
+    Of all joints that have the reference population's parents and the given maps as margins, the one of maximum
+    entropy has exactly this form (Jaynes 1957; Good 1963), and iterative proportional fitting finds it (Deming &
+    Stephan 1940; Ireland & Kullback 1968; with penalties, generalised raking: Deville & Sarndal 1993). Overlapping
+    maps are not counted twice, because a factor only adds what the others do not already imply.
+
+    Before the fit the maps are made to agree: a consensus base rate, each one-way map shrunk by its between-model
+    spread and raked to that base, each two-way map raked to its one-way ones (see `targets`). The base margin is
+    not damped, so the fit has the consensus base exactly. A one-way condition that no reference person meets gets
+    the map's own shrunk lift; a two-way one gets 1.
+
+    Returns:
+        The factor model; `diagnostics` tells whether it converged. Failing to converge is not an error: maps that
+        structural zeros make contradictory have no exact solution, and the last sweep is the best compromise.
+    """
+    people = collapse(problem)
+    base = consensus(problem, people, settings)
+    mains = [one_way_target(problem, people, m, base, settings) for m in problem.one_way]
+    by_parent = {t.given[0]: t for t in mains}
+    pairs = [higher_target(problem, people, m, by_parent, base, settings) for m in problem.higher]
+    targets = [*mains, *pairs]
+
+    margins = [Margin(cells(problem, (), people.codes), base[np.newaxis], NO_SLACK)]
+    margins += [Margin(cells(problem, t.given, people.codes), t.p, t.slack) for t in targets]
+    start = people.allowed.astype(np.float64)
+    fit = rake(
+        people.weights, start, margins, max_iterations=settings.max_iterations, tolerance=settings.tolerance
+    )
+
+    logs = [(t.given, _with_fallback(t, log).reshape(problem.shape_of(t.given))) for t, log in zip(targets, fit.logs[1:], strict=True)]
+    diagnostics = Diagnostics(
+        converged=fit.converged,
+        iterations=fit.iterations,
+        residual=fit.residual,
+        rows=len(people.weights),
+        consensus_shift=0.5 * float(np.abs(base - problem.base.p).sum()),
+        kept=tuple((t.given, t.kept) for t in targets),
+    )
+    return compile_factors(problem, [((), fit.logs[0][0]), *logs], diagnostics)
+
+
+def _with_fallback(target: Target, log: Floats) -> Floats:
+    unseen = target.p.sum(axis=1) <= 0
+    return np.where(unseen[:, np.newaxis], target.own_lift, log)

@@ -1,0 +1,129 @@
+"""The iterative proportional fitting core: scale a table of people by categories until its margins fit.
+
+Belongs here: the solver on plain arrays. Does not belong here: which targets to fit; see `targets` for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from pipeline.combination.problem import Floats
+
+Cells = NDArray[np.intp]
+
+NEWTON_STEPS = 4
+STEP_LIMIT = 20.0
+TINY = 1e-300
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Margin:
+    """One margin to fit.
+
+    Attributes:
+        cells: Condition of each row, shape (rows,), values below the number of conditions C.
+        target: Wanted distribution per condition, shape (C, K). A target of 0 sets the entry to 0.
+        slack: Damping r >= 0 per entry, shape (C, K) or (); the fit ends at implied = target * (1 - r * log factor).
+    """
+
+    cells: Cells
+    target: Floats
+    slack: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Raked:
+    """Result of `rake`.
+
+    Attributes:
+        logs: Log factor of each margin, shapes (C, K); 0 where no row can be moved, -inf where a target is 0.
+        table: The fitted rows, shape (rows, K), each summing to 1.
+        iterations: Sweeps done.
+        residual: Largest mass-weighted total variation between a margin and its (damped) target.
+        converged: Whether the residual fell under the tolerance.
+    """
+
+    logs: tuple[Floats, ...]
+    table: Floats
+    iterations: int
+    residual: float
+    converged: bool
+
+
+def rake(
+    weights: Floats,
+    start: Floats,
+    margins: Sequence[Margin],
+    *,
+    max_iterations: int = 500,
+    tolerance: float = 1e-6,
+) -> Raked:
+    """Fit P(k | row) = start * product of one factor per margin, so that every margin meets its target.
+
+    Args:
+        weights: Mass of each row, shape (rows,), summing to 1; the row totals are kept.
+        start: Table to scale, shape (rows, K), every row with some mass; its zeros stay exact.
+        margins: The margins, fitted in turn.
+        max_iterations: Sweeps before giving up; the result then says `converged=False`.
+        tolerance: Residual, a total variation, at which to stop.
+
+    Iterative proportional fitting (Deming & Stephan 1940; Csiszar 1975 for its limit, the table nearest to `start`
+    in information). With slack it is the penalised raking of Deville & Sarndal 1993: each entry solves
+    implied * exp(d) = target * (1 - r * (log factor + d)), the exact minimiser of a majorant of the penalised dual
+    (log x <= x - 1), so the dual still falls at every step.
+
+    Why not Newton or L-BFGS on the same dual: the factors are redundant (a two-way table contains its one-way
+    ones), zeros put the optimum at infinity, a Hessian has up to 10^4 columns, and a line search may branch on
+    the last bit. This is a contraction without branches: it ends at the same digits on every machine.
+    """
+    columns = np.arange(len(weights) + 1, dtype=np.int32)
+    ones = np.ones(start.shape[1])
+    spread_to = [
+        sp.csc_array((weights, m.cells.astype(np.int32), columns), shape=(len(m.target), len(weights)))
+        for m in margins
+    ]
+    masses = [onto @ np.ones(len(weights)) for onto in spread_to]
+    logs = [np.zeros_like(m.target) for m in margins]
+    vetoed = [np.zeros(m.target.shape, dtype=np.bool_) for m in margins]
+    table = start / (start @ ones)[:, np.newaxis]
+    buffer = np.empty_like(table)
+    totals = table @ ones
+    iteration, residual = 0, np.inf
+    while iteration < max_iterations and residual > tolerance:
+        iteration += 1
+        residual = 0.0
+        for margin, onto, mass, log, veto in zip(margins, spread_to, masses, logs, vetoed, strict=True):
+            onto.data = weights / totals
+            implied = onto @ table
+            target = margin.target * mass[:, np.newaxis]
+            movable = (implied > 0) & (target > 0)
+            ratio = np.where(movable, implied, 1.0) / np.where(movable, target, 1.0)
+            gap = target * (ratio - 1 + margin.slack * log)
+            unwanted = (target <= 0) & (implied > 0)
+            residual = max(residual, 0.5 * float(np.abs(gap[movable]).sum()), float(implied[unwanted].sum()))
+            step = np.where(movable, _step(ratio, margin.slack, log), 0.0)
+            log += step
+            veto |= unwanted
+            scale = np.where(unwanted, 0.0, np.exp(step))
+            np.take(scale, margin.cells, axis=0, out=buffer, mode="clip")
+            table *= buffer
+            totals = np.maximum(table @ ones, TINY)
+    table /= totals[:, np.newaxis]
+    for log, veto in zip(logs, vetoed, strict=True):
+        log[veto] = -np.inf
+    return Raked(tuple(logs), table, iteration, residual, residual <= tolerance)
+
+
+def _step(ratio: Floats, slack: Floats, log: Floats) -> Floats:
+    """Solve ratio * exp(d) + slack * (log + d) = 1 for d by Newton from the unpenalised solution."""
+    step: Floats = -np.log(ratio)
+    if np.any(slack > 0):
+        for _ in range(NEWTON_STEPS):
+            moved = ratio * np.exp(step)
+            step = step - (moved + slack * (log + step) - 1) / (moved + slack)
+    return np.clip(step, -STEP_LIMIT, STEP_LIMIT)

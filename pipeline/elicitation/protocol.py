@@ -1,0 +1,98 @@
+"""What every way of asking models has in common: requests go in, completions as they were received come out.
+
+Belongs here: the `Source` protocol, what a completion is, and the one check of what counts as a chat completion.
+Does not belong here: any particular source, prompts, or what an answer's text should contain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+if TYPE_CHECKING:
+    from pipeline.prompts.render import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What one model answered to one request, before any reading of it.
+
+    `model` is the name that the endpoint reported, which may be more specific than the one asked for. `text` is None
+    if the message had no content. `received` is the whole response body, untouched. `attempt` counts from 1 per
+    request, in the order of arrival.
+    """
+
+    custom_id: str
+    model: str
+    text: str | None
+    finish_reason: str | None
+    received: Mapping[str, Any] = field(repr=False)
+    attempt: int = 1
+
+    @property
+    def refusal(self) -> str | None:
+        """The provider's own refusal message, where it has a field for one."""
+        refusal = self.received["choices"][0]["message"].get("refusal")
+        return refusal if isinstance(refusal, str) and refusal else None
+
+
+class Source(Protocol):
+    """A way to get completions.
+
+    Implementations yield completions as they become available, in any order, several per request where it was tried
+    several times. A failure (timeout, HTTP error, damaged body) is never yielded as a completion: after what could be
+    had, it is raised as one `PersonaGenError`, so that everything yielded before can be kept.
+    """
+
+    def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        """Yield the completions of these requests."""
+        ...
+
+
+def to_completion(custom_id: str, body: object, attempt: int = 1) -> Completion:
+    """Wrap the body of a chat completion response; raises `ValueError` with one line if it is none.
+
+    A body that carries an error (some gateways send those with status 200) or whose model stopped with an error is
+    none either. Empty content is one: it is an answer, which validation rejects by name.
+    """
+    if isinstance(body, Mapping) and body.get("error"):
+        raise ValueError(f"the body carries an error: {one_line(body['error'])}")
+    try:
+        seen = _Body.model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "body"
+        raise ValueError(f"not a chat completion: {place}: {first['msg']}") from None
+    choice = seen.choices[0]
+    if choice.finish_reason == "error":
+        raise ValueError("the model stopped with an error")
+    assert isinstance(body, Mapping)
+    return Completion(custom_id, seen.model, choice.message.content, choice.finish_reason, body, attempt)
+
+
+def one_line(value: object, limit: int = 200) -> str:
+    """Show foreign text within an error message: one line, printable, shortened."""
+    text = value.get("message", value) if isinstance(value, Mapping) else value
+    words = " ".join("".join(c if c.isprintable() else " " for c in str(text)[: limit * 4]).split())
+    return words if len(words) <= limit else words[: limit - 1] + "…"
+
+
+class _Seen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+
+class _Message(_Seen):
+    content: str | None = None
+
+
+class _Choice(_Seen):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Body(_Seen):
+    model: str
+    choices: list[_Choice] = Field(min_length=1)

@@ -1,0 +1,57 @@
+"""The answer schema: the JSON shape that a request asks for, as JSON Schema and as a sketch for the prompt.
+
+Only the shape belongs here. Whether an answer's numbers hold is decided in `validation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.catalogue.models import Dimension
+
+BASE_KEY = "everyone"
+NUMBER_FORMATS = {"percent_keyed": 100.0, "per_1000_rows": 1000.0}
+"""What a row sums to in each number format."""
+
+
+def answer_schema(dimension: Dimension, given: Sequence[Dimension], number_format: str) -> dict[str, Any]:
+    """JSON Schema of the answer: nested objects over the given's categories, a row at the leaves."""
+    schema = _row_schema(dimension, number_format)
+    levels = [g.category_ids for g in reversed(given)] or [(BASE_KEY,)]
+    for keys in levels:
+        schema = _object({key: schema for key in keys})
+    return schema
+
+
+def answer_shape(dimension: Dimension, given: Sequence[Dimension], number_format: str) -> str:
+    """The shape as a one-line sketch without figures, to be shown in the prompt."""
+    first, last = dimension.category_ids[0], dimension.category_ids[-1]
+    if number_format == "percent_keyed":
+        row = f'{{"{first}": …, …, "{last}": …}}'
+    else:
+        row = f"[…, {len(dimension.categories)} numbers, …]"
+    if not given:
+        return f'{{"{BASE_KEY}": {row}}}'
+    for g in reversed(given):
+        row = (
+            f'{{"{g.category_ids[0]}": {row}, …, "{g.category_ids[-1]}": {row if g is given[-1] else "{…}"}}}'
+        )
+    return row
+
+
+def _row_schema(dimension: Dimension, number_format: str) -> dict[str, Any]:
+    number = {"type": "number", "minimum": 0}
+    if number_format == "percent_keyed":
+        return _object({c: number for c in dimension.category_ids})
+    width = len(dimension.categories)
+    return {"type": "array", "items": number, "minItems": width, "maxItems": width}
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
