@@ -1,6 +1,412 @@
+"""What a draw gives: a batch of personas, lazy about formats, and the single persona.
+
+Here belong the choice of fields, the derived columns of a batch, and its conversion to frames, dicts and
+lines. Where the codes come from is `serving.sampler`; how a derived field is computed is `serving.derived`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-@dataclass
-class Sel: needed_dimensions: tuple
-def select_fields(s,f,e): return Sel(tuple(d.id for d in s.dimensions))
+from datetime import date
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from serving import derived
+from serving.counter import Seed
+from serving.snapshot import Snapshot, suggest
+from warehouse.errors import SamplingError
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+    from serving.rendering import Person
+
+ECHO = ("seed", "index", "snapshot_id")
+SENSITIVE = "sensitive"
+SUMMARY = "summary"
+
+# Derived field -> dimensions that it needs; it exists where the snapshot has them.
+_NAME_NEEDS = ("sex", "ethnicity", "age", "birth_month")
+_NEEDS: Mapping[str, tuple[str, ...]] = {
+    "first_name": _NAME_NEEDS,
+    "last_name": _NAME_NEEDS,
+    "age_years": ("age",),
+    "birth_date": ("age", "birth_month"),
+    "generation": ("age", "birth_month"),
+    "star_sign": ("age", "birth_month"),
+    "height_cm": ("height",),
+}
+_NAMES = ("first_name", "last_name")
+# Consulted for names where the snapshot has them.
+_NAME_HINTS = ("nativity", "gender_identity")
+
+Value = str | int | date
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which fields a batch carries, in order, and what must be drawn for them.
+
+    `prose` are the fields that the summary is written from, if there is one.
+    """
+
+    fields: tuple[str, ...]
+    prose: tuple[str, ...]
+    needed_dimensions: frozenset[str]
+
+
+def derived_needs(snapshot: Snapshot) -> dict[str, tuple[str, ...]]:
+    """Derived fields that this snapshot can give, in display order, and the dimensions that each needs."""
+    hints = tuple(hint for hint in _NAME_HINTS if hint in snapshot)
+    return {
+        name: parents + (hints if name in _NAMES else ())
+        for name, parents in _NEEDS.items()
+        if all(parent in snapshot for parent in parents) and (name not in _NAMES or snapshot.has_names)
+    }
+
+
+def select_fields(
+    snapshot: Snapshot, fields: Iterable[str] | None = None, exclude: Iterable[str] | None = None
+) -> Selection:
+    """Resolve `fields` and `exclude` against a snapshot; SamplingError for an unknown name.
+
+    All fields means derived fields, then dimensions in sampling order; the prose `summary` only on request.
+    Excluded dimensions are not mentioned in prose; derived fields, names among them, stay unless excluded
+    too.
+    """
+    needs = derived_needs(snapshot)
+    everything = (*needs, *(dimension.id for dimension in snapshot.dimensions))
+    known = (*everything, SUMMARY)
+    for argument, names in (("fields", fields), ("exclude", exclude)):
+        if isinstance(names, str):
+            raise SamplingError(f"{argument} must be a list of names, not the string {names!r}")
+    left_out = set[str]()
+    for name in exclude or ():
+        if name == SENSITIVE:
+            left_out.update(snapshot.sensitive)
+        else:
+            left_out.add(_known(name, (*known, SENSITIVE)))
+    chosen = everything
+    if fields is not None:
+        chosen = tuple(dict.fromkeys(_known(name, (*known, *ECHO)) for name in fields))
+    visible = tuple(name for name in chosen if name not in left_out and name not in ECHO)
+
+    prose = tuple(name for name in everything if name not in left_out) if SUMMARY in visible else ()
+    needed = {dimension for name in (*visible, *prose) for dimension in needs.get(name, (name,))} - {SUMMARY}
+    return Selection(visible, prose, frozenset(needed))
+
+
+def _known(name: str, known: tuple[str, ...]) -> str:
+    if name not in known:
+        raise SamplingError(f"unknown field {name!r}{suggest(name, list(known))}")
+    return name
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Persona:
+    """One persona: its fields as attributes, `persona.education`, and `persona["education"]` alike.
+
+    Dimensions hold category ids. `values` is read-only; two personas are equal if all their fields are.
+    """
+
+    seed: Seed
+    index: int
+    values: Mapping[str, Value]
+    snapshot: Snapshot
+
+    def __getattr__(self, name: str) -> Value:
+        if name in ("values", "snapshot") or name.startswith("_"):  # while being copied or unpickled
+            raise AttributeError(name)
+        try:
+            return self.values[name]
+        except KeyError:
+            raise AttributeError(f"persona has no field {name!r}{suggest(name, list(self.values))}") from None
+
+    def __getitem__(self, name: str) -> Value:
+        return self.to_dict()[name]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Persona) and self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash((self.seed, self.index, self.snapshot_id))
+
+    def __repr__(self) -> str:
+        return f"Persona(seed={self.seed!r}, index={self.index}, snapshot_id={self.snapshot_id!r}, ...)"
+
+    @property
+    def snapshot_id(self) -> str:
+        """Id of the snapshot that it was drawn from."""
+        return self.snapshot.id
+
+    def to_dict(self) -> dict[str, Value]:
+        """Plain dict, beginning with seed, index and snapshot id."""
+        return {"seed": self.seed, "index": self.index, "snapshot_id": self.snapshot_id, **self.values}
+
+    def to_prompt(self, person: Person = "second") -> str:
+        """Prose from the fields carried, in the second person, as a system prompt needs it, or the third."""
+        from serving.rendering import render  # noqa: PLC0415  # words are loaded when prose is asked for
+
+        return render(self.snapshot, self.values, person)
+
+
 class Batch:
-    def __init__(self,**k): self.__dict__.update(k)
+    """Personas of consecutive indices. Holds codes; everything else is made when asked for.
+
+    Attributes:
+        snapshot, seed, start, as_of: what it was drawn with.
+        fields: names carried besides seed, index and snapshot id, in order.
+    """
+
+    def __init__(
+        self,
+        *,
+        snapshot: Snapshot,
+        seed: Seed,
+        start: int,
+        as_of: date,
+        selection: Selection,
+        codes: Mapping[str, npt.NDArray[np.uint8]],
+        size: int,
+    ) -> None:
+        self.snapshot = snapshot
+        self.seed = seed
+        self.start = start
+        self.as_of = as_of
+        self.fields = selection.fields
+        self._selection = selection
+        self._codes = codes
+        self._size = size
+        for values in codes.values():
+            values.flags.writeable = False
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __repr__(self) -> str:
+        return f"Batch({self._size} personas of {self.snapshot.id}, seed={self.seed!r}, start={self.start})"
+
+    def codes(self, dimension: str) -> npt.NDArray[np.uint8]:
+        """Category codes of one dimension, uint8 (n,), read-only; a code is a place in its categories."""
+        self.snapshot.dimension(dimension)
+        try:
+            return self._codes[dimension]
+        except KeyError:
+            raise SamplingError(f"dimension {dimension!r} was not drawn: add it to fields") from None
+
+    @cached_property
+    def indices(self) -> npt.NDArray[np.uint64]:
+        """Index of each persona, uint64 (n,)."""
+        return np.arange(self.start, self.start + self._size, dtype=np.uint64)
+
+    @cached_property
+    def _ages(self) -> npt.NDArray[np.int64]:
+        bands = derived.age_bands(self.snapshot.dimension("age").categories)
+        return derived.exact_ages(self.seed, self.indices, self.codes("age"), bands)
+
+    @cached_property
+    def _births(self) -> npt.NDArray[np.datetime64]:
+        months = derived.months_of(self.snapshot.dimension("birth_month").categories)
+        return derived.birth_dates(
+            self.seed, self.indices, self._ages, months[self.codes("birth_month")], self.as_of
+        )
+
+    @cached_property
+    def _heights(self) -> npt.NDArray[np.int64]:
+        bands = derived.height_bands(self.snapshot.dimension("height").categories)
+        return derived.heights_cm(self.seed, self.indices, self.codes("height"), bands)
+
+    @cached_property
+    def _names(self) -> tuple[list[str], list[str]]:
+        names = self.snapshot.names
+        if names is None:
+            raise SamplingError(f"snapshot {self.snapshot.id} has no names: leave them out")
+        years = self._births.astype("datetime64[Y]").astype(np.int64) + 1970
+        sex = self.codes("sex")
+        # `sex` is the one recorded at birth; a trans woman bears a woman's name.
+        crossed = self._is("gender_identity", "transgender")
+        if crossed is not None and len(self.snapshot.dimension("sex").categories) == 2:
+            sex = np.where(crossed, 1 - sex, sex)
+        first, last = names.draw(
+            self.seed,
+            self.indices,
+            ethnicity=self.codes("ethnicity"),
+            sex=sex,
+            birth_year=years,
+            foreign_born=self._is("nativity", "foreign_born"),
+        )
+        return first.tolist(), last.tolist()
+
+    def _is(self, dimension: str, category: str) -> npt.NDArray[np.bool_] | None:
+        """Who has a category, bool (n,); None if the snapshot does not know it."""
+        if dimension not in self.snapshot:
+            return None
+        code = self.snapshot.dimension(dimension).code_of.get(category)
+        return None if code is None else self.codes(dimension) == code
+
+    def _coded(self, name: str) -> tuple[tuple[str, ...], npt.NDArray[np.uint8]] | None:
+        """Categories and codes of a field that has a fixed set of values, else None."""
+        if name in self.snapshot:
+            return self.snapshot.dimension(name).categories, self.codes(name)
+        if name == "generation":
+            return tuple(derived.GENERATIONS), derived.generation_codes(self._births)
+        if name == "star_sign":
+            return tuple(derived.STAR_SIGNS), derived.star_sign_codes(self._births)
+        return None
+
+    def values(self, name: str) -> list[Value]:
+        """One field as plain Python values: strings, integers, or `datetime.date` for birth dates."""
+        coded = self._coded(name)
+        if coded is not None:
+            categories, codes = coded
+            values: list[Value] = np.array(categories, dtype=object)[codes].tolist()
+            return values
+        if name == "age_years":
+            return list(self._ages.tolist())
+        if name == "height_cm":
+            return list(self._heights.tolist())
+        if name == "birth_date":
+            return list(self._births.astype(object).tolist())
+        if name in _NAMES:
+            return list(self._names[_NAMES.index(name)])
+        if name == SUMMARY:
+            return list(self._prose(self._selection.prose, "third"))
+        raise SamplingError(f"unknown field {name!r}{suggest(name, list(self.fields))}")
+
+    def __iter__(self) -> Iterator[Persona]:
+        columns = [self.values(name) for name in self.fields]
+        for place in range(self._size):
+            values = {name: column[place] for name, column in zip(self.fields, columns, strict=True)}
+            yield Persona(self.seed, self.start + place, MappingProxyType(values), self.snapshot)
+
+    def __getitem__(self, place: int) -> Persona:
+        """The persona at a place of the batch, 0 to n - 1; negative places count from the end."""
+        place = range(self._size)[place]
+        return next(iter(self._part(place)))
+
+    def _part(self, place: int) -> Batch:
+        return Batch(
+            snapshot=self.snapshot,
+            seed=self.seed,
+            start=self.start + place,
+            as_of=self.as_of,
+            selection=self._selection,
+            codes={name: values[place : place + 1] for name, values in self._codes.items()},
+            size=1,
+        )
+
+    def to_prompts(self, person: Person = "second") -> list[str]:
+        """Prose of each persona from the fields carried, as `Persona.to_prompt`."""
+        return self._prose([name for name in self.fields if name != SUMMARY], person)
+
+    def _prose(self, names: Iterable[str], person: Person) -> list[str]:
+        from serving.rendering import renderer_for  # noqa: PLC0415  # words are loaded when prose is asked for
+
+        render = renderer_for(self.snapshot)
+        columns = {name: self.values(name) for name in names}
+        return [
+            render({name: column[place] for name, column in columns.items()}, person)
+            for place in range(self._size)
+        ]
+
+    def to_dicts(self) -> list[dict[str, Value]]:
+        """A list of plain dicts, each beginning with seed, index and snapshot id."""
+        return [persona.to_dict() for persona in self]
+
+    def to_jsonl(self) -> Iterator[str]:
+        """One JSON object per persona, without line ends; dates as ISO strings."""
+        head = f'{{"seed": {json.dumps(self.seed)}, "index": '
+        middle = f', "snapshot_id": {json.dumps(self.snapshot.id)}'
+        columns = [self._encoded(name, f", {json.dumps(name)}: ", _json) for name in self.fields]
+        indices = range(self.start, self.start + self._size)
+        rows = zip(*columns, strict=True) if columns else (() for _ in indices)
+        for index, row in zip(indices, rows, strict=True):
+            yield f"{head}{index}{middle}{''.join(row)}}}"
+
+    def to_csv(self, *, header: bool = True) -> Iterator[str]:
+        """CSV lines (RFC 4180 quoting) without line ends, the header first unless it is not wanted."""
+        if header:
+            yield ",".join(_csv(name) for name in (*ECHO, *self.fields))
+        seed, snapshot_id = _csv(self.seed), _csv(self.snapshot.id)
+        columns = [self._encoded(name, ",", _csv) for name in self.fields]
+        indices = range(self.start, self.start + self._size)
+        rows = zip(*columns, strict=True) if columns else (() for _ in indices)
+        for index, row in zip(indices, rows, strict=True):
+            yield f"{seed},{index},{snapshot_id}{''.join(row)}"
+
+    def _encoded(self, name: str, prefix: str, encode: Callable[[Value], str]) -> list[str]:
+        """A column as text fragments; a field with few values is encoded once per value, not per persona."""
+        coded = self._coded(name)
+        if coded is None:
+            return [prefix + encode(value) for value in self.values(name)]
+        categories, codes = coded
+        fragments = np.array([prefix + encode(category) for category in categories], dtype=object)
+        encoded: list[str] = fragments[codes].tolist()
+        return encoded
+
+    def to_arrow(self) -> pa.Table:
+        """Arrow table; dimensions are dictionary-encoded with uint8 indices, without copying the codes."""
+        import pyarrow as pa  # noqa: PLC0415  # keeps `import serving` light
+
+        seed = pa.scalar(self.seed if _fits_int64(self.seed) else str(self.seed))
+        columns: dict[str, pa.Array] = {
+            "seed": pa.repeat(seed, self._size),
+            "index": pa.array(self.indices.view(np.int64)),
+            "snapshot_id": pa.repeat(pa.scalar(self.snapshot.id), self._size),
+        }
+        for name in self.fields:
+            coded = self._coded(name)
+            if coded is not None:
+                categories, codes = coded
+                columns[name] = pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(categories))
+            elif name == "birth_date":
+                columns[name] = pa.array(self._births, type=pa.date32())
+            elif name == "age_years":
+                columns[name] = pa.array(self._ages.astype(np.int16))
+            elif name == "height_cm":
+                columns[name] = pa.array(self._heights.astype(np.int16))
+            else:
+                columns[name] = pa.array(self.values(name), type=pa.string())
+        return pa.table(columns)
+
+    def to_polars(self) -> pl.DataFrame:
+        """Polars frame; dimensions are Enum columns in the order of their categories."""
+        import polars as pl  # noqa: PLC0415
+
+        plain = [name for name in self.fields if self._coded(name) is None]
+        frame = pl.DataFrame(self.to_arrow().select([*ECHO, *plain]))
+        columns = []
+        for name in self.fields:
+            coded = self._coded(name)
+            if coded is None:
+                columns.append(frame[name])
+            else:
+                categories, codes = coded
+                columns.append(pl.Series(name, codes).cat.to(pl.Enum(categories)))
+        return frame.select(ECHO).with_columns(columns)
+
+
+def _fits_int64(seed: Seed) -> bool:
+    return isinstance(seed, int) and -(2**63) <= seed < 2**63
+
+
+def _json(value: Value) -> str:
+    return json.dumps(value.isoformat() if isinstance(value, date) else value, ensure_ascii=False)
+
+
+def _csv(value: Value) -> str:
+    text = str(value)
+    if not any(character in text for character in ',"\r\n'):
+        return text
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow([text])
+    return line.getvalue()

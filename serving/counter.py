@@ -1,9 +1,9 @@
 """Counter-based uniforms: the only source of chance on the serving path.
 
 Here belong stream keys, seed keys and the uniform of one (seed, stream, index), once in plain Python (the
-definition) and once for whole index arrays in numpy. What is drawn with the uniforms belongs elsewhere. There is
-no state and no clock: a uniform depends on its three arguments alone, so any split of the index range, over
-processes or machines, gives the same numbers.
+definition) and once for whole index arrays in numpy. What is drawn with the uniforms belongs elsewhere. There
+is no state and no clock: a uniform depends on its three arguments alone, so any split of the index range,
+over processes or machines, gives the same numbers.
 
 The mixer is the finaliser of SplitMix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number
 generators", with Stafford's variant 13 constants); the index enters as a Weyl sequence.
@@ -25,8 +25,8 @@ GOLDEN = 0x9E3779B97F4A7C15
 MULTIPLIER_1 = 0xBF58476D1CE4E5B9
 MULTIPLIER_2 = 0x94D049BB133111EB
 
-# 52 bits, not 53: then `uniform * total < total` strictly for every normal f64 total, and the last category is
-# never overrun by rounding.
+# 52 bits, not 53: then `uniform * total < total` strictly for every normal f64 total, and the last category
+# is never overrun by rounding.
 SCALE = 2.0**-52
 
 Seed = int | str
@@ -41,7 +41,7 @@ def mix64(value: int) -> int:
 
 @lru_cache(maxsize=4096)
 def stream_key(name: str) -> int:
-    """64-bit key of a stream: a dimension id such as `education`, or `derived:birth_date`, `name:first`, ..."""
+    """64-bit key of a stream: a dimension id such as `education`, or `derived:birth_date` and the like."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
 
 

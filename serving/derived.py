@@ -1,8 +1,8 @@
 """Fields that follow from a persona's dimensions: exact age, birth date, generation, star sign, height.
 
-Here belong pure functions of (seed, index, codes, as_of), whole index arrays at a time. Each draws, if at all, from
-a stream of its own (`derived:...`), so no field disturbs another. Names are `serving.names`, prose is
-`serving.rendering`.
+Here belong pure functions of (seed, index, codes, as_of), whole index arrays at a time. Each draws, if at
+all, from a stream of its own (`derived:...`), so no field disturbs another. Names are `serving.names`, prose
+is `serving.rendering`.
 
 Exactness inside a band is plausible detail, not evidence: within a closed band all values are equally likely.
 """
@@ -76,13 +76,13 @@ STAR_SIGNS = {
     "capricorn": (12, 22),
 }
 
-# Relative numbers alive at each year from the start of an open band of 75 and over up to 100, shaped like recent
-# US population estimates: a Gompertz survival curve (Gompertz 1825) times the smaller size of older cohorts.
-# Integers, so that no platform's exp() has a say.
+# Relative numbers alive at each year from the start of an open band of 75 and over up to 100, shaped like
+# recent US population estimates: a Gompertz survival curve (Gompertz 1825) times the smaller size of older
+# cohorts. Integers, so that no platform's exp() has a say.
 SURVIVORS = (
-    (1000, 955, 908, 860, 811, 762, 713, 663, 612, 562)  # 75 to 84
-    + (512, 463, 415, 368, 323, 280, 240, 202, 167, 136)  # 85 to 94
-    + (108, 84, 63, 46, 32, 20)  # 95 to 100
+    *(1000, 955, 908, 860, 811, 762, 713, 663, 612, 562),  # 75 to 84
+    *(512, 463, 415, 368, 323, 280, 240, 202, 167, 136),  # 85 to 94
+    *(108, 84, 63, 46, 32, 20),  # 95 to 100
 )
 # Falling off beyond the last closed height band, a share of about 0.75 from one centimetre to the next.
 TAIL = (100, 75, 56, 42, 32, 24, 18, 13, 10, 8, 6, 4, 3, 2, 1)
@@ -90,24 +90,21 @@ TAIL = (100, 75, 56, 42, 32, 24, 18, 13, 10, 8, 6, 4, 3, 2, 1)
 
 @dataclass(frozen=True, slots=True)
 class Bands:
-    """Integer values behind the categories of a banded dimension, as one lookup table.
+    """Integer values behind the categories of a banded dimension, all bands in one lookup table.
 
-    The values of code c are `values[offset[c]]` up to `values[offset[c + 1] - 1]`, with running weights `edges`
-    that start anew at each code and end at `total[c]`.
+    `edges` are the running weights of `values` over all bands in turn; the band of code c begins at `base[c]`
+    and holds `total[c]` of them.
     """
 
     values: Integers
-    offset: Integers
     edges: Integers
+    base: Integers
     total: Integers
 
     def draw(self, seed: Seed, stream: str, indices: Indices, codes: Codes) -> Integers:
         """One value per persona, inside the band of its code; shape of `codes`."""
-        threshold = _below(uniforms(seed, stream, indices), self.total[codes])
-        # Edges made increasing over all codes: one search serves every band.
-        base = np.concatenate(([0], np.cumsum(self.total)[:-1]))
-        edges = self.edges + np.repeat(base, np.diff(self.offset))
-        return self.values[np.searchsorted(edges, threshold + base[codes], side="right")]
+        threshold = self.base[codes] + _below(uniforms(seed, stream, indices), self.total[codes])
+        return self.values[np.searchsorted(self.edges, threshold, side="right")]
 
 
 def bands_of(
@@ -132,14 +129,16 @@ def bands_of(
             span = range(numbers[0] - len(low_tail), numbers[0])
             weights.append(list(reversed(low_tail)))
         else:
-            raise SnapshotError(f"category {category!r} of {dimension!r} is no band: name it like 25_34 or 75_plus")
+            raise SnapshotError(
+                f"{category!r} of dimension {dimension!r} is no band: name it like 25_34 or 75_plus"
+            )
         values.extend(span)
-    edges = np.concatenate([np.cumsum(band) for band in weights])
+    total = np.array([sum(band) for band in weights], dtype=np.int64)
     return Bands(
         values=np.array(values, dtype=np.int64),
-        offset=np.concatenate(([0], np.cumsum([len(band) for band in weights]))).astype(np.int64),
-        edges=edges.astype(np.int64),
-        total=np.array([sum(band) for band in weights], dtype=np.int64),
+        edges=np.cumsum([weight for band in weights for weight in band], dtype=np.int64),
+        base=np.cumsum(total) - total,
+        total=total,
     )
 
 
@@ -172,10 +171,11 @@ def heights_cm(seed: Seed, indices: Indices, codes: Codes, bands: Bands) -> Inte
 
 
 def birth_dates(seed: Seed, indices: Indices, ages: Integers, months: Integers, as_of: date) -> Dates:
-    """Birth dates, dtype `datetime64[D]`: in month `months` (1 to 12), and `ages` completed years old at `as_of`.
+    """Birth dates (`datetime64[D]`) in month `months` (1 to 12) that make one `ages` years old at `as_of`.
 
-    All days of that month that fit are equally likely. Who is born on 29 February completes a year on 1 March of
-    a common year. In the month of `as_of` itself, days up to that of `as_of` belong to the later birth year.
+    All days of that month that fit are equally likely. Who is born on 29 February completes a year on 1 March
+    of a common year. In the month of `as_of` itself, days up to that of `as_of` belong to the later birth
+    year.
     """
     u = uniforms(seed, "derived:birth_date", indices)
     this_year = as_of.year - ages - (months > as_of.month)
@@ -212,7 +212,8 @@ def star_sign_codes(births: Dates) -> Codes:
     ordinal = (months.astype(np.int64) % 12 + 1) * 100 + day
     starts = np.array([month * 100 + first for month, first in STAR_SIGNS.values()])
     # Before 20 January is the tail of Capricorn, the last of the list.
-    return ((np.searchsorted(starts, ordinal, side="right") - 1) % len(STAR_SIGNS)).astype(np.uint8)
+    place: Integers = np.searchsorted(starts, ordinal, side="right") - 1
+    return (place % len(STAR_SIGNS)).astype(np.uint8)
 
 
 def _below(u: npt.NDArray[np.float64], bound: Integers) -> Integers:
@@ -223,4 +224,5 @@ def _below(u: npt.NDArray[np.float64], bound: Integers) -> Integers:
 def _month_length(years: Integers, months: Integers) -> Integers:
     lengths = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
     leap = (years % 4 == 0) & ((years % 100 != 0) | (years % 400 == 0))
-    return lengths[months] + (leap & (months == 2))
+    length: Integers = lengths[months] + (leap & (months == 2))
+    return length

@@ -3,9 +3,9 @@
 Every other engine must give bit-identical codes. Here belongs the one function that says what a persona is;
 anything that makes it fast belongs in `serving.sampler`.
 
-A persona's weight for a category is the product of the factors in stored order; the category drawn is the number
-of running sums that are at most `u * total`. A structural zero is a factor of 0: it leaves the running sum as it
-was, and so can never be the first to exceed the threshold.
+A persona's weight for a category is the product of the factors in stored order; the category drawn is the
+number of running sums that are at most `u * total`. A structural zero is a factor of 0: it leaves the running
+sum as it was, and so can never be the first to exceed the threshold.
 """
 
 from __future__ import annotations

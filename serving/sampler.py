@@ -3,11 +3,11 @@
 Here belongs how codes are drawn fast, and the request that says which. What a batch can be turned into is
 `serving.batch`; chance itself is `serving.counter`.
 
-How it is fast, on one core: personas go through in blocks that stay in the cache, dimension by dimension. The base
-and the first factors are multiplied into one table when the snapshot is loaded, as long as it stays small: being a
-prefix of the product, it has the same bits. Rows are gathered whole (`np.take` along axis 0 copies a row at once,
-twice as fast as one gather per category) and multiplied in place; running sums and comparisons then go category by
-category over contiguous vectors. Nothing is allocated per dimension.
+How it is fast, on one core: personas go through in blocks that stay in the cache, dimension by dimension. The
+base and the first factors are multiplied into one table when the snapshot is loaded, as long as it stays
+small: being a prefix of the product, it has the same bits. Rows are gathered whole (`np.take` along axis 0
+copies a row at once, twice as fast as one gather per category) and multiplied in place; running sums and
+comparisons then go category by category over contiguous vectors. Nothing is allocated per dimension.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ class Sampler:
             exclude: names to leave out; `sensitive` stands for all sensitive dimensions.
             as_of: date at which exact ages hold; None for the snapshot's own date, never today.
 
-        Raises SamplingError for an unknown name or category, a negative count, or values set by `do` that leave
-        no possible category for another dimension.
+        Raises SamplingError for an unknown name or category, a negative count, or values set by `do` that
+        leave no possible category for another dimension.
         """
         seed = check_seed(seed)
         n, start = _check_range(n, start)
@@ -232,7 +232,8 @@ def _take(gather: _Gather, as_rows: Mapping[int, Rows], block: _Scratch, out: Fl
     for parent, size in zip(gather.parents[1:], gather.sizes[1:], strict=True):
         np.multiply(rows, size, out=block.rows)
         rows = np.add(block.rows, as_rows[parent][: block.size], out=block.rows)
-    # mode="clip" because the default, "raise", gathers into a buffer first; indices are in range by construction.
+    # mode="clip" because the default, "raise", gathers into a buffer first; indices are in range by
+    # construction.
     np.take(gather.table, rows, axis=0, out=out, mode="clip")
 
 
@@ -244,7 +245,9 @@ def _compile(dimension: SnapshotDimension, position: Mapping[str, int]) -> _Plan
         width=len(dimension.categories),
         prefix=_gather(prefix, position),
         rest=tuple(_gather(factor, position) for factor in dimension.factors[used:]),
-        cumulative=None if prefix.given or used < len(dimension.factors) else _running_sum(dimension.id, prefix),
+        cumulative=None
+        if prefix.given or used < len(dimension.factors)
+        else _running_sum(dimension.id, prefix),
     )
 
 
@@ -264,8 +267,9 @@ def _gather(factor: Factor, position: Mapping[str, int]) -> _Gather:
 def _merge_prefix(factors: tuple[Factor, ...]) -> tuple[Factor, int]:
     """Multiply the first factors into one table over all their parents, while it stays small.
 
-    Returns the merged factor and how many were merged. ((base * f1) * f2) is what the definition computes first,
-    so the bits do not change; factors further on cannot be merged with each other, only behind this prefix.
+    Returns the merged factor and how many were merged. ((base * f1) * f2) is what the definition computes
+    first, so the bits do not change; factors further on cannot be merged with each other, only behind this
+    prefix.
     """
     merged = factors[0]
     width = merged.table.shape[1]

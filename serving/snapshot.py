@@ -33,6 +33,9 @@ from warehouse.snapshot_format import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from serving.names import Names
+
+NAMES_FILE = "names_first.parquet"
 PACKAGED = Path(__file__).parent / "snapshots"
 
 # The product of the factors of one persona must stay a normal f64, or the draw is undefined.
@@ -43,8 +46,8 @@ LARGEST_PRODUCT = 1e300
 class Factor:
     """One multiplicative factor of P(dimension | parents).
 
-    `table` has shape (rows, categories), f64, read-only; a row is the mixed-radix index of the codes of `given`,
-    the first being the most significant. `given` is () for the base.
+    `table` has shape (rows, categories), f64, read-only; a row is the mixed-radix index of the codes of
+    `given`, the first being the most significant. `given` is () for the base.
     """
 
     given: tuple[str, ...]
@@ -75,7 +78,9 @@ class SnapshotDimension:
             return self.code_of[category]
         except KeyError:
             known = ", ".join(self.categories)
-            raise SamplingError(f"dimension {self.id!r} has no category {category!r}: use one of {known}") from None
+            raise SamplingError(
+                f"dimension {self.id!r} has no category {category!r}: use one of {known}"
+            ) from None
 
 
 class Snapshot:
@@ -130,7 +135,9 @@ class Snapshot:
         try:
             return self._by_id[identifier]
         except KeyError:
-            raise SamplingError(f"unknown dimension {identifier!r}{suggest(identifier, self._by_id)}") from None
+            raise SamplingError(
+                f"unknown dimension {identifier!r}{suggest(identifier, self._by_id)}"
+            ) from None
 
     def __contains__(self, identifier: object) -> bool:
         return identifier in self._by_id
@@ -139,6 +146,22 @@ class Snapshot:
     def sensitive(self) -> tuple[str, ...]:
         """Ids of the dimensions that hold special-category data."""
         return tuple(dimension.id for dimension in self.dimensions if dimension.sensitive)
+
+    @property
+    def has_names(self) -> bool:
+        """Whether the snapshot carries name tables; does not read them."""
+        return NAMES_FILE in self.manifest.files and {"sex", "ethnicity"} <= self._by_id.keys()
+
+    @cached_property
+    def names(self) -> Names | None:
+        """The name tables, read on first use; None if the snapshot carries none."""
+        if not self.has_names:
+            return None
+        from serving.names import Names  # noqa: PLC0415  # read only when names are wanted
+
+        return Names.load(
+            self.folder, self.dimension("sex").categories, self.dimension("ethnicity").categories
+        )
 
     def maps(self) -> pa.Table:
         """The pooled maps, for explanations: columns of `COLUMNS[MAPS]`. Read from disk on each call."""
@@ -187,7 +210,9 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         text = (folder / MANIFEST).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SnapshotError(f"cannot read {folder / MANIFEST}: {_reason(error)}; export the snapshot again") from None
+        raise SnapshotError(
+            f"cannot read {folder / MANIFEST}: {_reason(error)}; export the snapshot again"
+        ) from None
     try:
         return Manifest.from_json(text)
     except SnapshotError as error:
@@ -200,11 +225,11 @@ def _read_verified(folder: Path, name: str, digest: str) -> bytes:
         content = (folder / name).read_bytes()
     except OSError as error:
         raise SnapshotError(
-            f"snapshot {folder} is incomplete: cannot read {name} ({_reason(error)}); export or download it again"
+            f"snapshot {folder} is incomplete: cannot read {name} ({_reason(error)}); export it again"
         ) from None
     if file_digest(content) != digest:
         raise SnapshotError(
-            f"snapshot {folder} is damaged: {name} does not match its SHA-256; export or download it again"
+            f"snapshot {folder} is damaged: {name} does not match its SHA-256; export it again"
         )
     return content
 

@@ -1,8 +1,8 @@
 """The snapshot folder: its files, columns, manifest and writer.
 
 Here belongs what the exporter and the loader must agree on, and the one function that writes a snapshot. What
-goes into it is decided by the pipeline; reading and checking one is `serving.snapshot`. Nothing here depends on
-time, user or machine: the same frames give the same bytes, so a rebuilt snapshot has the same id.
+goes into it is decided by the pipeline; reading and checking one is `serving.snapshot`. Nothing here depends
+on time, user or machine: the same frames give the same bytes, so a rebuilt snapshot has the same id.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ class PopulationInfo:
 class Manifest:
     """Contents of `manifest.json`.
 
-    `strategies` holds per dimension `winner`, `runner_up`, `margin` and `override_reason`; `files` the SHA-256
-    of each file's bytes; `panel` names the models whose answers were pooled.
+    `strategies` holds per dimension `winner`, `runner_up`, `margin` and `override_reason`; `files` the
+    SHA-256 of each file's bytes; `panel` names the models whose answers were pooled.
     """
 
     population: PopulationInfo
@@ -126,7 +126,8 @@ class Manifest:
         """Parse a manifest.
 
         Raises SnapshotError without naming the folder, which the caller knows: not JSON, another format
-        version, a missing or ill-typed entry, a file name that is a path, or an id that does not fit the files.
+        version, a missing or ill-typed entry, a file name that is a path, or an id that does not fit the
+        files.
         """
         try:
             body = json.loads(text)
@@ -193,9 +194,10 @@ def write_snapshot(
 ) -> Manifest:
     """Write a snapshot and return its manifest.
 
-    The frames have the columns of `COLUMNS`, in any row order (`maps` may be empty). `weights.factors` are the
-    exponentiated factors, row-major over (*sizes of given, categories); they and the maps' numbers are rounded
-    to 6 significant digits here. `extra_files` (names and the like) are listed and hashed with the rest.
+    The frames have the columns of `COLUMNS`, in any row order (`maps` may be empty). `weights.factors` are
+    the exponentiated factors, row-major over (*sizes of given, categories); they and the maps' numbers are
+    rounded to 6 significant digits here. `extra_files` (names and the like) are listed and hashed with the
+    rest.
 
     The folder is written under a temporary name beside its place and renamed when complete; an older snapshot
     at that place is replaced whole. On any failure nothing is left behind and the old one stands.
@@ -252,17 +254,13 @@ def _in_order(
         for row in dimensions.iter_rows(named=True)
         for place, category in enumerate(row["categories"])
     }
-    keys = [
-        (rank[row["dimension"]], len(row["given"]), row["given"])
-        + (
-            [
-                category_rank.get((p, c), MAX_CATEGORIES)
-                for p, c in zip(row["given"], row["condition"], strict=True)
-            ],
-            category_rank.get((row["dimension"], row["category"]), MAX_CATEGORIES),
-        )
-        for row in maps.iter_rows(named=True)
-    ]
+
+    def map_key(row: dict[str, Any]) -> tuple[Any, ...]:
+        cells = [*zip(row["given"], row["condition"], strict=True), (row["dimension"], row["category"])]
+        places = [category_rank.get(cell, MAX_CATEGORIES) for cell in cells]
+        return rank[row["dimension"]], len(row["given"]), row["given"], places
+
+    keys = [map_key(row) for row in maps.iter_rows(named=True)]
     maps = maps[sorted(range(maps.height), key=keys.__getitem__)]
     for column in ("probability", "spread"):
         values = [None if v is None else round_significant(v) for v in maps[column].to_list()]
@@ -271,7 +269,7 @@ def _in_order(
 
 
 def _parquet_bytes(frame: pl.DataFrame, name: str | None) -> bytes:
-    """Serialise with every setting fixed; `name` selects the columns and types of the format, None keeps all."""
+    """Serialise with all settings fixed; `name` selects columns and types of the format, None keeps all."""
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 

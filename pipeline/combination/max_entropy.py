@@ -6,11 +6,13 @@ Belongs here: the joint fit and its compilation into factors. Does not belong he
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from pipeline.combination.factors import compile_factors
 from pipeline.combination.problem import Diagnostics, FactorModel, Floats, Problem
-from pipeline.combination.raking import Margin, rake
+from pipeline.combination.raking import Margin, Nesting, rake
 from pipeline.combination.targets import (
     NO_SLACK,
     Settings,
@@ -52,12 +54,15 @@ def max_entropy(problem: Problem, settings: Settings = SHRUNK) -> FactorModel:
 
     margins = [Margin(cells(problem, (), people.codes), base[np.newaxis], NO_SLACK)]
     margins += [Margin(cells(problem, t.given, people.codes), t.p, t.slack) for t in targets]
-    start = people.allowed.astype(np.float64)
     fit = rake(
-        people.weights, start, margins, max_iterations=settings.max_iterations, tolerance=settings.tolerance
+        people.weights,
+        people.allowed.astype(np.float64),
+        margins,
+        _nestings(problem, targets),
+        max_iterations=settings.max_iterations,
+        tolerance=settings.tolerance,
     )
-
-    logs = [(t.given, _with_fallback(t, log).reshape(problem.shape_of(t.given))) for t, log in zip(targets, fit.logs[1:], strict=True)]
+    tables = [(t.given, _with_fallback(t, log).reshape(problem.shape_of(t.given))) for t, log in zip(targets, fit.logs[1:], strict=True)]
     diagnostics = Diagnostics(
         converged=fit.converged,
         iterations=fit.iterations,
@@ -66,7 +71,24 @@ def max_entropy(problem: Problem, settings: Settings = SHRUNK) -> FactorModel:
         consensus_shift=0.5 * float(np.abs(base - problem.base.p).sum()),
         kept=tuple((t.given, t.kept) for t in targets),
     )
-    return compile_factors(problem, [((), fit.logs[0][0]), *logs], diagnostics)
+    return compile_factors(problem, [((), fit.logs[0][0]), *tables], diagnostics)
+
+
+def _nestings(problem: Problem, targets: Sequence[Target]) -> list[Nesting]:
+    """Return which margins contain which, finest first; margin 0 is the base."""
+    index = {t.given: i for i, t in enumerate(targets, start=1)}
+    result = []
+    for target in sorted(targets, key=lambda t: -len(t.given)):
+        grid = np.indices(problem.shape_of(target.given)[:-1]).reshape(len(target.given), -1)
+        if len(target.given) == 1:
+            result.append(Nesting(0, index[target.given], np.zeros_like(grid[0])))
+            continue
+        result += [
+            Nesting(index[(parent,)], index[target.given], grid[axis])
+            for axis, parent in enumerate(target.given)
+            if (parent,) in index
+        ]
+    return result
 
 
 def _with_fallback(target: Target, log: Floats) -> Floats:

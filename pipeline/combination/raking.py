@@ -37,6 +37,21 @@ class Margin:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Nesting:
+    """One margin whose conditions are unions of another's, such as `age` within `age x sex`.
+
+    Attributes:
+        coarse: Index of the coarser margin.
+        fine: Index of the finer one.
+        cells: Coarse condition of each fine one, shape (C of fine,).
+    """
+
+    coarse: int
+    fine: int
+    cells: Cells
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Raked:
     """Result of `rake`.
 
@@ -59,6 +74,7 @@ def rake(
     weights: Floats,
     start: Floats,
     margins: Sequence[Margin],
+    nestings: Sequence[Nesting] = (),
     *,
     max_iterations: int = 500,
     tolerance: float = 1e-6,
@@ -69,6 +85,7 @@ def rake(
         weights: Mass of each row, shape (rows,), summing to 1; the row totals are kept.
         start: Table to scale, shape (rows, K), every row with some mass; its zeros stay exact.
         margins: The margins, fitted in turn.
+        nestings: Which margins contain which, finest pairs first; needed with slack only, see below.
         max_iterations: Sweeps before giving up; the result then says `converged=False`.
         tolerance: Residual, a total variation, at which to stop.
 
@@ -76,6 +93,9 @@ def rake(
     in information). With slack it is the penalised raking of Deville & Sarndal 1993: each entry solves
     implied * exp(d) = target * (1 - r * (log factor + d)), the exact minimiser of a majorant of the penalised dual
     (log x <= x - 1), so the dual still falls at every step.
+
+    Part of a factor can move between nested margins, or into the row total, without changing the table. Only the
+    penalty sees that, and fitting in turn is slow at it, so after each sweep these shifts are solved exactly.
 
     Why not Newton or L-BFGS on the same dual: the factors are redundant (a two-way table contains its one-way
     ones), zeros put the optimum at infinity, a Hessian has up to 10^4 columns, and a line search may branch on
@@ -113,6 +133,7 @@ def rake(
             np.take(scale, margin.cells, axis=0, out=buffer, mode="clip")
             table *= buffer
             totals = np.maximum(table @ ones, TINY)
+        _settle(margins, nestings, masses, logs)
     table /= totals[:, np.newaxis]
     for log, veto in zip(logs, vetoed, strict=True):
         log[veto] = -np.inf
@@ -127,3 +148,29 @@ def _step(ratio: Floats, slack: Floats, log: Floats) -> Floats:
             moved = ratio * np.exp(step)
             step = step - (moved + slack * (log + step) - 1) / (moved + slack)
     return np.clip(step, -STEP_LIMIT, STEP_LIMIT)
+
+
+def _settle(
+    margins: Sequence[Margin], nestings: Sequence[Nesting], masses: Sequence[Floats], logs: Sequence[Floats]
+) -> None:
+    """Shift logs, in place, to where the penalised dual is least among shifts that leave the table as it is.
+
+    A shift s of one entry from a fine margin to a coarse one costs (p_coarse (log + s)^2 + sum p_fine (log - s)^2) / 2
+    and gains s times the difference of their wanted masses, which vanishes if the targets agree.
+    """
+    wanted = [m.target * mass[:, np.newaxis] for m, mass in zip(margins, masses, strict=True)]
+    penalties = [m.slack * w for m, w in zip(margins, wanted, strict=True)]
+    for penalty, log in zip(penalties, logs, strict=True):
+        total = penalty.sum(axis=1, keepdims=True)
+        log -= np.where(total > 0, (penalty * log).sum(axis=1, keepdims=True) / np.maximum(total, TINY), 0.0)
+    for nesting in nestings:
+        coarse, fine = nesting.coarse, nesting.fine
+        if not np.any(penalties[fine] > 0):
+            continue
+        excess = wanted[coarse] - penalties[coarse] * logs[coarse]
+        total = penalties[coarse].copy()
+        np.add.at(excess, nesting.cells, penalties[fine] * logs[fine] - wanted[fine])
+        np.add.at(total, nesting.cells, penalties[fine])
+        shift = np.where(total > 0, excess / np.maximum(total, TINY), 0.0)
+        logs[coarse] += shift
+        logs[fine] -= np.where(masses[fine][:, np.newaxis] > 0, shift[nesting.cells], 0.0)

@@ -8,13 +8,14 @@ Tables here are flat: a map over m parents is (C, K) with C the product of the p
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.combination.factors import PROBABILITY_FLOOR
 from pipeline.combination.problem import Bools, Codes, ElicitedMap, Floats, Given, Problem
-from pipeline.combination.raking import Cells, Margin, rake
+from pipeline.combination.raking import Cells, Margin, Nesting, rake
 
 NO_SLACK = np.zeros(())
 
@@ -28,18 +29,20 @@ class Settings:
         consensus_guard: Largest total variation the consensus may move from the elicited base map.
         shrink: Multiple of the variance of the pooled log probability taken off a row's log-lifts; 0 switches off.
         row_share: How much of the signal variance that shrinkage compares with is the row's own; the rest is the map's.
-        ridge: Multiple of the variance of the pooled log probability used as damping; 0 switches off.
+        ridge: Multiple of the standard deviation of the pooled log probability used as damping; 0 switches off.
+            Related parents' maps are nearly collinear, and their noise is multiplied along what they do not
+            share; damping in proportion to the deviation, not the variance, is what bounds it.
         reference_noise: Damping of a condition with one reference person, falling as 1 over their number.
         max_iterations: Sweeps of the joint fit.
         tolerance: Total variation at which the joint fit stops.
         target_tolerance: The same for preparing one target; well below `tolerance`, or the margins still fight.
     """
 
-    base_share: float = 0.5
+    base_share: float = 0.25
     consensus_guard: float = 0.01
     shrink: float = 1.0
     row_share: float = 0.5
-    ridge: float = 1.0
+    ridge: float = 1.5
     reference_noise: float = 0.25
     max_iterations: int = 300
     tolerance: float = 1e-5
@@ -54,12 +57,16 @@ class People:
         codes: Distinct parent codes, shape (rows, P).
         weights: Their share of the population, summing to 1.
         allowed: Categories each may take, shape (rows, K).
+        patterns: Distinct rows of `allowed`.
+        pattern: Index of each row's pattern, shape (rows,).
         count: Size of the reference population.
     """
 
     codes: Codes
     weights: Floats
     allowed: Bools
+    patterns: Bools
+    pattern: Cells
     count: int
 
 
@@ -84,10 +91,20 @@ class Target:
 
 def collapse(problem: Problem) -> People:
     """Collapse the reference population into weighted distinct rows."""
-    codes, counts = np.unique(problem.reference, axis=0, return_counts=True)
-    if not problem.parents:
-        codes, counts = problem.reference[:1], np.array([len(problem.reference)])
-    return People(codes, counts / counts.sum(), problem.allowed_rows(codes), int(counts.sum()))
+    keys = cells(problem, problem.parents, problem.reference) if _fits(problem) else None
+    if keys is None:
+        codes, counts = np.unique(problem.reference, axis=0, return_counts=True)
+    else:
+        _, first, counts = np.unique(keys, return_index=True, return_counts=True)
+        codes = problem.reference[first]
+    allowed = problem.allowed_rows(codes)
+    patterns, pattern = np.unique(allowed, axis=0, return_inverse=True)
+    return People(codes, counts / counts.sum(), allowed, patterns, pattern.ravel(), int(counts.sum()))
+
+
+def _fits(problem: Problem) -> bool:
+    """Whether one integer can number every combination of the parents."""
+    return math.prod(problem.sizes) < np.iinfo(np.intp).max
 
 
 def cells(problem: Problem, given: Given, codes: Codes) -> Cells:
@@ -164,7 +181,8 @@ def higher_target(
 ) -> Target:
     """Reconcile a map of two or more parents with the one-way targets and shrink its interaction.
 
-    The map is raked to the one-way targets of its parents, so that the margins do not fight. What it then says
+    The map is raked to the one-way targets of its parents, so that the margins do not fight; damped, because the
+    noise of two strongly related parents' maps can only be met exactly by absurd rows where both differ. What it then says
     beyond the maximum-entropy table of those one-way targets alone is its interaction: only that part is shrunk.
     """
     rows = _Rows.of(problem, people, pair.given)
@@ -172,20 +190,25 @@ def higher_target(
     grid = np.indices(problem.shape_of(pair.given)[:-1]).reshape(len(pair.given), -1)
     margins = [Margin(np.zeros_like(rows.cells), base[np.newaxis], NO_SLACK)]
     margins += [
-        Margin(grid[axis][rows.cells], mains[parent].p, NO_SLACK)
+        Margin(grid[axis][rows.cells], mains[parent].p, mains[parent].slack)
         for axis, parent in enumerate(pair.given)
         if parent in mains
     ]
+    nestings = [Nesting(0, i, np.zeros(len(m.target), dtype=np.intp)) for i, m in enumerate(margins) if i > 0]
+
+    def reconcile(start: Floats) -> Floats:
+        return rake(rows.weights, start, margins, nestings, tolerance=settings.target_tolerance).table
+
     table = flat_map(problem, pair)
     variance = _variance(problem, pair)
-    additive = rake(rows.weights, rows.start, margins, tolerance=settings.target_tolerance).table
-    reconciled = rake(rows.weights, rows.fit(table), margins, tolerance=settings.target_tolerance).table
+    additive = reconcile(rows.start)
+    reconciled = reconcile(rows.fit(table))
     main_p, pair_p = rows.implied(additive), rows.implied(reconciled)
     both = (main_p > 0) & (pair_p > 0)
     lift = _centred(np.log(np.where(both, pair_p, 1.0) / np.where(both, main_p, 1.0)), pair_p)
     kept = _kept(lift, pair_p, variance, rows.mass, settings)
     shrunk = reconciled * np.exp((kept - 1)[:, np.newaxis] * lift)[rows.cells]
-    fitted = rake(rows.weights, shrunk, margins, tolerance=settings.target_tolerance).table
+    fitted = reconcile(shrunk)
     return Target(
         given=pair.given,
         p=rows.implied(fitted),
@@ -208,9 +231,8 @@ class _Rows:
     def of(problem: Problem, people: People, given: Given) -> _Rows:
         where = cells(problem, given, people.codes)
         conditions = int(np.prod(problem.shape_of(given)[:-1]))
-        patterns, pattern = np.unique(people.allowed, axis=0, return_inverse=True)
-        key = where * len(patterns) + pattern.ravel()
-        keys, row = np.unique(key, return_inverse=True)
+        patterns = people.patterns
+        keys, row = np.unique(where * len(patterns) + people.pattern, return_inverse=True)
         weights = np.bincount(row.ravel(), people.weights)
         mass = np.bincount(where, people.weights, conditions)
         return _Rows(weights, keys // len(patterns), patterns[keys % len(patterns)], mass)
@@ -256,7 +278,7 @@ def _kept(lift: Floats, p: Floats, variance: Floats, mass: Floats, settings: Set
     if settings.shrink == 0:
         return np.ones(len(lift))
     own = (p * np.square(lift)).sum(axis=1)
-    noise = settings.shrink * (p * variance * (1 - p)).sum(axis=1)
+    noise = settings.shrink * (p * variance).sum(axis=1)
     whole = float(mass @ own) / max(float(mass.sum()), PROBABILITY_FLOOR)
     signal = settings.row_share * own + (1 - settings.row_share) * whole
     return np.clip(1 - noise / np.maximum(signal, PROBABILITY_FLOOR), 0.0, 1.0)
@@ -265,4 +287,4 @@ def _kept(lift: Floats, p: Floats, variance: Floats, mass: Floats, settings: Set
 def _slack(variance: Floats, count: Floats, settings: Settings) -> Floats:
     """Damping per entry, (C, K): grows with disagreement and with the scarcity of reference people."""
     scarce = settings.reference_noise / np.maximum(count, 1.0)
-    return np.asarray(settings.ridge * variance + scarce[:, np.newaxis])
+    return np.asarray(settings.ridge * np.sqrt(variance) + scarce[:, np.newaxis])

@@ -17,7 +17,11 @@ PANEL_FILE = Path(__file__).parent / "panel.toml"
 
 
 class Member(BaseModel):
-    """One panel member: a model with the prompt variant and the sampling settings it is asked with."""
+    """One panel member: a model with the prompt variant and the sampling settings it is asked with.
+
+    A `live` member also has the `base_url` of an OpenAI-compatible endpoint, the name of the environment variable
+    that holds the key, if it needs one, and whether the endpoint takes a JSON schema as `response_format`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -25,6 +29,9 @@ class Member(BaseModel):
     source: str = Field(pattern="^(recorded|live)$")
     variant: str
     settings: dict[str, Any] = {}
+    base_url: str | None = None
+    key_variable: str | None = None
+    structured_output: bool = False
 
 
 def load_panel(path: Path = PANEL_FILE) -> tuple[Member, ...]:

@@ -1,7 +1,7 @@
 """What every way of asking models has in common: requests go in, completions as they were received come out.
 
-Belongs here: the `Source` protocol, what a completion is, and the one check of what counts as a chat completion.
-Does not belong here: any particular source, prompts, or what an answer's text should contain.
+Belongs here: the `Source` protocol, what a completion is, and the one check of what counts as a chat
+completion. Does not belong here: any particular source, prompts, or what an answer's text should contain.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class Completion:
     """What one model answered to one request, before any reading of it.
 
-    `model` is the name that the endpoint reported, which may be more specific than the one asked for. `text` is None
-    if the message had no content. `received` is the whole response body, untouched. `attempt` counts from 1 per
-    request, in the order of arrival.
+    `model` is the name that the endpoint reported, which may be more specific than the one asked for. `text`
+    is None if the message had no content. `received` is the whole response body, untouched. `attempt` counts
+    from 1 per request, in the order of arrival.
     """
 
     custom_id: str
@@ -42,9 +42,9 @@ class Completion:
 class Source(Protocol):
     """A way to get completions.
 
-    Implementations yield completions as they become available, in any order, several per request where it was tried
-    several times. A failure (timeout, HTTP error, damaged body) is never yielded as a completion: after what could be
-    had, it is raised as one `PersonaGenError`, so that everything yielded before can be kept.
+    Implementations yield completions as they become available, in any order, several per request where it was
+    tried several times. A failure (timeout, HTTP error, damaged body) is never yielded as a completion: after
+    what could be had, it is raised as one `PersonaGenError`, so that everything yielded before can be kept.
     """
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
@@ -55,8 +55,8 @@ class Source(Protocol):
 def to_completion(custom_id: str, body: object, attempt: int = 1) -> Completion:
     """Wrap the body of a chat completion response; raises `ValueError` with one line if it is none.
 
-    A body that carries an error (some gateways send those with status 200) or whose model stopped with an error is
-    none either. Empty content is one: it is an answer, which validation rejects by name.
+    A body that carries an error (some gateways send those with status 200) or whose model stopped with an
+    error is none either. Empty content is one: it is an answer, which validation rejects by name.
     """
     if isinstance(body, Mapping) and body.get("error"):
         raise ValueError(f"the body carries an error: {one_line(body['error'])}")

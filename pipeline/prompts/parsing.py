@@ -1,20 +1,24 @@
-"""From the raw text of a completion to plain Python objects: JSON found, mended where that is safe, and decoded.
+"""From the raw text of a completion to plain objects: JSON found, mended where that is safe, and decoded.
 
-Belongs here: finding the JSON in a text, decoding it, reading one number, comparing names, and the closed list of
-reasons for which an answer is rejected. Does not belong here: what an answer must contain (`validation`).
+Belongs here: finding the JSON in a text, decoding it, reading one number, comparing names, and the closed
+list of reasons for which an answer is rejected. Does not belong here: what an answer must contain
+(`validation`).
 
-Why not a JSON repair library: those are built to return *something* for every input. They close cut-off objects,
-supply missing values and keep the last of two equal keys, and each of these would turn a broken answer into numbers
-that no model gave. Here a text is first tried with the standard library; only if that fails, a small reader with a
-closed list of repairs, none of which can change or add a value, has a second try:
+Why not a JSON repair library: those are built to return *something* for every input. They close cut-off
+objects, supply missing values and keep the last of two equal keys, and each of these would turn a broken
+answer into numbers that no model gave. Here a text is first tried with the standard library; only if that
+fails, a small reader with a closed list of repairs, none of which can change or add a value, has a second
+try:
 
-- byte order mark, `<think>` blocks, prose and code fences around the JSON; JSON wrapped once more as a JSON string
+- byte order mark, `<think>` blocks, prose and code fences around the JSON; JSON wrapped once more as a JSON
+  string
 - `//`, `#` and `/* */` comments; trailing commas; single and typographic quotes; unquoted keys
 - `12%`, `.5`, `5.` and, as values of an object only, `12,5` and `1,000` without quotes
 - `NaN`, `Infinity`, `None`, `True` and the like, which are decoded so that they can be rejected by name
 
-Everything else is refused, above all: text that ends inside the JSON, equal keys, elisions such as `...`, missing
-commas, arithmetic, and two JSON objects that contradict each other. Nothing in a text is ever executed.
+Everything else is refused, above all: text that ends inside the JSON, equal keys, elisions such as `...`,
+missing commas, arithmetic, and two JSON objects that contradict each other. Nothing in a text is ever
+executed.
 """
 
 from __future__ import annotations
@@ -87,8 +91,9 @@ class AnswerError(Exception):
 def parse_answer(text: str) -> dict[str, Any] | list[Any]:
     """Find and decode the one JSON answer in a completion's text.
 
-    Several objects are one answer if they are equal or have no key in common (a JSON object per line, for example).
-    Raises `AnswerError` with the reason if there is none, or none that can be read without guessing.
+    Several objects are one answer if they are equal or have no key in common (a JSON object per line, for
+    example). Raises `AnswerError` with the reason if there is none, or none that can be read without
+    guessing.
     """
     if len(text) > MAX_CHARS:
         raise AnswerError(Reason.TOO_LONG, f"{len(text)} characters, at most {MAX_CHARS} are read")
@@ -101,9 +106,10 @@ def parse_answer(text: str) -> dict[str, Any] | list[Any]:
 def to_number(value: object) -> float:
     """Read one number; text such as `"12%"`, `"12,5"`, `"1,000"` or `"1.000,5"` counts, words do not.
 
-    A single comma before exactly three digits is read as a thousands separator. Should that be wrong, the value is a
-    thousand times too large and its row fails the sum check, so that the ambiguity can cost an answer but never
-    falsify one. Infinite values and NaN are returned as they are. Raises `AnswerError` (`not_a_number`).
+    A single comma before exactly three digits is read as a thousands separator. Should that be wrong, the
+    value is a thousand times too large and its row fails the sum check, so that the ambiguity can cost an
+    answer but never falsify one. Infinite values and NaN are returned as they are. Raises `AnswerError`
+    (`not_a_number`).
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise AnswerError(Reason.NOT_A_NUMBER, f"{quote(value)} is not a number")
@@ -112,6 +118,8 @@ def to_number(value: object) -> float:
             return float(value)
         except OverflowError:
             return math.inf
+    if len(value) > 40:
+        raise AnswerError(Reason.NOT_A_NUMBER, f"{quote(value)} is not a number")
     text = unicodedata.normalize("NFKC", value).translate(_MINUS).strip()
     text = re.sub(r"\s*(%|per ?cent)$", "", text, flags=re.IGNORECASE)
     for pattern, drop, point in _NUMBER_SHAPES:
@@ -123,7 +131,7 @@ def to_number(value: object) -> float:
 
 
 def canonical(name: str) -> str:
-    """Spell a category or condition so that harmless differences vanish: `18–24 ` and `18_24`, `75+` and `75_plus`."""
+    """Spell a name so that harmless differences vanish: `18–24 ` becomes `18_24`, `75+` becomes `75_plus`."""
     name = unicodedata.normalize("NFKC", name).casefold()
     name = re.sub(r"(?<=\d),(?=\d{3})", "", name).replace("+", " plus ").replace("&", " and ")
     return re.sub(r"[\W_]+", "_", name).strip("_")
@@ -135,7 +143,7 @@ def quote(value: object, limit: int = 80) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
-_MINUS = str.maketrans({dash: "-" for dash in "‐‑‒–−﹣－"})
+_MINUS = str.maketrans(dict.fromkeys("‐‑‒–−﹣－", "-"))
 _NUMBER_SHAPES: tuple[tuple[re.Pattern[str], str, str], ...] = (
     (re.compile(r"-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE), "", "."),
     (re.compile(r"-?[1-9]\d{0,2}(,\d{3})+(\.\d+)?", re.ASCII), ",", "."),
@@ -146,15 +154,13 @@ _NUMBER_SHAPES: tuple[tuple[re.Pattern[str], str, str], ...] = (
 
 _REFUSAL = re.compile(
     r"""\b(i['’]?m\ (very\ |so\ )?sorry|i\ apologi[sz]e|as\ an\ ai\b|as\ a\ (large\ )?language\ model
-    |i\ (can(no|['’])t|cannot|won['’]t|will\ not|am\ (not\ able|unable)|['’]?m\ (not\ able|unable)|must\ decline)
+    |i\ (can(no|['’])t|cannot|won['’]t|will\ not|am\ (not\ able|unable)|must\ decline)
     |i['’]m\ (not\ able|unable)|unable\ to\ (provide|help|assist|comply)|not\ comfortable
-    |lo\ siento|no\ puedo|je\ ne\ peux\ pas|désolé|es\ tut\ mir\ leid|ich\ kann\ (das\ |ihnen\ |dir\ )?\w*\ ?nicht
+    |lo\ siento|no\ puedo|je\ ne\ peux\ pas|désolé|es\ tut\ mir\ leid|ich\ kann\ (\w+\ ){0,2}nicht
     |mi\ dispiace|não\ posso|desculpe|не\ могу|извините)|抱歉|对不起|無法|无法|申し訳|죄송""",
     re.IGNORECASE | re.VERBOSE,
 )
-_THINKING = re.compile(r"<(think|thinking|reasoning)>.*?</\1>", re.DOTALL | re.IGNORECASE)
-_OPEN_THINKING = re.compile(r"\s*<(think|thinking|reasoning)>", re.IGNORECASE)
-_HEADLESS_THINKING = re.compile(r".*</(think|thinking|reasoning)>", re.DOTALL | re.IGNORECASE)
+_REASONING_TAG = re.compile(r"<(/?)(?:think|thinking|reasoning)>", re.IGNORECASE)
 _LOOKS_LIKE_JSON = re.compile(
     r"""\{\s*(["'“‘}]|//|/\*|\#|[\w-]+\s*:\s*[\[{"'\d.-])|\[\s*([\[{"']|[\d.-]+\s*,)"""
 )
@@ -187,14 +193,16 @@ def _parse(text: str) -> dict[str, Any] | list[Any]:
 
 
 def _without_thinking(text: str) -> str:
-    text = _HEADLESS_THINKING.sub("", _THINKING.sub("", text))
-    if _OPEN_THINKING.match(text):
+    """Keep what follows the last reasoning block, whose opening tag some chat templates swallow."""
+    tags = list(_REASONING_TAG.finditer(text))
+    if tags and not tags[-1][1]:
         raise AnswerError(Reason.TRUNCATED, "the text ends inside the model's reasoning")
+    text = text[tags[-1].end() :] if tags else text
     return text.strip().strip("\ufeff").strip()
 
 
 def _decode_all(text: str) -> tuple[list[Any], AnswerError | None]:
-    """Decode every JSON object or list that stands in the text, outermost first, and the first failure to do so.
+    """Decode every outermost JSON object or list in the text; with them comes the first failure to do so.
 
     A value that cannot be read is skipped as a whole: its inner parts are never taken for the answer.
     """
@@ -286,7 +294,7 @@ def _is_schema(value: dict[str, Any]) -> bool:
 
 
 def _leaves(value: object) -> Iterable[object]:
-    """Leaves of nested dicts and lists; the reader's depth limit does not bind strict JSON, so no recursion."""
+    """Yield the leaves of nested dicts and lists, however deep they are."""
     stack = [value]
     while stack:
         item = stack.pop()
@@ -437,7 +445,8 @@ class _Reader:
             return _WORDS[word.group().lower()]
         self.position = number.end()
         text = number.group()
-        # A bare number cannot be a key, so `"a": 12,5, "b"` can only mean one thing; in a list it could mean two.
+        # A bare number cannot be a key, so `"a": 12,5, "b"` can only mean one thing; in a list it could mean
+        # two.
         if in_object and (rest := _COMMA_DIGITS.match(self.text, self.position)):
             text += rest.group()
             self.position = rest.end()

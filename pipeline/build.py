@@ -1,0 +1,184 @@
+"""Building an edition: find what is out of date, materialise it stage by stage, and read the result back.
+
+Belongs here: the order of stages, which partitions are stale, and running Dagster in this process. Does not belong
+here: what a stage does (`assets`), what makes it stale (`plan`), or anything that prints (`cli`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from pipeline import checks
+from pipeline.assets.catalogue import dimensions
+from pipeline.assets.completions import completions
+from pipeline.assets.distances import map_distances
+from pipeline.assets.estimates import validate
+from pipeline.assets.maps import maps
+from pipeline.assets.personas import personas
+from pipeline.assets.requests import requests
+from pipeline.assets.snapshot import snapshot
+from pipeline.assets.weights import combine
+from pipeline.definitions import resources_for
+from pipeline.partitions import DIMENSION_KEYS, MODEL_KEYS, by_population
+from pipeline.progress import listening
+from pipeline.resources import Build
+from warehouse.database import query
+from warehouse.errors import PersonaGenError, WarehouseError
+
+_AT_ONCE = 26  # dimensions per run: an interrupted build loses at most one run's work
+_DAGSTER_YAML = "telemetry:\n  enabled: false\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of the arrow: the assets and checks that run together, and what its partitions are."""
+
+    name: str
+    assets: tuple[Any, ...]
+    partitioned_by: str
+    units: str
+
+
+STAGES = (
+    Stage("dimensions", (dimensions,), "population", "populations"),
+    Stage("requests", (requests,), "model", "dimensions"),
+    Stage("completions", (completions,), "model", "dimensions"),
+    Stage("estimates", (validate, checks.estimates_hold), "model", "dimensions"),
+    Stage("maps", (maps, checks.parents_matter), "dimension", "dimensions"),
+    Stage("weights", (combine,), "dimension", "dimensions"),
+    Stage("snapshot", (snapshot, checks.snapshot_loads), "population", "populations"),
+    Stage("personas", (personas, checks.structure_holds), "population", "personas"),
+    Stage("map_distances", (map_distances, checks.batch_fits_maps), "population", "dimensions"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one stage has to do: runs of partition keys, and how many units that makes."""
+
+    stage: Stage
+    runs: tuple[tuple[str, str], ...]
+    total: int
+
+
+def stale_work(build: Build, stage: Stage) -> Work:
+    """The partitions of a stage whose stored fingerprint is not today's, as ranges of neighbouring keys."""
+    with build.connect() as connection:
+        rows = query(connection, "select * from fingerprints where stage = ?", [stage.name])
+    stored = {
+        (r["population"], r["dimension"], r["model"]): r["fingerprint"] for r in rows.iter_rows(named=True)
+    }
+    if stage.partitioned_by == "population":
+        stale = [
+            p
+            for p in by_population.get_partition_keys()
+            if stored.get((p, "", "")) != build.plan.fingerprint(stage.name, p)
+        ]
+        per_population = {"personas": build.personas, "map_distances": 77}.get(stage.name, 1)
+        return Work(stage, tuple((p, p) for p in stale), len(stale) * per_population)
+    models = MODEL_KEYS if stage.partitioned_by == "model" else ("",)
+    places = [
+        place
+        for place, key in enumerate(DIMENSION_KEYS)
+        for population, dimension in [key.split("/", 1)]
+        if any(
+            stored.get((population, dimension, m)) != build.plan.fingerprint(stage.name, population, dimension, m)
+            for m in models
+        )
+    ]
+    runs = []
+    for first, last in _neighbours(places):
+        start, end = DIMENSION_KEYS[first], DIMENSION_KEYS[last]
+        if stage.partitioned_by == "model":
+            start, end = f"{start}|{MODEL_KEYS[0]}", f"{end}|{MODEL_KEYS[-1]}"
+        runs.append((start, end))
+    return Work(stage, tuple(runs), len(places) * len(models))
+
+
+def run_work(build: Build, work: Work, listener: Callable[[int], None]) -> None:
+    """Materialise what a stage has to do; each run is kept when it ends, so an interrupted build resumes.
+
+    Raises the stage's own `PersonaGenError`, or `WarehouseError` naming the asset check that failed.
+    """
+    with dagster_instance(build) as instance, listening(listener):
+        for start, end in work.runs:
+            result = dg.materialize(
+                list(work.stage.assets),
+                instance=instance,
+                resources=resources_for(build),
+                tags={"dagster/asset_partition_range_start": start, "dagster/asset_partition_range_end": end}
+                if start != end
+                else None,
+                partition_key=start if start == end else None,
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                raise_on_error=False,
+            )
+            failed = [e for e in result.get_asset_check_evaluations() if not e.passed and e.blocking]
+            if failed:
+                facts = {k: v.value for k, v in failed[0].metadata.items()}
+                raise WarehouseError(f"check '{failed[0].check_name}' of stage '{work.stage.name}' failed: {facts}")
+            if not result.success:
+                raise _cause(result, work.stage)
+
+
+@contextmanager
+def dagster_instance(build: Build) -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance of this build's folder, the one that `dagster dev` shows."""
+    folder = dagster_home(build)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        config = folder / "dagster.yaml"
+        if not config.exists():
+            config.write_text(_DAGSTER_YAML, encoding="utf-8")
+    except OSError as error:
+        raise WarehouseError(f"{folder}: {error.strerror}: choose another folder with PERSONAGEN_HOME") from error
+    os.environ["DAGSTER_HOME"] = str(folder)
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def dagster_home(build: Build) -> Path:
+    """Where Dagster keeps its record of runs."""
+    return build.folder / "dagster"
+
+
+def _neighbours(places: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Group ascending places into unbroken ranges of limited length."""
+    first: int | None = None
+    last = -2
+    for place in places:
+        if first is None or place != last + 1 or place - first >= _AT_ONCE:
+            if first is not None:
+                yield first, last
+            first = place
+        last = place
+    if first is not None:
+        yield first, last
+
+
+def _cause(result: dg.ExecuteInProcessResult, stage: Stage) -> Exception:
+    """The error a user can mend behind a failed run, or else one that names the failed stage."""
+    for event in result.all_events:
+        data = event.event_specific_data
+        error = getattr(data, "error", None)
+        while error is not None:
+            if error.cls_name in _MENDABLE:
+                return _MENDABLE[error.cls_name](error.message.split(": ", 1)[1].strip())
+            error = error.cause
+    return RuntimeError(f"stage '{stage.name}' failed; its log is in the Dagster UI")
+
+
+def _subclasses(cls: type[PersonaGenError]) -> Iterator[type[PersonaGenError]]:
+    yield cls
+    for sub in cls.__subclasses__():
+        yield from _subclasses(sub)
+
+
+_MENDABLE = {cls.__name__: cls for cls in _subclasses(PersonaGenError)}

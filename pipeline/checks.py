@@ -1,0 +1,134 @@
+"""Asset checks: what must hold of each stage's table, with the figures beside the verdict.
+
+Belongs here: turning measures into verdicts. Does not belong here: the expectations over estimates
+(`pipeline.elicitation.expectations`), the distances (`pipeline.combination.scores`), the rules of the catalogue.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+import polars as pl
+
+from pipeline.combination.information import mutual_information
+from pipeline.elicitation.expectations import validate_estimates
+from pipeline.frames import map_arrays
+from pipeline.resources import Build
+from serving.snapshot import Snapshot
+from warehouse.database import query
+from warehouse.errors import SnapshotError
+from warehouse.personas import table_name
+
+MARGINAL_LIMIT = 0.02
+ONE_WAY_LIMIT = 0.04
+LEAST_INFORMATION = 0.0005  # nats; a parent that tells less might as well be left out
+
+
+@dg.asset_check(asset="estimates", blocking=True, description="Great Expectations over the whole table of estimates.")
+def estimates_hold(build: Build) -> dg.AssetCheckResult:
+    """Run the suite once over all cells; a failure stops what is downstream in the same run."""
+    with build.connect() as connection:
+        frame = query(connection, "select * from estimates where edition = ?", [build.edition])
+    requested = {(r.population, r.dimension, r.given) for rs in build.plan.requests.values() for r in rs}
+    report = validate_estimates(frame)
+    present = {(p, d, tuple(g)) for p, d, g in frame.select("population", "dimension", "given").unique().iter_rows()}
+    failed = [e for e in report.expectations if not e.success]
+    return dg.AssetCheckResult(
+        passed=report.success,
+        metadata={
+            "cells": frame.height,
+            "expectations": len(report.expectations),
+            "failed": [f"{e.name}: {e.unexpected} unexpected, e.g. {e.examples}" for e in failed],
+            "maps_without_estimate": len(requested - present),
+        },
+    )
+
+
+@dg.asset_check(asset="maps", description="Every parent tells something: one that does not is a defect of the catalogue.")
+def parents_matter(build: Build) -> dg.AssetCheckResult:
+    """Mutual information of every one-way map, weakest first; below the least that counts is a warning."""
+    weak, count = [], 0
+    for population, catalogue in build.plan.catalogues.items():
+        with build.connect() as connection:
+            frame = query(
+                connection, "select * from maps where population = ? and edition = ?", [population, build.edition]
+            )
+        by_dimension = frame.partition_by("dimension", as_dict=True)
+        pooled = {
+            d.id: map_arrays(by_dimension[(d.id,)], catalogue, d)
+            for d in catalogue.dimensions
+            if (d.id,) in by_dimension
+        }
+        for dimension, maps in pooled.items():
+            for parent in catalogue.dimension(dimension).parents:
+                if parent in pooled:
+                    count += 1
+                    nats = mutual_information(pooled[parent][()].p, maps[(parent,)].p)
+                    weak.append((nats, f"{dimension} | {parent}"))
+    weak.sort()
+    below = [name for nats, name in weak if nats < LEAST_INFORMATION]
+    return dg.AssetCheckResult(
+        passed=not below,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "one_way_maps": count,
+            "below": below,
+            "weakest": dg.MetadataValue.md(
+                "\n".join(["| map | nats |", "| --- | --- |"] + [f"| {n} | {x:.5f} |" for x, n in weak[:15]])
+            ),
+        },
+    )
+
+
+@dg.asset_check(asset="snapshot", description="The exported snapshot loads and its hashes match.")
+def snapshot_loads(build: Build) -> dg.AssetCheckResult:
+    """Load every population's snapshot."""
+    loaded = {}
+    for population in build.plan.catalogues:
+        try:
+            loaded[population] = Snapshot.load(build.snapshot_folder(population)).id
+        except SnapshotError as error:
+            return dg.AssetCheckResult(passed=False, metadata={population: str(error)})
+    return dg.AssetCheckResult(passed=True, metadata=loaded)
+
+
+@dg.asset_check(asset="personas", blocking=True, description="No persona breaks a structural zero.")
+def structure_holds(build: Build) -> dg.AssetCheckResult:
+    """Count the personas of the batch that any structural zero forbids."""
+    broken: dict[str, int] = {}
+    checked = 0
+    for population, catalogue in build.plan.catalogues.items():
+        with build.connect() as connection:
+            frame = query(connection, f'select columns(c -> c in ?) from "{table_name(population)}"', [list(catalogue.by_id)])
+        checked += frame.height
+        for dimension in catalogue.dimensions:
+            for zero in dimension.zeros:
+                forbidden = pl.col(dimension.id).cast(pl.String).is_in(list(zero.never))
+                for parent, values in zero.given.items():
+                    forbidden &= pl.col(parent).cast(pl.String).is_in(list(values))
+                count = frame.filter(forbidden).height
+                if count:
+                    broken[f"{dimension.id}: {zero.reason}"] = count
+    return dg.AssetCheckResult(passed=not broken, metadata={"personas": checked, "broken": broken})
+
+
+@dg.asset_check(asset="map_distances", description="The batch reproduces base and one-way maps within the promised distance.")
+def batch_fits_maps(build: Build) -> dg.AssetCheckResult:
+    """Total variation of every marginal, and of the one-way maps on average; the worst by name."""
+    with build.connect() as connection:
+        frame = query(connection, "select * from map_distances")
+    base = frame.filter(pl.col("given").list.len() == 0).sort("tv", descending=True)
+    one_way = frame.filter(pl.col("given").list.len() == 1)
+    mean = float(one_way["tv"].mean() or 0.0)  # type: ignore[arg-type]
+    over = base.filter(pl.col("tv") > MARGINAL_LIMIT)["dimension"].to_list()
+    return dg.AssetCheckResult(
+        passed=not over and mean <= ONE_WAY_LIMIT,
+        metadata={
+            "worst_marginal": f"{base['dimension'][0]} {base['tv'][0]:.4f}" if base.height else "",
+            "marginals_over_limit": over,
+            "mean_one_way_tv": mean,
+            "limits": f"{MARGINAL_LIMIT} for each marginal, {ONE_WAY_LIMIT} for the mean of one-way maps",
+        },
+    )
+
+
+ALL_CHECKS = (estimates_hold, parents_matter, snapshot_loads, structure_holds, batch_fits_maps)

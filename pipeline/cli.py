@@ -1,0 +1,216 @@
+"""The pipeline's commands: `build`, `catalogue`, `corpus`. Thin: they parse, call, and print.
+
+They are added to `personagen` through entry points, so that the serving command line never imports the pipeline.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from pipeline.catalogue.loader import load_catalogue, populations
+from pipeline.catalogue.models import Catalogue
+
+POPULATION = click.option("--population", default="us", show_default=True, help="Population of the catalogue.")
+
+
+@click.command()
+@click.option("--home", type=click.Path(path_type=Path), help="Folder for all that is made [default: $PERSONAGEN_HOME or warehouse/build].")
+@click.option("--edition", help="Edition of the corpus [default: the current one].")
+@click.option("--corpus", type=click.Path(path_type=Path), help="Folder that holds the editions [default: the packaged ones].")
+@click.option("-n", "--personas", type=click.IntRange(1), help="Personas to write into the batch table [default: 100000].")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the batch table.")
+def build(home: Path | None, edition: str | None, corpus: Path | None, personas: int | None, seed: int) -> None:
+    """Build everything that is out of date: maps, weights, snapshot, batch table.
+
+    An interrupted build resumes where it stopped; a repeated one does only what changed.
+
+    \b
+    Examples:
+      personagen build
+      personagen build --personas 1000000 --home /data/personagen
+    """
+    from pipeline.build import STAGES, run_work, stale_work  # noqa: PLC0415  # Dagster takes seconds to import
+    from pipeline.report import report  # noqa: PLC0415
+    from pipeline.resources import EDITION, PERSONAS, Build  # noqa: PLC0415
+
+    todo = Build(
+        home=str(home.absolute()) if home else "",
+        edition=edition or EDITION,
+        corpus=str(corpus.absolute()) if corpus else "",
+        personas=personas or PERSONAS,
+        seed=seed,
+    )
+    console = Console()
+    columns = TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[units]}"), TimeElapsedColumn()
+    with Progress(*columns, console=console) as progress:
+        for stage in STAGES:
+            work = stale_work(todo, stage)
+            task = progress.add_task(stage.name, total=work.total or 1, units=stage.units)
+            if not work.runs:
+                progress.update(task, completed=1, units="up to date")
+                continue
+            run_work(todo, work, lambda steps, task=task: progress.advance(task, steps))  # type: ignore[misc]
+            progress.update(task, completed=work.total)
+    for population in populations():
+        _print_report(console, report(todo, population))
+
+
+def _print_report(console: Console, told: object) -> None:
+    from pipeline.report import Report  # noqa: PLC0415
+
+    assert isinstance(told, Report)
+    console.rule("three personas")
+    for prose in told.prose:
+        console.print(prose, highlight=False, end="\n\n")
+    console.rule("answers")
+    table = Table("panel member", "requests", "accepted", "rejected answers")
+    for row in told.counts.iter_rows():
+        table.add_row(*map(str, row))
+    console.print(table)
+    for row in told.reasons.iter_rows(named=True):
+        console.print(f"  {row['model']}: {row['answers']} rejected as {row['reason']}")
+    console.rule("strategies, tried on every dimension")
+    table = Table("strategy", "chosen for", "dimensions", "marginal TV", "one-way TV", "two-way TV")
+    for row in told.strategies.iter_rows(named=True):
+        figures = (f"{row[c]:.4f}" for c in ("marginal_tv", "one_way_tv", "two_way_tv"))
+        table.add_row(row["strategy"], str(row["chosen"]), str(row["dimensions"]), *figures)
+    console.print(table)
+    console.rule("worst ten maps: total variation between batch and map")
+    table = Table("map", "TV", "worst condition", "its TV", "its share")
+    for row in told.worst_maps.iter_rows(named=True):
+        name = f"P({row['dimension']} | {', '.join(row['given'])})" if row["given"] else f"P({row['dimension']})"
+        worst = ", ".join(row["worst_condition"])
+        table.add_row(name, f"{row['tv']:.4f}", worst, f"{row['worst_tv']:.3f}", f"{100 * row['worst_mass']:.2f} %")
+    console.print(table)
+    name, tv = told.marginal_worst
+    console.print(f"worst marginal: {name} {tv:.4f}; one-way maps on average: {told.one_way_mean:.4f}")
+    console.rule("where everything lies")
+    console.print(f"{told.personas} personas in table '{told.table}', snapshot {told.snapshot_id}")
+    for what, place in told.places.items():
+        console.print(f"{what}: {place}", soft_wrap=True, highlight=False)
+
+
+@click.group(invoke_without_command=True)
+@POPULATION
+@click.pass_context
+def catalogue(context: click.Context, population: str) -> None:
+    """List the dimensions with their categories and parents; `graph` draws them.
+
+    \b
+    Examples:
+      personagen catalogue
+      personagen catalogue graph -o catalogue.svg
+    """
+    context.obj = load_catalogue(population)
+    if context.invoked_subcommand is None:
+        click.echo(_listing(context.obj), nl=False)
+
+
+@catalogue.command()
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("catalogue.svg"), show_default=True, help="File to write, .svg or .png.")
+@click.pass_obj
+def graph(catalogue: Catalogue, output: Path) -> None:
+    """Draw which dimension depends on which, by tier."""
+    from pipeline.catalogue.graph import draw  # noqa: PLC0415  # matplotlib is slow to import
+
+    draw(catalogue, output)
+    click.echo(f"wrote {output}")
+
+
+def _listing(catalogue: Catalogue) -> str:
+    lines = [f"{catalogue.population.label}, {catalogue.population.year}: {len(catalogue.dimensions)} dimensions"]
+    tiers = {1: "born with", 2: "circumstances", 3: "choices"}
+    counts = Counter(d.tier for d in catalogue.dimensions)
+    shown = 0
+    for d in catalogue.dimensions:
+        if d.tier != shown:
+            shown = d.tier
+            lines += ["", f"tier {d.tier}, {tiers[d.tier]} ({counts[d.tier]})"]
+        marks = "".join(f", {m}" for m, on in (("ordinal", d.ordinal), ("sensitive", d.sensitive)) if on)
+        lines += [
+            f"  {d.id}: {d.label}{marks}",
+            f"    {d.definition}",
+            f"    categories: {' '.join(d.category_ids)}",
+        ]
+        if d.parents:
+            lines.append(f"    given: {' '.join(d.parents)}; pairs: {', '.join(' x '.join(p) for p in d.pairs) or 'none'}")
+    return "\n".join(lines) + "\n"
+
+
+@click.group()
+def corpus() -> None:
+    """Export requests as OpenAI Batch files, import the answers, and see what is missing.
+
+    \b
+    Examples:
+      personagen corpus status
+      personagen corpus export batch/ --only missing
+      personagen corpus import batch/output.jsonl
+    """
+
+
+def _plan(edition: str | None, folder: Path | None):  # type: ignore[no-untyped-def]
+    from pipeline.plan import Plan  # noqa: PLC0415
+    from pipeline.resources import CORPUS, EDITION  # noqa: PLC0415
+
+    chosen = edition or EDITION
+    return Plan(chosen, (folder or CORPUS) / chosen)
+
+
+EDITION_OPTION = click.option("--edition", help="Edition of the corpus [default: the current one].")
+CORPUS_OPTION = click.option("--corpus", "folder", type=click.Path(path_type=Path), help="Folder that holds the editions [default: the packaged ones].")
+
+
+@corpus.command("export")
+@click.argument("target", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--only", type=click.Choice(["all", "missing"]), default="all", show_default=True, help="All requests, or those without an accepted answer.")
+@click.option("--model", help="One panel member only.")
+@EDITION_OPTION
+@CORPUS_OPTION
+def export_command(target: Path, only: str, model: str | None, edition: str | None, folder: Path | None) -> None:
+    """Write requests as OpenAI Batch input into the folder TARGET, a file per panel member."""
+    from pipeline.corpus import exported  # noqa: PLC0415
+
+    for path in exported(_plan(edition, folder), target, only_missing=only == "missing", model=model):
+        click.echo(f"wrote {path}")
+
+
+@corpus.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@EDITION_OPTION
+@CORPUS_OPTION
+def import_command(files: tuple[Path, ...], edition: str | None, folder: Path | None) -> None:
+    """Take the answers in OpenAI Batch output FILES into the edition."""
+    from pipeline.corpus import imported  # noqa: PLC0415
+
+    told = imported(_plan(edition, folder), files)
+    click.echo(
+        f"{len(told.completions)} answers imported, {told.repeated} were there already, "
+        f"{len(told.failures)} failures not stored, {len(told.missing)} requests still without an answer"
+    )
+    for failure in told.failures[:10]:
+        click.echo(f"  {failure.where}: {failure.reason}")
+
+
+@corpus.command()
+@EDITION_OPTION
+@CORPUS_OPTION
+def status(edition: str | None, folder: Path | None) -> None:
+    """Count requests, answers and rejections of an edition, by panel member and reason."""
+    from pipeline.corpus import judged  # noqa: PLC0415
+
+    for model, outcome in judged(_plan(edition, folder)).items():
+        click.echo(
+            f"{model}: {len(outcome.estimates)} requests accepted, {len(outcome.unanswered)} without an accepted answer, "
+            f"{len(outcome.rejections)} answers rejected"
+        )
+        for reason, count in Counter(str(r.reason) for r in outcome.rejections).most_common():
+            click.echo(f"  {reason}: {count}")
+        for rejection in outcome.rejections[:20]:
+            click.echo(f"    {rejection.custom_id} attempt {rejection.attempt}: {rejection.reason}: {rejection.detail}")

@@ -1,0 +1,45 @@
+"""The one place where assets, checks, jobs and resources are put together, for Dagster, the command line and tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from pipeline.assets.catalogue import dimensions
+from pipeline.assets.completions import completions
+from pipeline.assets.distances import map_distances
+from pipeline.assets.estimates import validate
+from pipeline.assets.maps import maps
+from pipeline.assets.personas import personas
+from pipeline.assets.requests import requests
+from pipeline.assets.snapshot import snapshot
+from pipeline.assets.weights import combine
+from pipeline.checks import ALL_CHECKS
+from pipeline.jobs import ALL_JOBS
+from pipeline.partitions import cells_frame
+from pipeline.resources import Build
+from warehouse.io_manager import WarehouseIOManager
+
+ALL_ASSETS = (dimensions, requests, completions, validate, maps, combine, snapshot, personas, map_distances)
+
+
+def resources_for(build: Build) -> dict[str, Any]:
+    """The resources that all assets of one build share."""
+    manager = WarehouseIOManager(build.database, build.edition, cells_frame, build.fingerprint)
+    return {"build": build, "warehouse": manager}
+
+
+def build_defs(build: Build | None = None, *, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """Assemble the definitions; tests pass a build in a folder of their own, or override single resources."""
+    return dg.Definitions(
+        assets=ALL_ASSETS,
+        asset_checks=ALL_CHECKS,
+        jobs=ALL_JOBS,
+        resources={**resources_for(build or Build()), **(resource_overrides or {})},
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()

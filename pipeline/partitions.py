@@ -1,0 +1,70 @@
+"""Dagster partitions: which keys exist and what a key means. Nothing else belongs here.
+
+A dimension key is `population/dimension`, so that maps of two populations never mix; the second axis is the panel
+member. Keys stand in catalogue order, which is sampling order: a range of keys is worked off parents first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import dagster as dg
+import polars as pl
+
+from pipeline.catalogue.loader import load_catalogue, populations
+from pipeline.elicitation.panel import load_panel
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cell:
+    """One dimension of one population, for one panel member where the stage has that axis."""
+
+    population: str
+    dimension: str
+    model: str = ""
+
+    @property
+    def dimension_key(self) -> str:
+        """The key on the dimension axis."""
+        return f"{self.population}/{self.dimension}"
+
+
+DIMENSION_KEYS = tuple(
+    f"{population}/{dimension.id}"
+    for population in populations()
+    for dimension in load_catalogue(population).dimensions
+)
+MODEL_KEYS = tuple(member.id for member in load_panel())
+
+by_dimension = dg.StaticPartitionsDefinition(list(DIMENSION_KEYS))
+by_model = dg.StaticPartitionsDefinition(list(MODEL_KEYS))
+by_dimension_and_model = dg.MultiPartitionsDefinition({"dimension": by_dimension, "model": by_model})
+by_population = dg.StaticPartitionsDefinition(list(populations()))
+dimension_to_population = dg.StaticPartitionMapping(
+    {key: key.split("/", 1)[0] for key in DIMENSION_KEYS}
+)
+
+
+def cell_of(key: str) -> Cell:
+    """The cell that a partition key of any of the definitions above names."""
+    if isinstance(key, dg.MultiPartitionKey):
+        parts = key.keys_by_dimension
+        population, dimension = parts["dimension"].split("/", 1)
+        return Cell(population, dimension, parts["model"])
+    population, _, dimension = key.partition("/")
+    return Cell(population, dimension)
+
+
+def cells_frame(keys: Iterable[str]) -> pl.DataFrame:
+    """Cells as a frame with the columns that the keys have: population, and dimension and model where present."""
+    cells = [cell_of(key) for key in keys]
+    frame = pl.DataFrame(
+        {
+            "population": [c.population for c in cells],
+            "dimension": [c.dimension for c in cells],
+            "model": [c.model for c in cells],
+        },
+        schema={"population": pl.String, "dimension": pl.String, "model": pl.String},
+    )
+    return frame.drop([column for column in ("dimension", "model") if not any(frame[column].to_list())])

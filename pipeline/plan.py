@@ -1,0 +1,129 @@
+"""What each stored partition is made from, as a fingerprint: equal fingerprints need no rebuilding.
+
+Belongs here: the chain of hashes over catalogue, prompts, panel, corpus and the code of each stage. Does not belong
+here: running anything, or asking Dagster. A fingerprint depends on inputs only, never on a clock or on the outcome.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from importlib.resources import files
+from pathlib import Path
+
+from pipeline.catalogue.loader import load_catalogue, populations
+from pipeline.catalogue.models import Catalogue
+from pipeline.elicitation.batch import edition_files, read_lines
+from pipeline.elicitation.panel import Member, load_panel
+from pipeline.prompts.render import Request, render_request
+
+_CODE = {
+    "dimensions": ("pipeline.catalogue", "pipeline.assets.catalogue"),
+    "requests": ("pipeline.prompts", "pipeline.assets.requests"),
+    "completions": ("pipeline.elicitation", "pipeline.assets.completions"),
+    "estimates": ("pipeline.prompts", "pipeline.assets.estimates"),
+    "maps": ("pipeline.combination.pooling", "pipeline.frames", "pipeline.assets.maps"),
+    "weights": ("pipeline.combination", "pipeline.assets.weights", "serving.counter", "serving.sampler"),
+    "snapshot": ("warehouse.snapshot_format", "warehouse.names", "pipeline.assets.snapshot"),
+    "personas": ("serving", "warehouse.personas", "pipeline.assets.personas"),
+    "map_distances": ("pipeline.combination.scores", "pipeline.assets.distances"),
+}
+
+
+_WRITTEN_WITH = {"rejections": "estimates", "trials": "weights"}  # tables that come out of another stage's step
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The fingerprints of one edition under the catalogue, panel and code at hand."""
+
+    edition: str
+    corpus: Path
+    batch: tuple[int, str] = (100_000, "0")
+    panel: tuple[Member, ...] = field(default_factory=load_panel)
+
+    @cached_property
+    def catalogues(self) -> dict[str, Catalogue]:
+        """Every population's catalogue, by population id."""
+        return {p: load_catalogue(p) for p in populations()}
+
+    @cached_property
+    def requests(self) -> dict[tuple[str, str, str], tuple[Request, ...]]:
+        """All requests by (population, dimension, panel member)."""
+        return {
+            (population, dimension.id, member.id): tuple(
+                render_request(catalogue, self.edition, dimension, given, member) for given in dimension.givens
+            )
+            for population, catalogue in self.catalogues.items()
+            for dimension in catalogue.dimensions
+            for member in self.panel
+        }
+
+    def fingerprint(self, stage: str, population: str, dimension: str = "", model: str = "") -> str:
+        """Sha256 (hex) over all that this partition is made from; `KeyError` for an unknown stage or cell."""
+        return self._known[_WRITTEN_WITH.get(stage, stage), population, dimension, model]
+
+    @cached_property
+    def _answers(self) -> dict[str, list[str]]:
+        """Digests of the recorded answers to each request, so that one new answer touches one dimension only."""
+        found: dict[str, list[str]] = {}
+        for path in edition_files(self.corpus):
+            for line in read_lines(path):
+                found.setdefault(line.content.custom_id, []).append(hashlib.sha256(line.raw).hexdigest())
+        return found
+
+    @cached_property
+    def _known(self) -> dict[tuple[str, str, str, str], str]:
+        known: dict[tuple[str, str, str, str], str] = {}
+        code = {stage: _code_hash(modules) for stage, modules in _CODE.items()}
+        answers = self._answers
+        for population, catalogue in self.catalogues.items():
+            for dimension in catalogue.dimensions:
+                estimates = []
+                for member in self.panel:
+                    cell = (population, dimension.id, member.id)
+                    parents = [catalogue.dimension(p).model_dump_json() for p in dimension.parents]
+                    asked = _digest([code["requests"], *(r.custom_id for r in self.requests[cell])])
+                    texts = (a for r in self.requests[cell] for a in answers.get(r.custom_id, ()))
+                    answered = _digest([code["completions"], asked, *texts])
+                    estimated = _digest([code["estimates"], answered, dimension.model_dump_json(), *parents])
+                    known["requests", *cell] = asked
+                    known["completions", *cell] = answered
+                    known["estimates", *cell] = estimated
+                    estimates.append(estimated)
+                whole = (population, dimension.id, "")
+                known["maps", *whole] = _digest([code["maps"], *estimates])
+                above = [known["weights", population, p, ""] for p in dimension.parents]
+                known["weights", *whole] = _digest([code["weights"], known["maps", *whole], *above])
+            everything = [known["weights", population, d.id, ""] for d in catalogue.dimensions]
+            everyone = (population, "", "")
+            known["dimensions", *everyone] = _digest([code["dimensions"], catalogue.hash])
+            known["snapshot", *everyone] = _digest([code["snapshot"], catalogue.hash, *everything])
+            size, seed = self.batch
+            known["personas", *everyone] = _digest(
+                [code["personas"], known["snapshot", *everyone], str(size), seed]
+            )
+            known["map_distances", *everyone] = _digest([code["map_distances"], known["personas", *everyone]])
+        return known
+
+
+def _digest(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+@cache
+def _code_hash(modules: tuple[str, ...]) -> str:
+    """Hash of the sources that a stage runs, so that changed code redoes what it made."""
+    digests = []
+    for module in modules:
+        package, _, name = module.partition(".")
+        place = Path(str(files(package))) / Path(*name.split(".")) if name else Path(str(files(package)))
+        sources = [place.with_suffix(".py")] if place.with_suffix(".py").is_file() else sorted(place.rglob("*"))
+        digests += [
+            hashlib.sha256(p.read_bytes()).hexdigest()
+            for p in sources
+            if p.suffix in {".py", ".txt", ".toml", ".sql"} and "snapshots" not in p.parts
+        ]
+    return _digest(digests)

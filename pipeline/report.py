@@ -1,0 +1,75 @@
+"""What a build has to tell: counts, strategies, worst maps, places. Reads the warehouse; prints nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from pipeline.resources import Build
+from serving.sampler import Sampler
+from serving.snapshot import Snapshot
+from warehouse.database import query
+from warehouse.personas import table_name
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything the command line shows after a build of one population."""
+
+    prose: tuple[str, ...]
+    counts: pl.DataFrame
+    reasons: pl.DataFrame
+    strategies: pl.DataFrame
+    worst_maps: pl.DataFrame
+    marginal_worst: tuple[str, float]
+    one_way_mean: float
+    personas: int
+    table: str
+    snapshot_id: str
+    places: dict[str, Path]
+
+
+def report(build: Build, population: str) -> Report:
+    """Collect the report of one population from its warehouse and snapshot."""
+    folder = build.snapshot_folder(population)
+    loaded = Snapshot.load(folder)
+    with build.connect() as connection:
+        counts = query(connection, "select * from answer_counts")
+        reasons = query(
+            connection,
+            "select model, reason, count(*) as answers from rejections where population = ? group by all order by all",
+            [population],
+        )
+        strategies = query(
+            connection,
+            "select strategy, count(*) as dimensions, avg(marginal_tv) as marginal_tv, avg(one_way_tv) as one_way_tv, "
+            "avg(two_way_tv) as two_way_tv, count(*) filter (chosen) as chosen from trials where population = ? "
+            "group by strategy order by avg(one_way_tv)",
+            [population],
+        )
+        distances = query(
+            connection, "select * from map_distances where population = ? order by tv desc", [population]
+        )
+        (personas,) = connection.execute(f'select count(*) from "{table_name(population)}"').fetchall()[0]
+    size = pl.col("given").list.len()
+    base = distances.filter(size == 0)
+    return Report(
+        prose=tuple(Sampler(loaded).sample(3, build.seed).to_prompts()),
+        counts=counts,
+        reasons=reasons,
+        strategies=strategies,
+        worst_maps=distances.head(10),
+        marginal_worst=(base["dimension"][0], base["tv"][0]),
+        one_way_mean=float(distances.filter(size == 1)["tv"].mean() or 0.0),  # type: ignore[arg-type]
+        personas=int(personas),
+        table=table_name(population),
+        snapshot_id=loaded.id,
+        places={
+            "warehouse": build.database,
+            "snapshot": folder,
+            "recorded edition": build.edition_folder,
+            "Dagster home": build.folder / "dagster",
+        },
+    )

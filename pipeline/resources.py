@@ -1,0 +1,89 @@
+"""What every stage needs around it: where things lie and which edition is built. No stage logic belongs here."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import polars as pl
+from pydantic import PrivateAttr
+
+from pipeline.catalogue.models import Catalogue
+from pipeline.elicitation.panel import Member
+from pipeline.partitions import cell_of
+from pipeline.plan import Plan
+from warehouse.database import FILE_NAME, connect, home
+from warehouse.io_manager import record_fingerprints
+
+EDITION = "2026.11"
+CORPUS = Path(__file__).parent.parent / "warehouse" / "corpus"
+PERSONAS = 100_000
+SEED = 0
+
+
+class Build(dg.ConfigurableResource):  # type: ignore[misc]
+    """One edition being built: its folders, its plan, and short connections to its warehouse."""
+
+    home: str = ""
+    edition: str = EDITION
+    corpus: str = ""
+    personas: int = PERSONAS
+    seed: int = SEED
+
+    _plan: Plan | None = PrivateAttr(default=None)
+
+    @property
+    def folder(self) -> Path:
+        """Folder of everything that the build makes."""
+        return Path(self.home).absolute() if self.home else home()
+
+    @property
+    def database(self) -> Path:
+        """The warehouse file."""
+        return self.folder / FILE_NAME
+
+    @property
+    def edition_folder(self) -> Path:
+        """Folder of the recorded edition."""
+        return (Path(self.corpus) if self.corpus else CORPUS) / self.edition
+
+    @property
+    def live_folder(self) -> Path:
+        """Folder in which live answers of this edition are kept."""
+        return self.folder / "live" / self.edition
+
+    @property
+    def plan(self) -> Plan:
+        """Catalogues, requests and fingerprints of this edition, read once per process."""
+        if self._plan is None:
+            self._plan = Plan(self.edition, self.edition_folder, (self.personas, str(self.seed)))
+        return self._plan
+
+    def catalogue(self, population: str) -> Catalogue:
+        """The catalogue of one population."""
+        return self.plan.catalogues[population]
+
+    def member(self, model: str) -> Member:
+        """The panel member of that id."""
+        return next(m for m in self.plan.panel if m.id == model)
+
+    def snapshot_folder(self, population: str) -> Path:
+        """Where the population's snapshot is exported to."""
+        return self.folder / "snapshots" / population
+
+    def connect(self, *, read_only: bool = False) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """Open the warehouse for a short while."""
+        return connect(self.database, read_only=read_only)
+
+    def fingerprint(self, stage: str, key: str) -> str:
+        """Fingerprint of what a partition of a stage is made from."""
+        cell = cell_of(key)
+        return self.plan.fingerprint(stage, cell.population, cell.dimension, cell.model)
+
+    def mark(self, stage: str, population: str) -> None:
+        """Note that a stage whose output is no table of partitions was made for a population."""
+        cells = pl.DataFrame({"population": [population]})
+        with self.connect() as connection:
+            record_fingerprints(connection, stage, cells, [self.plan.fingerprint(stage, population)])

@@ -1,0 +1,60 @@
+"""The Dagster IO manager over the DuckDB warehouse: a table per asset, rows replaced per partition.
+
+Belongs here: turning partition keys into the rows to delete, insert or read. Does not belong here: what a stage
+computes. Imported by the pipeline only; the serving path never sees Dagster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import polars as pl
+
+from warehouse.database import connect, read_cells, replace_cells
+
+CellsOf = Callable[[Iterable[str]], pl.DataFrame]
+FingerprintOf = Callable[[str, str], str]
+
+
+class WarehouseIOManager(dg.IOManager):
+    """Stores a stage's frame in the table named like the asset and loads it back, partition by partition.
+
+    One run may cover one partition or a whole box of them: the rows of all its cells are replaced in one
+    transaction, together with the fingerprints of what they were made from.
+    """
+
+    def __init__(self, path: Path, edition: str, cells_of: CellsOf, fingerprint_of: FingerprintOf) -> None:
+        self._path = path
+        self._edition = edition
+        self._cells_of = cells_of
+        self._fingerprint_of = fingerprint_of
+
+    def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame) -> None:
+        """Replace the rows of the run's partitions by `obj`."""
+        table = context.asset_key.path[-1]
+        keys = list(context.asset_partition_keys)
+        cells = self._cells_of(keys)
+        with connect(self._path) as connection:
+            replace_cells(connection, table, cells.with_columns(edition=pl.lit(self._edition)), obj)
+            record_fingerprints(connection, table, cells, [self._fingerprint_of(table, k) for k in keys])
+        context.add_output_metadata({"rows": obj.height, "table": table})
+
+    def load_input(self, context: dg.InputContext) -> pl.DataFrame:
+        """Rows of the upstream table for the partitions that this run needs."""
+        if not context.has_asset_partitions:
+            raise NotImplementedError("every table asset of the warehouse is partitioned")
+        cells = self._cells_of(context.asset_partition_keys)
+        with connect(self._path) as connection:
+            return read_cells(connection, context.asset_key.path[-1], cells, {"edition": self._edition})
+
+
+def record_fingerprints(
+    connection: duckdb.DuckDBPyConnection, stage: str, cells: pl.DataFrame, fingerprints: Iterable[str]
+) -> None:
+    """Note what each of these partitions of a stage was made from."""
+    missing = [c for c in ("dimension", "model") if c not in cells.columns]
+    whole = cells.with_columns(*(pl.lit("").alias(c) for c in missing), stage=pl.lit(stage))
+    replace_cells(connection, "fingerprints", whole, whole.with_columns(fingerprint=pl.Series(list(fingerprints), dtype=pl.String)))

@@ -1,0 +1,216 @@
+"""The two name files of a snapshot, from the vendored tables: smoothing, spelling, dropping of non-names.
+
+`name_files` gives their bytes, the same on every run. Fetching the sources belongs to `build_names`, drawing
+to `serving.names`. The model, its sources and what it leaves out stand in README.md beside this module.
+
+`names_first.parquet`, a row per (name, sex), sorted: name; sex (`female`, `male`); births_YYYY, the births of
+the cohort that begins in YYYY; foreign, a weight among the foreign-born; share_E, P(ethnicity E | name) in
+units of 1/SHARE_UNIT. Its metadata hold, under `personagen`, the foreign-born share by ethnicity.
+`names_last.parquet`, a row per surname: name; bearers; share_E.
+The ethnicity `other` has no column: the sources do not tell it apart, and it draws from everybody's names.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from warehouse.errors import SnapshotError
+from warehouse.names import casing
+
+FIRST, LAST = "names_first.parquet", "names_last.parquet"
+ETHNICITIES = ("white", "black", "hispanic", "asian", "native_american", "pacific_islander", "two_or_more")
+SHARE_UNIT = 10_000
+REST = "ALL OTHER NAMES"
+GROUPS = ("white", "black", "api", "aian", "two", "hispanic")
+
+# Pseudo-bearers with the population's shares, added to every name: one of 100 bearers keeps 5/6 of its own.
+PRIOR_BEARERS = 20
+# Census 2020, not Hispanic, one race: 622,018 Pacific Islanders beside 19,618,719 Asians.
+PACIFIC_SHARE = 622_018 / (622_018 + 19_618_719)
+PACIFIC_IF_LISTED, PACIFIC_AT_MOST = 0.9, 0.5  # of the published Asian-or-Pacific share
+
+MIN_BIRTHS, MIN_FOREIGN, MIN_BEARERS = 60, 40, 150
+# Fewer than one bearer in a hundred of the other sex: more often a clerical error than a person.
+MIN_SEX_SHARE = 0.01
+TWO_LETTERS = ("AL", "BO", "CY", "DI", "ED", "JO", "KY", "MO", "OM", "OZ", "TY", "VI")
+
+
+def name_files(folder: Path = Path(__file__).parent) -> dict[str, bytes]:
+    """Bytes of the snapshot's name files by file name, from the vendored tables in `folder`."""
+    try:
+        first = pl.read_parquet(folder / "first_names.parquet")
+        last = pl.read_parquet(folder / "surnames.parquet")
+    except (OSError, pl.exceptions.PolarsError) as error:
+        reason = str(error).splitlines()[0]
+        raise SnapshotError(
+            f"cannot read the name tables ({reason}); run warehouse.names.build_names"
+        ) from None
+    names, foreign_share = first_names(first)
+    metadata = {"personagen": json.dumps({"foreign_born": foreign_share}, sort_keys=True)}
+    return {FIRST: _parquet_bytes(names, metadata), LAST: _parquet_bytes(surnames(last), {})}
+
+
+def ethnicity_shares(frame: pl.DataFrame, weight: str, prior: dict[str, float], pacific: str) -> pl.DataFrame:
+    """Replace the published shares (hundredths of a percent) by smoothed share_E columns, E in ETHNICITIES.
+
+    The published Asian-or-Pacific share is split: Pacific Islanders have PACIFIC_IF_LISTED of it if the name
+    is on a hand-kept list, else a multiple of the share of bearers with two or more races, who are many among
+    them; the multiple is solved so that they come to PACIFIC_SHARE of all Asians and Pacific Islanders.
+    """
+    count = pl.col(weight).cast(pl.Float64)
+    smoothed = frame.with_columns(
+        ((count * pl.col(group) / 10_000 + PRIOR_BEARERS * prior[group]) / (count + PRIOR_BEARERS)).alias(
+            group
+        )
+        for group in GROUPS
+    ).with_columns(listed=pl.col("key").is_in(casing.read_list(pacific)))
+    mass = smoothed.select("api", "two", "listed", bearers=count)
+
+    def islanders(multiple: float) -> pl.Expr:
+        unlisted = pl.min_horizontal(multiple * pl.col("two"), PACIFIC_AT_MOST * pl.col("api"))
+        return pl.when("listed").then(PACIFIC_IF_LISTED * pl.col("api")).otherwise(unlisted)
+
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        share = mass.select(
+            (pl.col("bearers") * islanders(middle)).sum() / (pl.col("bearers") * pl.col("api")).sum()
+        ).item()
+        low, high = (middle, high) if share < PACIFIC_SHARE else (low, middle)
+    multiple = round(low, 6)  # absorbs the order of summation, so that every machine writes the same bytes
+    parts = {
+        "white": pl.col("white"),
+        "black": pl.col("black"),
+        "hispanic": pl.col("hispanic"),
+        "asian": pl.col("api") - islanders(multiple),
+        "native_american": pl.col("aian"),
+        "pacific_islander": islanders(multiple),
+        "two_or_more": pl.col("two"),
+    }
+    unit = [(parts[e] * SHARE_UNIT).round().cast(pl.UInt16).alias(f"share_{e}") for e in ETHNICITIES]
+    return smoothed.with_columns(unit).drop("listed", *GROUPS)
+
+
+def overall_shares(frame: pl.DataFrame, weight: str) -> dict[str, float]:
+    """Shares of the six published groups among all bearers, adding up to 1."""
+    sums = frame.select((pl.col(group).cast(pl.Float64) * pl.col(weight)).sum() for group in GROUPS).row(0)
+    return dict(zip(GROUPS, (round(value / sum(sums), 6) for value in sums), strict=True))
+
+
+def first_names(vendored: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, float]]:
+    """Rows of `names_first.parquet`, and the foreign-born share of each ethnicity's adults."""
+    cohorts = [column for column in vendored.columns if column.startswith("births_")]
+    rest = vendored.filter(pl.col("key") == REST).row(0, named=True)
+    named = vendored.filter(pl.col("key") != REST)
+    prior = overall_shares(named.filter(pl.col("count").is_not_null()).unique("key"), "count")
+    # Too rare for the Census table: the shares published for all such names together.
+    named = named.with_columns(pl.col(group).fill_null(rest[group]) for group in GROUPS)
+    named = named.with_columns(pl.col("count", "bearers").fill_null(0))
+    named = ethnicity_shares(
+        named.with_columns(weight=pl.max_horizontal("count", "alive")),
+        "weight",
+        prior,
+        "pacific_islander_first.txt",
+    )
+    sex_share = pl.when(pl.col("count") > 0).then(pl.col("bearers") / pl.col("count")).otherwise(0.0)
+    named = named.with_columns(births=pl.sum_horizontal(cohorts), sex_share=sex_share)
+    both_births = pl.col("births").sum().over("key")
+    # Bearers that no US birth explains.
+    excess = (pl.col("bearers").cast(pl.Float64) - pl.col("alive")).clip(lower_bound=0)
+    short = pl.col("key").is_in(casing.read_list("short_forms.txt"))
+    clerical = pl.col("sex_share") < 3 * MIN_SEX_SHARE
+    named = named.with_columns(excess=pl.when(short | clerical).then(0.0).otherwise(excess))
+    foreign_share = {
+        e: round(
+            named.select(
+                (pl.col("excess") * pl.col(f"share_{e}")).sum()
+                / ((pl.col("excess") + pl.col("alive_adult")) * pl.col(f"share_{e}")).sum()
+            ).item(),
+            4,
+        )
+        for e in ETHNICITIES
+    }
+    # A name tells the more of a birth abroad, the larger the part of its bearers that no US birth explains.
+    weight = pl.when(pl.col("excess") > 0).then(pl.col("excess") ** 2 / pl.col("bearers")).otherwise(0.0)
+    named = named.with_columns(
+        foreign=weight.round().cast(pl.UInt32),
+        rare_sex=pl.col("births") < MIN_SEX_SHARE * both_births,
+    ).with_columns(pl.when("rare_sex").then(0).otherwise(c).cast(pl.UInt32).alias(c) for c in cohorts)
+    letters = pl.col("key").str.len_chars()
+    initials = (letters < 2) | (
+        (letters == 2) & ~pl.col("key").is_in(TWO_LETTERS) & (pl.col("share_asian") < SHARE_UNIT // 2)
+    )
+    # Neither sex, no births, no people it belongs to: a word from a form.
+    word = (
+        pl.col("sex_share").is_between(0.35, 0.65)
+        & (both_births < pl.col("count") / 10)
+        & (pl.max_horizontal("share_asian", "share_hispanic", "share_black") < SHARE_UNIT // 2)
+    )
+    placeholder = pl.col("key").is_in(casing.read_list("non_names_first.txt"))
+    frequent = (pl.sum_horizontal(cohorts) >= MIN_BIRTHS) | (pl.col("foreign") >= MIN_FOREIGN)
+    kept = named.filter(frequent & ~placeholder & ~initials & ~word.fill_null(False)).sort("key", "sex")
+    spelling = casing.exceptions("first_names_cased.txt")
+    spanish = set(
+        kept.filter((pl.col("share_hispanic") > 0.4 * SHARE_UNIT) & (pl.col("count") >= 3_000))["key"]
+    )
+    display = pl.Series("name", [casing.first_name(key, spelling, spanish) for key in kept["key"]])
+    sex = pl.col("sex").replace_strict({"F": "female", "M": "male"})
+    shares = [f"share_{e}" for e in ETHNICITIES]
+    return kept.with_columns(display, sex).select("name", "sex", *cohorts, "foreign", *shares), foreign_share
+
+
+def surnames(vendored: pl.DataFrame) -> pl.DataFrame:
+    """Rows of `names_last.parquet`."""
+    named = ethnicity_shares(
+        vendored, "count", overall_shares(vendored, "count"), "pacific_islander_last.txt"
+    )
+    iberian = pl.col("share_hispanic") + pl.col("share_asian") > SHARE_UNIT // 2
+    common = named.filter((pl.col("share_hispanic") > 0.4 * SHARE_UNIT) & (pl.col("count") >= 3_000))
+    common = common.filter(~pl.col("key").is_in(list(casing.PARTICLES)))
+    spanish = dict(zip(common["key"].to_list(), common["count"].to_list(), strict=True))
+    spelling = casing.exceptions("surnames_cased.txt")
+    saints = {casing.key_of(word) for word in casing.read_list("saint_surnames.txt")}
+    display = [
+        casing.surname(key, spelling, saints, spanish, is_iberian)
+        for key, is_iberian in named.select("key", iberian).iter_rows()
+    ]
+    named = named.with_columns(pl.Series("name", display))
+    # Tripled within ten years outside the groups that immigration tripled: read wrongly from a form.
+    misread = (
+        (pl.col("count") >= 3 * pl.col("count_2010"))
+        & (pl.max_horizontal("share_asian", "share_black") < SHARE_UNIT // 2)
+        & ~pl.col("name").str.contains(" ")
+    )
+    placeholder = pl.col("key").is_in(casing.read_list("non_names_last.txt"))
+    two_letters = (pl.col("key").str.len_chars() < 3) & (pl.col("share_asian") < 0.4 * SHARE_UNIT)
+    kept = named.filter(
+        (pl.col("count") >= MIN_BEARERS) & ~misread.fill_null(False) & ~placeholder & ~two_letters
+    ).sort("key")
+    return kept.select("name", pl.col("count").alias("bearers"), *[f"share_{e}" for e in ETHNICITIES])
+
+
+def _parquet_bytes(frame: pl.DataFrame, metadata: dict[str, str]) -> bytes:
+    """Serialise with every setting fixed, so that equal tables are equal bytes."""
+    table = frame.to_arrow(compat_level=pl.CompatLevel.oldest()).replace_schema_metadata(metadata)
+    encodings = {column: "PLAIN" for column in frame.columns if column not in {"name", "sex"}}
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        version="2.6",
+        data_page_version="1.0",
+        compression="zstd",
+        compression_level=9,
+        use_dictionary=["sex"] if "sex" in frame.columns else False,
+        column_encoding={"name": "DELTA_BYTE_ARRAY", **encodings},
+        write_statistics=False,
+        store_schema=bool(metadata),
+        row_group_size=1 << 20,
+    )
+    content: bytes = sink.getvalue().to_pybytes()
+    return content

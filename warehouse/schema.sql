@@ -1,0 +1,79 @@
+-- The warehouse: one table per stage of the arrow, keyed so that one partition can be replaced without the others.
+-- Only tables and views belong here; every statement may be run again on an existing warehouse.
+
+create table if not exists dimensions (
+    population varchar, position integer, dimension varchar, label varchar, tier integer, definition varchar,
+    ordinal boolean, sensitive boolean, categories varchar[], category_labels varchar[], parents varchar[]
+);
+
+create table if not exists requests (
+    population varchar, edition varchar, dimension varchar, model varchar, given varchar[], variant varchar,
+    custom_id varchar, number_format varchar, system varchar, prompt varchar, settings varchar
+);
+
+-- Raw, as received: text is the answer, received the whole response body.
+create table if not exists completions (
+    population varchar, edition varchar, dimension varchar, model varchar, custom_id varchar, attempt integer,
+    answered_by varchar, text varchar, finish_reason varchar, received varchar
+);
+
+create table if not exists estimates (
+    population varchar, edition varchar, dimension varchar, model varchar, variant varchar, given varchar[],
+    condition varchar[], category varchar, probability double
+);
+
+create table if not exists rejections (
+    population varchar, edition varchar, dimension varchar, model varchar, given varchar[], custom_id varchar,
+    attempt integer, reason varchar, detail varchar, text varchar
+);
+
+-- Pooled across the panel. spread: between-model standard deviation of the log probability, in nats.
+create table if not exists maps (
+    population varchar, edition varchar, dimension varchar, given varchar[], condition varchar[], category varchar,
+    probability double, spread double, models integer, support double
+);
+
+-- What the chosen strategy compiled to: multiplicative factors, row-major over (*sizes of given, categories).
+create table if not exists weights (
+    population varchar, edition varchar, dimension varchar, "order" integer, given varchar[], shape integer[],
+    factors double[]
+);
+
+create table if not exists trials (
+    population varchar, edition varchar, dimension varchar, strategy varchar, chosen boolean, reason varchar,
+    marginal_tv double, one_way_tv double, one_way_worst double, two_way_tv double, js double
+);
+
+create table if not exists snapshots (
+    population varchar, snapshot_id varchar, edition varchar, catalogue_hash varchar, folder varchar
+);
+
+-- How far a batch of personas lies from each pooled map, in total variation, weighted by the conditions' mass.
+create table if not exists map_distances (
+    population varchar, snapshot_id varchar, dimension varchar, given varchar[], personas bigint, tv double, js double,
+    worst_tv double, worst_condition varchar[], worst_mass double
+);
+
+-- What each stored partition was made from: a build redoes what no longer matches.
+create table if not exists fingerprints (
+    stage varchar, population varchar, dimension varchar, model varchar, fingerprint varchar
+);
+
+-- The maps as a person reads them: P(education | age=18_24, sex=female), in percent.
+create or replace view map_rows as
+select
+    population, edition, dimension,
+    case when len(given) = 0 then 'P(' || dimension || ')'
+         else 'P(' || dimension || ' | '
+              || array_to_string(list_transform(list_zip(given, condition), pair -> pair[1] || '=' || pair[2]), ', ')
+              || ')' end as row_name,
+    category, round(100 * probability, 3) as percent, round(spread, 4) as spread, models
+from maps;
+
+-- How the panel fared: accepted and rejected answers by member and reason.
+create or replace view answer_counts as
+select r.model,
+    count(distinct r.custom_id) as requests,
+    (select count(distinct (e.dimension, e.given)) from estimates e where e.model = r.model) as accepted,
+    (select count(*) from rejections j where j.model = r.model) as rejected_answers
+from requests r group by r.model order by r.model;
