@@ -11,21 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
-from pipeline import checks
-from pipeline.assets.catalogue import dimensions
-from pipeline.assets.completions import completions
-from pipeline.assets.distances import map_distances
-from pipeline.assets.estimates import validate
-from pipeline.assets.maps import maps
-from pipeline.assets.personas import personas
-from pipeline.assets.requests import requests
-from pipeline.assets.snapshot import snapshot
-from pipeline.assets.weights import combine
-from pipeline.definitions import resources_for
+from pipeline.definitions import ALL_ASSETS, ALL_CHECKS, resources_for
 from pipeline.partitions import DIMENSION_KEYS, MODEL_KEYS, by_population
 from pipeline.progress import listening
 from pipeline.resources import Build
@@ -38,24 +27,27 @@ _DAGSTER_YAML = "telemetry:\n  enabled: false\n"
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage of the arrow: the assets and checks that run together, and what its partitions are."""
+    """One stage of the arrow: the assets that run together with their checks, and what its partitions are.
+
+    `name` is also the first asset, under which the stage's fingerprints are kept.
+    """
 
     name: str
-    assets: tuple[Any, ...]
+    assets: tuple[str, ...]
     partitioned_by: str
     units: str
 
 
 STAGES = (
-    Stage("dimensions", (dimensions,), "population", "populations"),
-    Stage("requests", (requests,), "model", "dimensions"),
-    Stage("completions", (completions,), "model", "dimensions"),
-    Stage("estimates", (validate, checks.estimates_hold), "model", "dimensions"),
-    Stage("maps", (maps, checks.parents_matter), "dimension", "dimensions"),
-    Stage("weights", (combine,), "dimension", "dimensions"),
-    Stage("snapshot", (snapshot, checks.snapshot_loads), "population", "populations"),
-    Stage("personas", (personas, checks.structure_holds), "population", "personas"),
-    Stage("map_distances", (map_distances, checks.batch_fits_maps), "population", "dimensions"),
+    Stage("dimensions", ("dimensions",), "population", "populations"),
+    Stage("requests", ("requests",), "model", "dimensions"),
+    Stage("completions", ("completions",), "model", "dimensions"),
+    Stage("estimates", ("estimates", "rejections"), "model", "dimensions"),
+    Stage("maps", ("maps",), "dimension", "dimensions"),
+    Stage("weights", ("weights", "trials"), "dimension", "dimensions"),
+    Stage("snapshot", ("snapshot",), "population", "populations"),
+    Stage("personas", ("personas",), "population", "personas"),
+    Stage("map_distances", ("map_distances",), "population", "dimensions"),
 )
 
 
@@ -72,9 +64,7 @@ def stale_work(build: Build, stage: Stage) -> Work:
     """The partitions of a stage whose stored fingerprint is not today's, as ranges of neighbouring keys."""
     with build.connect() as connection:
         rows = query(connection, "select * from fingerprints where stage = ?", [stage.name])
-    stored = {
-        (r["population"], r["dimension"], r["model"]): r["fingerprint"] for r in rows.iter_rows(named=True)
-    }
+    stored = {(r["population"], r["dimension"], r["model"]): r["fingerprint"] for r in rows.iter_rows(named=True)}
     if stage.partitioned_by == "population":
         stale = [
             p
@@ -110,7 +100,8 @@ def run_work(build: Build, work: Work, listener: Callable[[int], None]) -> None:
     with dagster_instance(build) as instance, listening(listener):
         for start, end in work.runs:
             result = dg.materialize(
-                list(work.stage.assets),
+                [*ALL_ASSETS, *ALL_CHECKS],
+                selection=dg.AssetSelection.assets(*work.stage.assets),
                 instance=instance,
                 resources=resources_for(build),
                 tags={"dagster/asset_partition_range_start": start, "dagster/asset_partition_range_end": end}
@@ -165,14 +156,15 @@ def _neighbours(places: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 def _cause(result: dg.ExecuteInProcessResult, stage: Stage) -> Exception:
     """The error a user can mend behind a failed run, or else one that names the failed stage."""
+    deepest = "no step failed"
     for event in result.all_events:
-        data = event.event_specific_data
-        error = getattr(data, "error", None)
+        error = getattr(event.event_specific_data, "error", None)
         while error is not None:
             if error.cls_name in _MENDABLE:
                 return _MENDABLE[error.cls_name](error.message.split(": ", 1)[1].strip())
+            deepest = error.to_string()
             error = error.cause
-    return RuntimeError(f"stage '{stage.name}' failed; its log is in the Dagster UI")
+    return RuntimeError(f"stage '{stage.name}' failed, its log is in the Dagster UI: {deepest}")
 
 
 def _subclasses(cls: type[PersonaGenError]) -> Iterator[type[PersonaGenError]]:

@@ -4,8 +4,6 @@ Belongs here: turning measures into verdicts. Does not belong here: the expectat
 (`pipeline.elicitation.expectations`), the distances (`pipeline.combination.scores`), the rules of the catalogue.
 """
 
-from __future__ import annotations
-
 import dagster as dg
 import polars as pl
 
@@ -43,14 +41,18 @@ def estimates_hold(build: Build) -> dg.AssetCheckResult:
     )
 
 
-@dg.asset_check(asset="maps", description="Every parent tells something: one that does not is a defect of the catalogue.")
+@dg.asset_check(
+    asset="maps", description="Every parent tells something: one that does not is a defect of the catalogue."
+)
 def parents_matter(build: Build) -> dg.AssetCheckResult:
     """Mutual information of every one-way map, weakest first; below the least that counts is a warning."""
     weak, count = [], 0
     for population, catalogue in build.plan.catalogues.items():
         with build.connect() as connection:
             frame = query(
-                connection, "select * from maps where population = ? and edition = ?", [population, build.edition]
+                connection,
+                "select * from maps where population = ? and edition = ?",
+                [population, build.edition],
             )
         by_dimension = frame.partition_by("dimension", as_dict=True)
         pooled = {
@@ -98,7 +100,11 @@ def structure_holds(build: Build) -> dg.AssetCheckResult:
     checked = 0
     for population, catalogue in build.plan.catalogues.items():
         with build.connect() as connection:
-            frame = query(connection, f'select columns(c -> c in ?) from "{table_name(population)}"', [list(catalogue.by_id)])
+            frame = query(
+                connection,
+                f'select columns(lambda c: c in ?) from "{table_name(population)}"',
+                [list(catalogue.by_id)],
+            )
         checked += frame.height
         for dimension in catalogue.dimensions:
             for zero in dimension.zeros:
@@ -111,7 +117,10 @@ def structure_holds(build: Build) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(passed=not broken, metadata={"personas": checked, "broken": broken})
 
 
-@dg.asset_check(asset="map_distances", description="The batch reproduces base and one-way maps within the promised distance.")
+@dg.asset_check(
+    asset="map_distances",
+    description="The batch reproduces base and one-way maps within the promised distance.",
+)
 def batch_fits_maps(build: Build) -> dg.AssetCheckResult:
     """Total variation of every marginal, and of the one-way maps on average; the worst by name."""
     with build.connect() as connection:

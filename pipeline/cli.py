@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -16,14 +17,31 @@ from rich.table import Table
 from pipeline.catalogue.loader import load_catalogue, populations
 from pipeline.catalogue.models import Catalogue
 
+if TYPE_CHECKING:
+    from pipeline.plan import Plan
+    from pipeline.report import Report
+
 POPULATION = click.option("--population", default="us", show_default=True, help="Population of the catalogue.")
 
 
 @click.command()
-@click.option("--home", type=click.Path(path_type=Path), help="Folder for all that is made [default: $PERSONAGEN_HOME or warehouse/build].")
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path),
+    help="Folder for all that is made [default: $PERSONAGEN_HOME or warehouse/build].",
+)
 @click.option("--edition", help="Edition of the corpus [default: the current one].")
-@click.option("--corpus", type=click.Path(path_type=Path), help="Folder that holds the editions [default: the packaged ones].")
-@click.option("-n", "--personas", type=click.IntRange(1), help="Personas to write into the batch table [default: 100000].")
+@click.option(
+    "--corpus",
+    type=click.Path(path_type=Path),
+    help="Folder that holds the editions [default: the packaged ones].",
+)
+@click.option(
+    "-n",
+    "--personas",
+    type=click.IntRange(1),
+    help="Personas to write into the batch table [default: 100000].",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the batch table.")
 def build(home: Path | None, edition: str | None, corpus: Path | None, personas: int | None, seed: int) -> None:
     """Build everything that is out of date: maps, weights, snapshot, batch table.
@@ -47,7 +65,13 @@ def build(home: Path | None, edition: str | None, corpus: Path | None, personas:
         seed=seed,
     )
     console = Console()
-    columns = TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[units]}"), TimeElapsedColumn()
+    columns = (
+        TextColumn("{task.description:<14}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[units]}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console) as progress:
         for stage in STAGES:
             work = stale_work(todo, stage)
@@ -61,17 +85,14 @@ def build(home: Path | None, edition: str | None, corpus: Path | None, personas:
         _print_report(console, report(todo, population))
 
 
-def _print_report(console: Console, told: object) -> None:
-    from pipeline.report import Report  # noqa: PLC0415
-
-    assert isinstance(told, Report)
+def _print_report(console: Console, told: Report) -> None:
     console.rule("three personas")
     for prose in told.prose:
         console.print(prose, highlight=False, end="\n\n")
     console.rule("answers")
     table = Table("panel member", "requests", "accepted", "rejected answers")
-    for row in told.counts.iter_rows():
-        table.add_row(*map(str, row))
+    for count in told.counts.iter_rows():
+        table.add_row(*map(str, count))
     console.print(table)
     for row in told.reasons.iter_rows(named=True):
         console.print(f"  {row['model']}: {row['answers']} rejected as {row['reason']}")
@@ -113,7 +134,14 @@ def catalogue(context: click.Context, population: str) -> None:
 
 
 @catalogue.command()
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("catalogue.svg"), show_default=True, help="File to write, .svg or .png.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("catalogue.svg"),
+    show_default=True,
+    help="File to write, .svg or .png.",
+)
 @click.pass_obj
 def graph(catalogue: Catalogue, output: Path) -> None:
     """Draw which dimension depends on which, by tier."""
@@ -139,7 +167,9 @@ def _listing(catalogue: Catalogue) -> str:
             f"    categories: {' '.join(d.category_ids)}",
         ]
         if d.parents:
-            lines.append(f"    given: {' '.join(d.parents)}; pairs: {', '.join(' x '.join(p) for p in d.pairs) or 'none'}")
+            lines.append(
+                f"    given: {' '.join(d.parents)}; pairs: {', '.join(' x '.join(p) for p in d.pairs) or 'none'}"
+            )
     return "\n".join(lines) + "\n"
 
 
@@ -155,7 +185,7 @@ def corpus() -> None:
     """
 
 
-def _plan(edition: str | None, folder: Path | None):  # type: ignore[no-untyped-def]
+def _plan(edition: str | None, folder: Path | None) -> Plan:
     from pipeline.plan import Plan  # noqa: PLC0415
     from pipeline.resources import CORPUS, EDITION  # noqa: PLC0415
 
@@ -164,12 +194,23 @@ def _plan(edition: str | None, folder: Path | None):  # type: ignore[no-untyped-
 
 
 EDITION_OPTION = click.option("--edition", help="Edition of the corpus [default: the current one].")
-CORPUS_OPTION = click.option("--corpus", "folder", type=click.Path(path_type=Path), help="Folder that holds the editions [default: the packaged ones].")
+CORPUS_OPTION = click.option(
+    "--corpus",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="Folder that holds the editions [default: the packaged ones].",
+)
 
 
 @corpus.command("export")
 @click.argument("target", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--only", type=click.Choice(["all", "missing"]), default="all", show_default=True, help="All requests, or those without an accepted answer.")
+@click.option(
+    "--only",
+    type=click.Choice(["all", "missing"]),
+    default="all",
+    show_default=True,
+    help="All requests, or those without an accepted answer.",
+)
 @click.option("--model", help="One panel member only.")
 @EDITION_OPTION
 @CORPUS_OPTION

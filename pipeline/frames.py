@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,7 +17,7 @@ from pipeline.combination.problem import ElicitedMap, Factor, Floats
 from pipeline.prompts.validation import conditions_of
 from warehouse.errors import WarehouseError
 
-MAP_COLUMNS = {
+MAP_COLUMNS: dict[str, Any] = {
     "population": pl.String,
     "edition": pl.String,
     "dimension": pl.String,
@@ -28,7 +29,7 @@ MAP_COLUMNS = {
     "models": pl.Int32,
     "support": pl.Float64,
 }
-WEIGHT_COLUMNS = {
+WEIGHT_COLUMNS: dict[str, Any] = {
     "population": pl.String,
     "edition": pl.String,
     "dimension": pl.String,
@@ -44,16 +45,14 @@ def shape_of(catalogue: Catalogue, dimension: Dimension, given: Sequence[str]) -
     return (*(len(catalogue.dimension(g).categories) for g in given), len(dimension.categories))
 
 
-def estimate_arrays(
-    frame: pl.DataFrame, catalogue: Catalogue, dimension: Dimension
-) -> dict[Given, dict[str, Floats]]:
+def estimate_arrays(frame: pl.DataFrame, catalogue: Catalogue, dimension: Dimension) -> dict[Given, dict[str, Floats]]:
     """Estimates of one dimension as arrays: given -> panel member -> probabilities of the given's shape.
 
     Raises `WarehouseError` if a stored map lacks cells.
     """
     found: dict[Given, dict[str, Floats]] = {given: {} for given in dimension.givens}
     for (given, model), rows in frame.group_by("given", "model", maintain_order=True):
-        key: Given = tuple(given)  # type: ignore[arg-type]
+        key: Given = tuple(given)
         if key in found:
             found[key][str(model)] = _array(rows, catalogue, dimension, key, "probability")
     return found
@@ -97,7 +96,7 @@ def map_arrays(frame: pl.DataFrame, catalogue: Catalogue, dimension: Dimension) 
 
     Raises `WarehouseError` if a map or a cell is missing.
     """
-    rows = {tuple(g): r for (g,), r in frame.group_by("given", maintain_order=True)}  # type: ignore[arg-type]
+    rows = {tuple(g): r for (g,), r in frame.group_by("given", maintain_order=True)}
     missing = [g for g in dimension.givens if g not in rows]
     if missing:
         raise WarehouseError(
@@ -139,9 +138,7 @@ def weight_factors(frame: pl.DataFrame) -> dict[str, tuple[Factor, ...]]:
     return {name: tuple(factors) for name, factors in found.items()}
 
 
-def _array(
-    rows: pl.DataFrame, catalogue: Catalogue, dimension: Dimension, given: Given, column: str
-) -> Floats:
+def _array(rows: pl.DataFrame, catalogue: Catalogue, dimension: Dimension, given: Given, column: str) -> Floats:
     """One column of a map's rows as an array, whatever the order of the rows."""
     shape = shape_of(catalogue, dimension, given)
     levels = [catalogue.dimension(g).category_ids for g in given] + [dimension.category_ids]
@@ -151,7 +148,9 @@ def _array(
         try:
             array[tuple(c[name] for c, name in zip(codes, (*condition, category), strict=True))] = value
         except KeyError as error:
-            raise WarehouseError(f"map of '{dimension.id}' holds {error}, unknown to the catalogue: rebuild it") from None
+            raise WarehouseError(
+                f"map of '{dimension.id}' holds {error}, unknown to the catalogue: rebuild it"
+            ) from None
     if rows.height != math.prod(shape) or np.isnan(array).any():
         raise WarehouseError(
             f"map P({dimension.id} | {', '.join(given)}) has {rows.height} cells instead of {math.prod(shape)}: "

@@ -41,9 +41,7 @@ by_dimension = dg.StaticPartitionsDefinition(list(DIMENSION_KEYS))
 by_model = dg.StaticPartitionsDefinition(list(MODEL_KEYS))
 by_dimension_and_model = dg.MultiPartitionsDefinition({"dimension": by_dimension, "model": by_model})
 by_population = dg.StaticPartitionsDefinition(list(populations()))
-dimension_to_population = dg.StaticPartitionMapping(
-    {key: key.split("/", 1)[0] for key in DIMENSION_KEYS}
-)
+dimension_to_population = dg.StaticPartitionMapping({key: key.split("/", 1)[0] for key in DIMENSION_KEYS})
 
 
 def cell_of(key: str) -> Cell:

@@ -32,7 +32,10 @@ _CODE = {
 }
 
 
-_WRITTEN_WITH = {"rejections": "estimates", "trials": "weights"}  # tables that come out of another stage's step
+_WRITTEN_WITH = {
+    "rejections": "estimates",
+    "trials": "weights",
+}  # tables that come out of another stage's step
 
 
 @dataclass(frozen=True)
@@ -102,9 +105,7 @@ class Plan:
             known["dimensions", *everyone] = _digest([code["dimensions"], catalogue.hash])
             known["snapshot", *everyone] = _digest([code["snapshot"], catalogue.hash, *everything])
             size, seed = self.batch
-            known["personas", *everyone] = _digest(
-                [code["personas"], known["snapshot", *everyone], str(size), seed]
-            )
+            known["personas", *everyone] = _digest([code["personas"], known["snapshot", *everyone], str(size), seed])
             known["map_distances", *everyone] = _digest([code["map_distances"], known["personas", *everyone]])
         return known
 

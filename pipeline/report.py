@@ -49,9 +49,7 @@ def report(build: Build, population: str) -> Report:
             "group by strategy order by avg(one_way_tv)",
             [population],
         )
-        distances = query(
-            connection, "select * from map_distances where population = ? order by tv desc", [population]
-        )
+        distances = query(connection, "select * from map_distances where population = ? order by tv desc", [population])
         (personas,) = connection.execute(f'select count(*) from "{table_name(population)}"').fetchall()[0]
     size = pl.col("given").list.len()
     base = distances.filter(size == 0)

@@ -23,7 +23,7 @@ PERSONAS = 100_000
 SEED = 0
 
 
-class Build(dg.ConfigurableResource):  # type: ignore[misc]
+class Build(dg.ConfigurableResource[None]):
     """One edition being built: its folders, its plan, and short connections to its warehouse."""
 
     home: str = ""

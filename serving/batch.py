@@ -111,7 +111,7 @@ def _known(name: str, known: tuple[str, ...]) -> str:
     return name
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)  # no slots: with them, setting an unknown attribute is a TypeError in 3.11
 class Persona:
     """One persona: its fields as attributes, `persona.education`, and `persona["education"]` alike.
 
@@ -124,7 +124,7 @@ class Persona:
     snapshot: Snapshot
 
     def __getattr__(self, name: str) -> Value:
-        if name in ("values", "snapshot") or name.startswith("_"):  # while being copied or unpickled
+        if name == "values" or name.startswith("_"):  # while being copied or unpickled
             raise AttributeError(name)
         try:
             return self.values[name]

@@ -221,11 +221,9 @@ def generate(  # noqa: PLR0917  # click passes options by name
         with _whole_file(Path(output)) as part:
             _write_parquet(_with_progress(batches(), number), part)
     elif output is None:
-        stream = click.get_text_stream("stdout")
-        _write_lines(_lines(batches(), chosen, person), stream)
-        stream.flush()
+        _write_lines(_lines(batches(), chosen, person), sys.stdout)
     else:
-        with _whole_file(Path(output)) as part, open(part, "w", encoding="utf-8", newline="") as file:  # noqa: PTH123
+        with _whole_file(Path(output)) as part, part.open("w", encoding="utf-8", newline="") as file:
             _write_lines(_lines(_with_progress(batches(), number), chosen, person), file)
 
 

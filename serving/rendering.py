@@ -175,37 +175,32 @@ class Renderer:
 
 
 def compile_text(text: str, dimension: str | None = None) -> Text:
-    """Compile a text of the wording; `dimension` is whose label `{label}`, `{lower}` and `{value}` mean."""
-    parts, rest = _compile_parts(text, 0, dimension)
-    if rest != len(text):
-        raise ValueError(f"unbalanced brackets in wording: {text!r}")
-    return _sequence(parts)
+    """Compile a text of the wording; `dimension` is whose label `{label}`, `{lower}` and `{value}` mean.
 
-
-def _compile_parts(text: str, start: int, dimension: str | None) -> tuple[list[Text], int]:
-    parts: list[Text] = []
-    while start < len(text):
-        match = _TOKEN.search(text, start)
-        if match is None:
-            parts.append(_literal(text[start:]))
-            return parts, len(text)
-        if match.start() > start:
-            parts.append(_literal(text[start : match.start()]))
+    Raises ValueError if `((` and `))` do not pair up.
+    """
+    groups: list[list[Text]] = [[]]
+    start = 0
+    for match in _TOKEN.finditer(text):
+        groups[-1].append(_literal(text[start : match.start()]))
         start = match.end()
         if match["open"]:
-            inner, start = _compile_parts(text, start, dimension)
-            if text[start - 2 : start] != "))":
-                raise ValueError(f"unbalanced brackets in wording: {text!r}")
-            parts.append(_optional(_sequence(inner)))
+            groups.append([])
         elif match["close"]:
-            return parts, start
+            inner = groups.pop()
+            if not groups:
+                raise ValueError(f"unbalanced brackets in wording: {text!r}")
+            groups[-1].append(_optional(_sequence(inner)))
         elif match["slot"]:
-            parts.append(_slot(match["slot"]))
+            groups[-1].append(_slot(match["slot"]))
         elif match["word"]:
-            parts.append(_word(match["word"], dimension))
+            groups[-1].append(_word(match["word"], dimension))
         else:
-            parts.append(_verb(match["plural"], match["singular"]))
-    return parts, start
+            groups[-1].append(_verb(match["plural"], match["singular"]))
+    groups[-1].append(_literal(text[start:]))
+    if len(groups) > 1:
+        raise ValueError(f"unbalanced brackets in wording: {text!r}")
+    return _sequence(groups[0])
 
 
 def _literal(text: str) -> Text:

@@ -88,20 +88,18 @@ def read_cells(
     connection.register("cells_frame", cells.to_arrow())
     using = ", ".join(f'"{column}"' for column in cells.columns)
     conditions = " and ".join(f'"{column}" = ?' for column in where) or "true"
-    result = connection.execute(
+    result = connection.sql(
         f'select * from "{table}" semi join cells_frame using ({using}) where {conditions} order by rowid',
-        list(where.values()),
+        params=list(where.values()),
     )
     frame = pl.DataFrame(result.to_arrow_table())
     connection.unregister("cells_frame")
     return frame
 
 
-def query(
-    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] = ()
-) -> pl.DataFrame:
+def query(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] = ()) -> pl.DataFrame:
     """Run one statement and return its rows as a polars frame."""
-    return pl.DataFrame(connection.execute(sql, list(parameters)).to_arrow_table())
+    return pl.DataFrame(connection.sql(sql, params=list(parameters)).to_arrow_table())
 
 
 def _open(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -118,7 +116,9 @@ def _open(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
 
 
 def _require_table(connection: duckdb.DuckDBPyConnection, table: str) -> None:
-    known = {row[0] for row in connection.execute("select table_name from information_schema.tables").fetchall()}
+    known = {
+        row[0] for row in connection.execute("select table_name from information_schema.tables").fetchall()
+    }
     if table not in known:
         raise WarehouseError(f"warehouse has no table '{table}': it knows {', '.join(sorted(known))}")
 
@@ -129,7 +129,9 @@ def _remedy(error: duckdb.Error) -> str:
     if "lock" in lower:
         return "another process holds it: close that one (the Dagster UI, a DuckDB shell) and try again"
     if "no space left" in lower or "could not write" in lower:
-        return "the disk is full: free some space and run the same command again; nothing half-written was kept"
+        return (
+            "the disk is full: free some space and run the same command again; nothing half-written was kept"
+        )
     if isinstance(error, duckdb.SerializationException | duckdb.IOException | duckdb.FatalException):
         return f"the file is damaged or no DuckDB database ({text}): move it away and build again"
     return text

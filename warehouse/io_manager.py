@@ -57,4 +57,9 @@ def record_fingerprints(
     """Note what each of these partitions of a stage was made from."""
     missing = [c for c in ("dimension", "model") if c not in cells.columns]
     whole = cells.with_columns(*(pl.lit("").alias(c) for c in missing), stage=pl.lit(stage))
-    replace_cells(connection, "fingerprints", whole, whole.with_columns(fingerprint=pl.Series(list(fingerprints), dtype=pl.String)))
+    replace_cells(
+        connection,
+        "fingerprints",
+        whole,
+        whole.with_columns(fingerprint=pl.Series(list(fingerprints), dtype=pl.String)),
+    )

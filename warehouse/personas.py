@@ -52,5 +52,6 @@ def write_personas(connection: duckdb.DuckDBPyConnection, table: str, batch: pa.
 def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str]]:
     """Names and types of a table's columns; none if there is no such table."""
     return connection.execute(
-        "select column_name, data_type from duckdb_columns() where table_name = ? order by column_index", [table]
+        "select column_name, data_type from duckdb_columns() where table_name = ? order by column_index",
+        [table],
     ).fetchall()

@@ -2,7 +2,7 @@
 -- Only tables and views belong here; every statement may be run again on an existing warehouse.
 
 create table if not exists dimensions (
-    population varchar, position integer, dimension varchar, label varchar, tier integer, definition varchar,
+    population varchar, edition varchar, position integer, dimension varchar, label varchar, tier integer, definition varchar,
     ordinal boolean, sensitive boolean, categories varchar[], category_labels varchar[], parents varchar[]
 );
 
@@ -65,7 +65,7 @@ select
     population, edition, dimension,
     case when len(given) = 0 then 'P(' || dimension || ')'
          else 'P(' || dimension || ' | '
-              || array_to_string(list_transform(list_zip(given, condition), pair -> pair[1] || '=' || pair[2]), ', ')
+              || array_to_string(list_transform(list_zip(given, condition), lambda pair: pair[1] || '=' || pair[2]), ', ')
               || ')' end as row_name,
     category, round(100 * probability, 3) as percent, round(spread, 4) as spread, models
 from maps;

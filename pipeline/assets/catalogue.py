@@ -1,7 +1,5 @@
 """Stage `catalogue`: the dimensions as a table. Loading and checking them is `pipeline.catalogue`."""
 
-from __future__ import annotations
-
 import dagster as dg
 import polars as pl
 
@@ -22,7 +20,8 @@ def dimensions(context: dg.AssetExecutionContext, build: Build) -> pl.DataFrame:
     for population in context.partition_keys:
         catalogue = build.catalogue(population)
         context.add_asset_metadata(
-            {"dimensions": len(catalogue.dimensions), "catalogue_hash": catalogue.hash}, partition_key=population
+            {"dimensions": len(catalogue.dimensions), "catalogue_hash": catalogue.hash},
+            partition_key=population,
         )
         frames.append(
             pl.DataFrame(

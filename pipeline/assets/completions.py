@@ -1,8 +1,8 @@
 """Stage `completions`: the raw answers, stored as they arrived. Getting them is `pipeline.elicitation`."""
 
-from __future__ import annotations
-
 import json
+from collections import Counter
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -12,7 +12,7 @@ from pipeline.partitions import by_dimension_and_model, cell_of
 from pipeline.progress import advance
 from pipeline.resources import Build
 
-COMPLETION_COLUMNS = {
+COMPLETION_COLUMNS: dict[str, Any] = {
     "population": pl.String,
     "edition": pl.String,
     "dimension": pl.String,
@@ -47,9 +47,7 @@ def completions(context: dg.AssetExecutionContext, build: Build) -> pl.DataFrame
     for model in dict.fromkeys(cell.model for cell in keys):
         for population in dict.fromkeys(cell.population for cell in keys if cell.model == model):
             cells = [c for c in keys if c.model == model and c.population == population]
-            requests = {
-                r.custom_id: r for c in cells for r in build.plan.requests[c.population, c.dimension, c.model]
-            }
+            requests = {r.custom_id: r for c in cells for r in build.plan.requests[c.population, c.dimension, c.model]}
             source = source_for(
                 build.member(model),
                 corpus=build.edition_folder,
@@ -75,7 +73,7 @@ def completions(context: dg.AssetExecutionContext, build: Build) -> pl.DataFrame
                 )
             advance(len(cells))
     frame = pl.DataFrame(rows, schema=COMPLETION_COLUMNS)
-    counts = frame.group_by("dimension", "model").len().rows_by_key(["dimension", "model"], unique=True)
+    counts = Counter((row["population"], row["dimension"], row["model"]) for row in rows)
     for cell, key in keys.items():
-        context.add_asset_metadata({"answers": counts.get((cell.dimension, cell.model), 0)}, partition_key=key)
+        context.add_asset_metadata({"answers": counts[cell.population, cell.dimension, cell.model]}, partition_key=key)
     return frame

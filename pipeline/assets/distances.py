@@ -1,6 +1,6 @@
 """Stage `map_distances`: how far the batch lies from the maps. The distances are `pipeline.combination.scores`."""
 
-from __future__ import annotations
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -15,7 +15,7 @@ from pipeline.resources import Build
 from warehouse.database import query, replace_cells
 from warehouse.personas import table_name
 
-DISTANCE_COLUMNS = {
+DISTANCE_COLUMNS: dict[str, Any] = {
     "population": pl.String,
     "snapshot_id": pl.String,
     "dimension": pl.String,
@@ -36,7 +36,7 @@ DISTANCE_COLUMNS = {
     deps=["personas", "maps"],
     description="Distance between the batch and every pooled map, in total variation and Jensen-Shannon divergence.",
 )
-def map_distances(context: dg.AssetExecutionContext, build: Build) -> dg.MaterializeResult:
+def map_distances(context: dg.AssetExecutionContext, build: Build) -> dg.MaterializeResult[None]:
     """Score the stored batch of a population against all its maps."""
     metadata: dict[str, dg.MetadataValue | float] = {}
     for population in context.partition_keys:
@@ -47,11 +47,13 @@ def map_distances(context: dg.AssetExecutionContext, build: Build) -> dg.Materia
             ).fetchall()[0]
             people = query(
                 connection,
-                f'select columns(c -> c in ?) from "{table_name(population)}" where snapshot_id = ? and seed = ?',
+                f'select columns(lambda c: c in ?) from "{table_name(population)}" where snapshot_id = ? and seed = ?',
                 [[d.id for d in catalogue.dimensions], snapshot_id, build.seed],
             )
             maps = query(
-                connection, "select * from maps where population = ? and edition = ?", [population, build.edition]
+                connection,
+                "select * from maps where population = ? and edition = ?",
+                [population, build.edition],
             )
         frame = distances(catalogue, people, maps, snapshot_id)
         with build.connect() as connection:
@@ -74,9 +76,7 @@ def map_distances(context: dg.AssetExecutionContext, build: Build) -> dg.Materia
     return dg.MaterializeResult(metadata=metadata)
 
 
-def distances(
-    catalogue: Catalogue, people: pl.DataFrame, maps: pl.DataFrame, snapshot_id: str
-) -> pl.DataFrame:
+def distances(catalogue: Catalogue, people: pl.DataFrame, maps: pl.DataFrame, snapshot_id: str) -> pl.DataFrame:
     """Distance of a batch (a row per person, a column per dimension) from each pooled map, a row per map."""
     codes = {
         d.id: people[d.id].cast(pl.Enum(list(d.category_ids))).to_physical().cast(pl.UInt8).to_numpy()

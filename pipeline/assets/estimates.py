@@ -1,9 +1,8 @@
 """Stage `estimates`: answers read and judged. Parsing and validation are `pipeline.prompts`."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -14,7 +13,7 @@ from pipeline.progress import advance
 from pipeline.prompts.validation import ESTIMATE_COLUMNS, estimates_frame, validate_all
 from pipeline.resources import Build
 
-REJECTION_COLUMNS = {
+REJECTION_COLUMNS: dict[str, Any] = {
     "population": pl.String,
     "edition": pl.String,
     "dimension": pl.String,
@@ -59,7 +58,9 @@ def validate(
         requests = build.plan.requests[cell.population, cell.dimension, cell.model]
         answers = by_cell.get((cell.population, cell.dimension, cell.model))
         look_up = build.catalogue(cell.population).dimension
-        outcome = validate_all(requests, [] if answers is None else map(_completion, answers.iter_rows(named=True)), look_up)
+        outcome = validate_all(
+            requests, [] if answers is None else map(_completion, answers.iter_rows(named=True)), look_up
+        )
         estimates.append(estimates_frame(outcome.estimates, look_up))
         given = {r.custom_id: r.given for r in requests}
         rejections += [

@@ -1,7 +1,5 @@
 """Stage `maps`: estimates pooled across the panel. Pooling is `pipeline.combination.pooling`."""
 
-from __future__ import annotations
-
 import dagster as dg
 import polars as pl
 
@@ -46,7 +44,12 @@ def maps(context: dg.AssetExecutionContext, build: Build, estimates: pl.DataFram
             pooled.append(pool(given, list(answers.values()), allowed=allowed))
         frames.append(
             map_frame(
-                cell.population, build.edition, catalogue, dimension, pooled, {g: len(a) for g, a in arrays.items()}
+                cell.population,
+                build.edition,
+                catalogue,
+                dimension,
+                pooled,
+                {g: len(a) for g, a in arrays.items()},
             )
         )
         context.add_asset_metadata(

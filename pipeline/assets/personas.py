@@ -1,7 +1,5 @@
 """Stage `personas`: a batch of people in the warehouse, drawn by the sampler that serves."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from pipeline.partitions import by_population
@@ -23,7 +21,7 @@ CHUNK = 25_000
     "snapshot id.\n\n**Owner's note**: idempotent per (snapshot, seed, index range): drawing again replaces the same "
     "people by the same people.",
 )
-def personas(context: dg.AssetExecutionContext, build: Build) -> dg.MaterializeResult:
+def personas(context: dg.AssetExecutionContext, build: Build) -> dg.MaterializeResult[None]:
     """Draw and store the batch of a population."""
     metadata: dict[str, dg.MetadataValue | int | str] = {}
     for population in context.partition_keys:

@@ -1,8 +1,7 @@
 """Stage `requests`: what is asked. Rendering is `pipeline.prompts.render`."""
 
-from __future__ import annotations
-
 import json
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -11,7 +10,7 @@ from pipeline.partitions import by_dimension_and_model, cell_of
 from pipeline.progress import advance
 from pipeline.resources import Build
 
-REQUEST_COLUMNS = {
+REQUEST_COLUMNS: dict[str, Any] = {
     "population": pl.String,
     "edition": pl.String,
     "dimension": pl.String,
@@ -42,7 +41,10 @@ def requests(context: dg.AssetExecutionContext, build: Build) -> pl.DataFrame:
         cell = cell_of(key)
         rendered = build.plan.requests[cell.population, cell.dimension, cell.model]
         context.add_asset_metadata(
-            {"requests": len(rendered), "example": dg.MetadataValue.md(f"```\n{rendered[-1].messages[-1]['content']}\n```")},
+            {
+                "requests": len(rendered),
+                "example": dg.MetadataValue.md(f"```\n{rendered[-1].messages[-1]['content']}\n```"),
+            },
             partition_key=key,
         )
         rows += [

@@ -1,7 +1,5 @@
 """Stage `snapshot`: the export that serving reads. Its format and writer are `warehouse.snapshot_format`."""
 
-from __future__ import annotations
-
 import dagster as dg
 import polars as pl
 
@@ -26,7 +24,7 @@ LICENCE = "Apache-2.0; names derived from public data, see warehouse/names/READM
     description="The exported, hashed, self-contained artifact that the sampler loads: manifest and Parquet tables.\n\n"
     "**Owner's note**: nothing in it depends on time or machine; equal weights give an equal snapshot id.",
 )
-def snapshot(context: dg.AssetExecutionContext, build: Build) -> dg.MaterializeResult:
+def snapshot(context: dg.AssetExecutionContext, build: Build) -> dg.MaterializeResult[None]:
     """Export the snapshot of a population and load it back, which verifies every hash."""
     manifest = None
     for population in context.partition_keys:
@@ -58,7 +56,7 @@ def _export(build: Build, population: str) -> Manifest:
     key = [population, build.edition]
     with build.connect() as connection:
         where = "where population = ? and edition = ?"
-        weights = query(connection, f'select * from weights {where}', key)
+        weights = query(connection, f"select * from weights {where}", key)
         maps = query(connection, f"select * from maps {where}", key)
         trials = query(connection, f"select * from trials {where}", key)
     missing = [d.id for d in catalogue.dimensions if d.id not in set(weights["dimension"].to_list())]

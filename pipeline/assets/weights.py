@@ -1,6 +1,6 @@
 """Stage `weights`: strategies tried, one chosen, its factors stored. Combining is `pipeline.combination`."""
 
-from __future__ import annotations
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -20,7 +20,7 @@ from warehouse.database import query
 REFERENCE_SIZE = 50_000
 TRIAL_SIZE = 20_000
 
-TRIAL_COLUMNS = {
+TRIAL_COLUMNS: dict[str, Any] = {
     "population": pl.String,
     "edition": pl.String,
     "dimension": pl.String,
@@ -57,9 +57,7 @@ TRIAL_COLUMNS = {
         ),
     },
 )
-def combine(
-    context: dg.AssetExecutionContext, build: Build, maps: pl.DataFrame
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+def combine(context: dg.AssetExecutionContext, build: Build, maps: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Fit and try these dimensions, in sampling order."""
     weights, trials = [pl.DataFrame(schema=WEIGHT_COLUMNS)], []
     by_cell = maps.partition_by("population", "dimension", as_dict=True)
@@ -122,8 +120,9 @@ def _people(build: Build, catalogue: Catalogue) -> tuple[ReferencePopulation, Re
             [catalogue.population.id, build.edition],
         )
     factors = weight_factors(stored)
-    groups = ReferencePopulation(catalogue, REFERENCE_SIZE, "reference"), ReferencePopulation(
-        catalogue, TRIAL_SIZE, "trial"
+    groups = (
+        ReferencePopulation(catalogue, REFERENCE_SIZE, "reference"),
+        ReferencePopulation(catalogue, TRIAL_SIZE, "trial"),
     )
     for dimension in catalogue.dimensions:
         if dimension.id in factors:
@@ -132,9 +131,7 @@ def _people(build: Build, catalogue: Catalogue) -> tuple[ReferencePopulation, Re
     return groups
 
 
-def _problem(
-    catalogue: Catalogue, dimension: Dimension, pooled: dict[Given, ElicitedMap], reference: Codes
-) -> Problem:
+def _problem(catalogue: Catalogue, dimension: Dimension, pooled: dict[Given, ElicitedMap], reference: Codes) -> Problem:
     return Problem(
         dimension=dimension.id,
         ordinal=dimension.ordinal,

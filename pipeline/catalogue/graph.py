@@ -10,17 +10,22 @@ from warehouse.errors import CatalogueError
 _COLOURS = {1: "#4c72b0", 2: "#dd8452", 3: "#55a868"}
 _TITLES = {1: "born with", 2: "circumstances", 3: "choices"}
 _FORMATS = (".svg", ".png")
+_COLUMNS = 3
 
 
-def layers(catalogue: Catalogue) -> dict[str, int]:
-    """Column of each dimension: one past its deepest parent, later tiers to the right of earlier ones."""
-    found: dict[str, int] = {}
-    start = 0
-    for tier in sorted({d.tier for d in catalogue.dimensions}):
-        members = [d for d in catalogue.dimensions if d.tier == tier]
-        for d in members:
-            found[d.id] = max([start] + [found[p] + 1 for p in d.parents])
-        start = max(found.values()) + 1
+def places(catalogue: Catalogue) -> dict[str, tuple[float, float]]:
+    """Where each dimension stands: a block per tier from left to right, filled column by column by depth."""
+    depth: dict[str, int] = {}
+    for d in catalogue.dimensions:
+        depth[d.id] = 1 + max((depth[p] for p in d.parents), default=0)
+    found: dict[str, tuple[float, float]] = {}
+    for block, tier in enumerate(sorted({d.tier for d in catalogue.dimensions})):
+        members = sorted((d.id for d in catalogue.dimensions if d.tier == tier), key=lambda name: depth[name])
+        height = -(-len(members) // _COLUMNS)
+        for number, name in enumerate(members):
+            column, row = divmod(number, height)
+            # Staggered, so that an edge along a row does not run through the boxes between.
+            found[name] = (block * (_COLUMNS + 0.6) + column, -(row + 0.33 * (column % 2) + 0.17 * column) / height)
     return found
 
 
@@ -35,27 +40,37 @@ def draw(catalogue: Catalogue, path: Path) -> None:
     import networkx as nx  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    column = layers(catalogue)
     graph = nx.DiGraph()
-    for d in catalogue.dimensions:
-        graph.add_node(d.id, layer=column[d.id], tier=d.tier)
-        graph.add_edges_from((p, d.id) for p in d.parents)
-    places = nx.multipartite_layout(graph, subset_key="layer", scale=1.0)
-    tall = max(sum(1 for c in column.values() if c == layer) for layer in set(column.values()))
+    graph.add_nodes_from(catalogue.by_id)
+    graph.add_edges_from((p, d.id) for d in catalogue.dimensions for p in d.parents)
+    where = places(catalogue)
     with mpl.rc_context({"svg.hashsalt": "personagen"}):
-        figure = Figure(figsize=(1.9 * (max(column.values()) + 1), max(8.0, 0.62 * tall)))
+        figure = Figure(figsize=(18, 11))
         axis = figure.subplots()
         tiers = {d.id: d.tier for d in catalogue.dimensions}
         for tier, colour in _COLOURS.items():
             edges = [(a, b) for a, b in graph.edges if tiers[b] == tier]
             nx.draw_networkx_edges(
-                graph, places, edgelist=edges, ax=axis, edge_color=colour, alpha=0.25, width=0.7, arrowsize=5,
-                connectionstyle="arc3,rad=0.08", node_size=900,
+                graph,
+                where,
+                edgelist=edges,
+                ax=axis,
+                edge_color=colour,
+                alpha=0.25,
+                width=0.7,
+                arrowsize=5,
+                connectionstyle="arc3,rad=0.12",
+                node_size=1500,
             )
         for d in catalogue.dimensions:
-            x, y = places[d.id]
+            x, y = where[d.id]
             axis.text(
-                x, y, d.id.replace("_", "\n", 1), fontsize=7, ha="center", va="center",
+                x,
+                y,
+                d.id.replace("_", "\n", 1),
+                fontsize=7,
+                ha="center",
+                va="center",
                 bbox={"boxstyle": "round,pad=0.3", "facecolor": "white", "edgecolor": _COLOURS[d.tier]},
             )
         for tier, colour in _COLOURS.items():

@@ -49,7 +49,7 @@ def max_entropy(problem: Problem, settings: Settings = SHRUNK) -> FactorModel:
     base = consensus(problem, people, settings)
     mains = [one_way_target(problem, people, m, base, settings) for m in problem.one_way]
     by_parent = {t.given[0]: t for t in mains}
-    pairs = [higher_target(problem, people, m, by_parent, base, settings) for m in problem.higher]
+    pairs = [higher_target(problem, people, m, by_parent, base=base, settings=settings) for m in problem.higher]
     targets = [*mains, *pairs]
 
     margins = [Margin(cells(problem, (), people.codes), base[np.newaxis], NO_SLACK)]
@@ -62,7 +62,12 @@ def max_entropy(problem: Problem, settings: Settings = SHRUNK) -> FactorModel:
         max_iterations=settings.max_iterations,
         tolerance=settings.tolerance,
     )
-    tables = [(t.given, _with_fallback(t, log).reshape(problem.shape_of(t.given))) for t, log in zip(targets, fit.logs[1:], strict=True)]
+    base_log = fit.logs[0][0].copy()
+    tables = []
+    for target, margin, log in zip(targets, margins[1:], fit.logs[1:], strict=True):
+        centre, table = _centred(target, log, np.bincount(margin.cells, people.weights, len(log)).astype(np.float64))
+        base_log += centre
+        tables.append((target.given, table.reshape(problem.shape_of(target.given))))
     diagnostics = Diagnostics(
         converged=fit.converged,
         iterations=fit.iterations,
@@ -71,7 +76,7 @@ def max_entropy(problem: Problem, settings: Settings = SHRUNK) -> FactorModel:
         consensus_shift=0.5 * float(np.abs(base - problem.base.p).sum()),
         kept=tuple((t.given, t.kept) for t in targets),
     )
-    return compile_factors(problem, [((), fit.logs[0][0]), *tables], diagnostics)
+    return compile_factors(problem, [((), base_log), *tables], diagnostics)
 
 
 def _nestings(problem: Problem, targets: Sequence[Target]) -> list[Nesting]:
@@ -91,6 +96,11 @@ def _nestings(problem: Problem, targets: Sequence[Target]) -> list[Nesting]:
     return result
 
 
-def _with_fallback(target: Target, log: Floats) -> Floats:
-    unseen = target.p.sum(axis=1) <= 0
-    return np.where(unseen[:, np.newaxis], target.own_lift, log)
+def _centred(target: Target, log: Floats, mass: Floats) -> tuple[Floats, Floats]:
+    """Move the mean of a table's columns into the base, and give unseen conditions their own lift.
+
+    Returns the mean (K,) to add to the base, and the table (C, K). Only the scale changes: what all conditions
+    share belongs to the base, and a person of an unseen condition should get it too.
+    """
+    centre: Floats = mass @ log / mass.sum()
+    return centre, np.where((mass > 0)[:, np.newaxis], log - centre, target.own_lift)

@@ -19,7 +19,7 @@ UNANIMOUS_FLOOR = 1e-6
 """Where all models are below `ZERO_FLOOR` the cell may fall to this; only logic makes a zero."""
 
 DEFAULT_SPREAD = 0.15
-"""Spread in nats assumed for a map that one model answered: what two passes of one model typically show."""
+"""Spread in nats assumed for a map that one model answered; an assumption, not a measurement."""
 
 CELL_PRIOR = 4.0
 """Degrees of freedom that the map's mean variance counts against the variance of one cell."""
@@ -28,7 +28,7 @@ MAP_PRIOR = 2.0
 """Degrees of freedom that `DEFAULT_SPREAD` counts against the mean variance of one map."""
 
 BISQUARE = 4.685
-"""Cut-off of Tukey's bisquare in units of the typical distance; 95 % efficient for normal errors."""
+"""Cut-off of Tukey's bisquare in units of the typical distance; the customary constant."""
 
 LEAST_DISTANCE = 0.1
 """Typical distance in nats that is never undercut, so that near-unanimous panels do not expel a member."""
@@ -48,6 +48,8 @@ def pool(
     probability. From few models that is itself mostly noise, so cell variances are moderated towards the map's
     mean variance, and that towards `DEFAULT_SPREAD` (empirical Bayes, Smyth 2004).
 
+    `support` counts members as if they erred independently; what all members share shows in no spread.
+
     Args:
         given: Parents conditioned on, naming the axes.
         estimates: One array (*sizes of given, K) per model; a row of NaN where a model has no answer.
@@ -58,7 +60,7 @@ def pool(
         CombinationError: If shapes differ, a row has no answer at all, or an answer has only forbidden categories.
     """
     stack, panel, mask = _checked(given, estimates, weights, allowed)
-    present = ~np.isnan(stack).any(axis=-1)
+    present: Bools = np.asarray(~np.isnan(stack).any(axis=-1))
     logs = _logs(given, stack, present, mask)
     shares = _robust_shares(logs, np.where(present, panel[:, np.newaxis], 0.0), mask)
     pooled = np.einsum("mr,mrk->rk", shares, logs)

@@ -58,9 +58,7 @@ class ElicitedMap:
         object.__setattr__(self, "spread", spread)
         name = given_name(self.given)
         if p.ndim != len(self.given) + 1 or p.size == 0:
-            raise CombinationError(
-                f"map {name} has {p.ndim} axes; give one axis per parent and one for the categories"
-            )
+            raise CombinationError(f"map {name} has {p.ndim} axes; give one axis per parent and one for the categories")
         if not np.isfinite(p).all() or (p < 0).any():
             raise CombinationError(f"map {name} holds a negative or non-finite probability; validate it first")
         worst = float(np.abs(p.sum(axis=-1) - 1).max())

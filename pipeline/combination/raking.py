@@ -99,15 +99,14 @@ def rake(
 
     Why not Newton or L-BFGS on the same dual: the factors are redundant (a two-way table contains its one-way
     ones), zeros put the optimum at infinity, a Hessian has up to 10^4 columns, and a line search may branch on
-    the last bit. This is a contraction without branches: it ends at the same digits on every machine.
+    the last bit. Here rounding differences between machines die out instead of growing, and factors reproduce.
     """
     columns = np.arange(len(weights) + 1, dtype=np.int32)
     ones = np.ones(start.shape[1])
     spread_to = [
-        sp.csc_array((weights, m.cells.astype(np.int32), columns), shape=(len(m.target), len(weights)))
-        for m in margins
+        sp.csc_array((weights, m.cells.astype(np.int32), columns), shape=(len(m.target), len(weights))) for m in margins
     ]
-    masses = [onto @ np.ones(len(weights)) for onto in spread_to]
+    masses = [np.bincount(m.cells, weights, len(m.target)).astype(np.float64) for m in margins]
     logs = [np.zeros_like(m.target) for m in margins]
     vetoed = [np.zeros(m.target.shape, dtype=np.bool_) for m in margins]
     table = start / (start @ ones)[:, np.newaxis]
@@ -119,7 +118,7 @@ def rake(
         residual = 0.0
         for margin, onto, mass, log, veto in zip(margins, spread_to, masses, logs, vetoed, strict=True):
             onto.data = weights / totals
-            implied = onto @ table
+            implied = np.asarray(onto @ table, dtype=np.float64)
             target = margin.target * mass[:, np.newaxis]
             movable = (implied > 0) & (target > 0)
             ratio = np.where(movable, implied, 1.0) / np.where(movable, target, 1.0)
@@ -127,12 +126,14 @@ def rake(
             unwanted = (target <= 0) & (implied > 0)
             residual = max(residual, 0.5 * float(np.abs(gap[movable]).sum()), float(implied[unwanted].sum()))
             step = np.where(movable, _step(ratio, margin.slack, log), 0.0)
-            log += step
-            veto |= unwanted
+            np.add(log, step, out=log)
+            np.logical_or(veto, unwanted, out=veto)
             scale = np.where(unwanted, 0.0, np.exp(step))
             np.take(scale, margin.cells, axis=0, out=buffer, mode="clip")
             table *= buffer
             totals = np.maximum(table @ ones, TINY)
+        table /= totals[:, np.newaxis]
+        totals = table @ ones
         _settle(margins, nestings, masses, logs)
     table /= totals[:, np.newaxis]
     for log, veto in zip(logs, vetoed, strict=True):
@@ -162,7 +163,8 @@ def _settle(
     penalties = [m.slack * w for m, w in zip(margins, wanted, strict=True)]
     for penalty, log in zip(penalties, logs, strict=True):
         total = penalty.sum(axis=1, keepdims=True)
-        log -= np.where(total > 0, (penalty * log).sum(axis=1, keepdims=True) / np.maximum(total, TINY), 0.0)
+        centre = (penalty * log).sum(axis=1, keepdims=True) / np.maximum(total, TINY)
+        np.subtract(log, centre, out=log)
     for nesting in nestings:
         coarse, fine = nesting.coarse, nesting.fine
         if not np.any(penalties[fine] > 0):

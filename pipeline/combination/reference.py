@@ -59,7 +59,7 @@ class ReferencePopulation:
         missing = sorted(needed - self._factors.keys())
         if missing:
             raise CombinationError(f"weights of '{missing[0]}' are missing: materialise them before what depends on it")
-        dimensions = []
+        dimensions: list[SnapshotDimension] = []
         for d in self._catalogue.dimensions:
             if d.id in needed:
                 factors = tuple(

@@ -74,8 +74,10 @@ def implied_map(
         if columns
         else np.zeros(len(rows), dtype=np.intp)
     )
-    mass = np.bincount(index, weights, count)
-    table = np.stack([np.bincount(index, weights * rows[:, k], count) for k in range(rows.shape[1])], axis=1)
+    mass = np.bincount(index, weights, count).astype(np.float64)
+    table = np.stack(
+        [np.bincount(index, weights * rows[:, k], count).astype(np.float64) for k in range(rows.shape[1])], axis=1
+    )
     table /= np.where(mass > 0, mass, 1.0)[:, np.newaxis]
     return table.reshape(*sizes, -1), mass.reshape(sizes)
 

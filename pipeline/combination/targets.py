@@ -19,10 +19,13 @@ from pipeline.combination.raking import Cells, Margin, Nesting, rake
 
 NO_SLACK = np.zeros(())
 
+INTERIOR = 0.01
+"""Share of a map's own rows mixed in where structural zeros contradict the map."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Constants of the fit; the defaults were chosen on synthetic populations with noise of 0 to 0.35 nats.
+    """Constants of the fit; the defaults were chosen on synthetic populations with noise of 0 to 0.35 nats, not on real maps.
 
     Attributes:
         base_share: Weight of the elicited base map in the consensus; the bases that the maps imply share the rest.
@@ -130,25 +133,29 @@ def consensus(problem: Problem, people: People, settings: Settings) -> Floats:
     """Return the base rate (K,) that all margins agree on.
 
     A linear pool (Stone 1961) of the elicited base map and the base that each map implies under the reference
-    population's parents, moved back towards the elicited one until within `consensus_guard` total variation, then
-    to the nearest rate that the structural zeros permit.
+    population's parents, moved back towards the elicited one until within `consensus_guard` total variation. Logic
+    goes first: a rate that the structural zeros forbid gives way to the nearest one that they permit, and what
+    that costs is taken off the guard.
     """
-    elicited = flat_map(problem, problem.base)[0]
-    implied = [
-        np.bincount(cells(problem, m.given, people.codes), people.weights, len(table)) @ table
-        for m in problem.maps
-        for table in (flat_map(problem, m),)
-    ]
-    if implied:
-        pooled = settings.base_share * elicited + (1 - settings.base_share) * np.mean(implied, axis=0)
-        pooled /= pooled.sum()
-        distance = 0.5 * float(np.abs(pooled - elicited).sum())
-        share = min(1.0, settings.consensus_guard / max(distance, PROBABILITY_FLOOR))
-        elicited = elicited + share * (pooled - elicited)
-    if people.allowed.all():
-        return elicited
     rows = _Rows.of(problem, people, ())
-    return rows.implied(rake(rows.weights, rows.start, [Margin(rows.cells, elicited[np.newaxis], NO_SLACK)]).table)[0]
+
+    def permitted(rate: Floats) -> Floats:
+        return rate if people.allowed.all() else np.asarray(rows.implied(rows.fit(rate[np.newaxis]))[0])
+
+    elicited = flat_map(problem, problem.base)[0]
+    nearest = permitted(elicited)
+    if not problem.maps:
+        return nearest
+    tables = [flat_map(problem, m) for m in problem.maps]
+    masses = [
+        np.bincount(cells(problem, m.given, people.codes), people.weights, len(t))
+        for m, t in zip(problem.maps, tables, strict=True)
+    ]
+    implied = np.mean([mass @ t for mass, t in zip(masses, tables, strict=True)], axis=0)
+    pooled = settings.base_share * elicited + (1 - settings.base_share) * implied / implied.sum()
+    guard = max(0.0, settings.consensus_guard - 0.5 * float(np.abs(nearest - elicited).sum()))
+    distance = 0.5 * float(np.abs(pooled - nearest).sum())
+    return permitted(nearest + min(1.0, guard / max(distance, PROBABILITY_FLOOR)) * (pooled - nearest))
 
 
 def one_way_target(problem: Problem, people: People, one: ElicitedMap, base: Floats, settings: Settings) -> Target:
@@ -177,13 +184,19 @@ def one_way_target(problem: Problem, people: People, one: ElicitedMap, base: Flo
 
 
 def higher_target(
-    problem: Problem, people: People, pair: ElicitedMap, mains: dict[str, Target], base: Floats, settings: Settings
+    problem: Problem,
+    people: People,
+    pair: ElicitedMap,
+    mains: dict[str, Target],
+    *,
+    base: Floats,
+    settings: Settings,
 ) -> Target:
     """Reconcile a map of two or more parents with the one-way targets and shrink its interaction.
 
     The map is raked to the one-way targets of its parents, so that the margins do not fight; damped, because the
-    noise of two strongly related parents' maps can only be met exactly by absurd rows where both differ. What it then says
-    beyond the maximum-entropy table of those one-way targets alone is its interaction: only that part is shrunk.
+    noise of two strongly related parents' maps can only be met exactly by absurd rows where both differ. What it
+    then says beyond the maximum-entropy table of those one-way targets alone is its interaction: only that is shrunk.
     """
     rows = _Rows.of(problem, people, pair.given)
     k = len(problem.categories)
@@ -233,21 +246,34 @@ class _Rows:
         conditions = int(np.prod(problem.shape_of(given)[:-1]))
         patterns = people.patterns
         keys, row = np.unique(where * len(patterns) + people.pattern, return_inverse=True)
-        weights = np.bincount(row.ravel(), people.weights)
-        mass = np.bincount(where, people.weights, conditions)
+        weights = np.bincount(row.ravel(), people.weights).astype(np.float64)
+        mass = np.bincount(where, people.weights, conditions).astype(np.float64)
         return _Rows(weights, keys // len(patterns), patterns[keys % len(patterns)], mass)
 
     @property
     def start(self) -> Floats:
         """Uniform over the allowed categories."""
-        return self.allowed / self.allowed.sum(axis=1, keepdims=True)
+        return np.asarray(self.allowed / self.allowed.sum(axis=1, keepdims=True))
 
     def fit(self, table: Floats) -> Floats:
-        """Return the rows nearest to uniform whose conditions have the distributions of `table`."""
+        """Return the rows nearest to uniform whose conditions have the distributions of `table`.
+
+        If zeros forbid that, the limit lies on the boundary, with categories driven out of rows that may have them;
+        a little of what the table says itself keeps them possible and the later fits well conditioned.
+        """
         if len(self.weights) == np.count_nonzero(self.mass):
             start = np.where(self.allowed, table[self.cells], 0.0)
             return np.asarray(start / start.sum(axis=1, keepdims=True))
-        return rake(self.weights, self.start, [Margin(self.cells, table, NO_SLACK)]).table
+        reachable = np.zeros(table.shape, dtype=np.bool_)
+        np.logical_or.at(reachable, self.cells, self.allowed)
+        target = np.where(reachable, table, 0.0)
+        target /= np.maximum(target.sum(axis=1, keepdims=True), PROBABILITY_FLOOR)
+        fit = rake(self.weights, self.start, [Margin(self.cells, target, NO_SLACK)])
+        if fit.converged:
+            return fit.table
+        own = np.where(self.allowed, np.maximum(table[self.cells], PROBABILITY_FLOOR), 0.0)
+        own /= own.sum(axis=1, keepdims=True)
+        return np.asarray((1 - INTERIOR) * fit.table + INTERIOR * own)
 
     def implied(self, table: Floats) -> Floats:
         """Return the distribution per condition, (C, K); rows of 0 where a condition has no mass."""
@@ -281,7 +307,7 @@ def _kept(lift: Floats, p: Floats, variance: Floats, mass: Floats, settings: Set
     noise = settings.shrink * (p * variance).sum(axis=1)
     whole = float(mass @ own) / max(float(mass.sum()), PROBABILITY_FLOOR)
     signal = settings.row_share * own + (1 - settings.row_share) * whole
-    return np.clip(1 - noise / np.maximum(signal, PROBABILITY_FLOOR), 0.0, 1.0)
+    return np.asarray(np.clip(1 - noise / np.maximum(signal, PROBABILITY_FLOOR), 0.0, 1.0))
 
 
 def _slack(variance: Floats, count: Floats, settings: Settings) -> Floats:

@@ -199,11 +199,25 @@ def read_lines(path: Path) -> Iterator[Line]:
                 if raw.strip():
                     yield Line(raw, path, number, _content(raw, f"{path} line {number}"))
     except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise CorpusError(
-            f"{path} is damaged after line {number}: restore the file from its source"
-        ) from None
+        raise CorpusError(f"{path} is damaged after line {number}: restore the file from its source") from None
     except OSError as error:
         raise CorpusError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def drop_unfinished_line(path: Path) -> None:
+    """Cut off a last line without line end, which an interrupted append leaves; a missing file is left alone.
+
+    Only for plain files that answers are appended to line by line. Raises `CorpusError` if it cannot be done.
+    """
+    try:
+        if not path.exists():
+            return
+        with path.open("r+b") as file:
+            content = file.read()
+            if content and not content.endswith(b"\n"):
+                file.truncate(content.rfind(b"\n") + 1)
+    except OSError as error:
+        raise CorpusError(f"{path} cannot be mended: {error.strerror or error}; remove its last line") from None
 
 
 def edition_files(edition: Path) -> list[Path]:
@@ -247,9 +261,7 @@ def _content(raw: bytes, where: str) -> Completion | Failure:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "line"
-        raise CorpusError(
-            f"{where} is not Batch output ({place}: {first['msg']}): restore the line"
-        ) from None
+        raise CorpusError(f"{where} is not Batch output ({place}: {first['msg']}): restore the line") from None
     except RecursionError:
         raise CorpusError(f"{where} is nested too deeply: remove the line") from None
     if seen.response is None or seen.error:
@@ -281,9 +293,7 @@ def _file_names(models: Iterable[str]) -> dict[str, str]:
 
 
 def _next_file(edition: Path) -> Path:
-    taken = [
-        int(m[1]) for path in edition_files(edition) if (m := re.match(r"zz-import-(\d{4})\.", path.name))
-    ]
+    taken = [int(m[1]) for path in edition_files(edition) if (m := re.match(r"zz-import-(\d{4})\.", path.name))]
     return edition / f"zz-import-{max(taken, default=0) + 1:04d}.jsonl"
 
 

@@ -40,7 +40,9 @@ def source_for(
     if member.source == "recorded":
         return RecordedSource(corpus, known)
     if not member.base_url:
-        raise ElicitationError(f"panel member '{member.id}' is live but has no base_url: add it to panel.toml")
+        raise ElicitationError(
+            f"panel member '{member.id}' is live but has no base_url: add it to panel.toml"
+        )
     endpoint = LiveSource(
         member.base_url,
         key_variable=member.key_variable,
@@ -78,7 +80,9 @@ class KeptSource:
                     file.flush()
                     yield completion
         except OSError as error:
-            raise CorpusError(f"{self.record}: cannot be written ({error.strerror}): free space or move it") from error
+            raise CorpusError(
+                f"{self.record}: cannot be written ({error.strerror}): free space or move it"
+            ) from error
 
     def _kept(self) -> Iterator[Completion]:
         if self.record.exists():

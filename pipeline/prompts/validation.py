@@ -28,6 +28,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import PydanticCustomError
 
 from pipeline.prompts.parsing import AnswerError, Reason, canonical, parse_answer, quote, to_number
+from pipeline.prompts.schema import BASE_KEY
 
 if TYPE_CHECKING:
     from pipeline.catalogue.models import Dimension
@@ -186,9 +187,7 @@ def allowed_mask(dimension: Dimension, parents: Sequence[Dimension]) -> Mask:
     A zero whose condition names a dimension outside `parents` says nothing about this map.
     """
     ids = [parent.id for parent in parents]
-    mask = np.ones(
-        (*(len(parent.categories) for parent in parents), len(dimension.categories)), dtype=np.bool_
-    )
+    mask = np.ones((*(len(parent.categories) for parent in parents), len(dimension.categories)), dtype=np.bool_)
     for zero in dimension.zeros:
         if not set(zero.given) <= set(ids):
             continue
@@ -254,9 +253,7 @@ def _cells(estimate: Estimate, dimension_of: Callable[[str], Dimension]) -> pl.D
     )
 
 
-def _read(
-    completion: Completion, request: Request, dimension: Dimension, parents: Sequence[Dimension]
-) -> Array:
+def _read(completion: Completion, request: Request, dimension: Dimension, parents: Sequence[Dimension]) -> Array:
     if completion.finish_reason == "content_filter":
         raise AnswerError(Reason.REFUSAL, "stopped by the provider's content filter")
     text = (completion.text or "").strip()
@@ -283,9 +280,7 @@ Condition = tuple[str, ...]
 class _Aligner:
     """Brings the parsed answer into rows in catalogue order; numbers are still whatever stood there."""
 
-    def __init__(
-        self, dimension: Dimension, parents: Sequence[Dimension], allowed: Mask, lists: bool
-    ) -> None:
+    def __init__(self, dimension: Dimension, parents: Sequence[Dimension], allowed: Mask, lists: bool) -> None:
         self.dimension = dimension
         self.parents = parents
         self.allowed = allowed
@@ -333,14 +328,10 @@ class _Aligner:
         answer = _unwrap(answer, self.names, self.dimension.id)
         if isinstance(answer, list) and not any(isinstance(item, dict) for item in answer):
             if not self.lists:
-                raise AnswerError(
-                    Reason.WRONG_SHAPE, f"a list instead of categories with their numbers{where}"
-                )
+                raise AnswerError(Reason.WRONG_SHAPE, f"a list instead of categories with their numbers{where}")
             if len(answer) != len(self.dimension.categories):
                 expected = len(self.dimension.categories)
-                raise AnswerError(
-                    Reason.WRONG_SHAPE, f"{len(answer)} numbers for {expected} categories{where}"
-                )
+                raise AnswerError(Reason.WRONG_SHAPE, f"{len(answer)} numbers for {expected} categories{where}")
             return [_scalar(value) for value in answer]
         by_code: dict[int, object] = {}
         unknown: list[str] = []
@@ -391,9 +382,11 @@ def _unwrap(answer: object, names: _Names, own_name: str) -> object:
         if not isinstance(answer, dict):
             return answer
         kept = [(key, value) for key, value in answer.items() if not _is_remark(key, value)]
-        if len(kept) != 1 or not isinstance(kept[0][1], (dict, list)) or names.code(kept[0][0]) is not None:
+        if len(kept) != 1 or names.code(kept[0][0]) is not None:
             return answer
         spelling = canonical(kept[0][0])
+        if not isinstance(kept[0][1], (dict, list)) and spelling != BASE_KEY:
+            return answer
         if spelling not in WRAPPERS and spelling != canonical(own_name):
             return answer
         answer = kept[0][1]
@@ -421,9 +414,7 @@ def _named_value(item: dict[str, object], what: str) -> tuple[str, object]:
     names = [item[key] for key in NAME_FIELDS if key in item]
     values = [item[key] for key in VALUE_FIELDS if key in item]
     if not names or not isinstance(names[0], str) or len(values) != 1:
-        raise AnswerError(
-            Reason.WRONG_SHAPE, f"expected a name and one number among the {what}: {quote(item)}"
-        )
+        raise AnswerError(Reason.WRONG_SHAPE, f"expected a name and one number among the {what}: {quote(item)}")
     return names[0], values[0]
 
 
@@ -432,11 +423,7 @@ def _scalar(value: object) -> object:
     if not isinstance(value, dict):
         return value
     numbers = [inner for key, inner in value.items() if canonical(key) in VALUE_FIELDS]
-    others = [
-        key
-        for key, inner in value.items()
-        if canonical(key) not in VALUE_FIELDS and not isinstance(inner, str)
-    ]
+    others = [key for key, inner in value.items() if canonical(key) not in VALUE_FIELDS and not isinstance(inner, str)]
     if len(numbers) != 1 or others:
         raise AnswerError(Reason.WRONG_SHAPE, f"expected one number, found {quote(value)}")
     return numbers[0]
@@ -468,16 +455,19 @@ def _where(condition: Condition) -> str:
 
 def _number(value: object) -> float:
     try:
-        return to_number(value)
+        number = to_number(value)
     except AnswerError as error:
         raise PydanticCustomError("not_a_number", "{detail}", {"detail": error.detail}) from None
+    if not math.isfinite(number):
+        raise PydanticCustomError("not_a_number", "not finite")
+    return number
 
 
 class _Row(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     condition: tuple[str, ...]
     values: tuple[
-        Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)], ...
+        Annotated[float, BeforeValidator(_number), Field(ge=0)], ...
     ]  # fmt: skip
 
 
@@ -544,9 +534,7 @@ def _hold_structure(p: Array, allowed: Mask, dimension: Dimension, parents: Sequ
         code = int(forbidden.reshape(-1, p.shape[-1])[worst].argmax())
         category = dimension.category_ids[code]
         place = _where(conditions_of(parents)[worst])
-        raise AnswerError(
-            Reason.BREAKS_STRUCTURE, f"{mass.ravel()[worst]:.1%} on the impossible, {category}{place}"
-        )
+        raise AnswerError(Reason.BREAKS_STRUCTURE, f"{mass.ravel()[worst]:.1%} on the impossible, {category}{place}")
     keep = allowed | ~allowed.any(axis=-1, keepdims=True)
     held: Array = np.where(keep, p, 0.0)
     total: Array = held.sum(axis=-1, keepdims=True)

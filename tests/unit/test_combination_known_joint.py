@@ -76,9 +76,7 @@ def population(seed: int) -> Population:
         both[1, 2, 1:3] = False
         allowed = [(("a",), first), (("d", "b"), both)]
         truth *= first[cells[:, 0]] * both[cells[:, 3], cells[:, 1]]
-    return Population(
-        cells, mass / mass.sum(), truth / truth.sum(axis=1, keepdims=True), pairs, tuple(allowed)
-    )
+    return Population(cells, mass / mass.sum(), truth / truth.sum(axis=1, keepdims=True), pairs, tuple(allowed))
 
 
 def draw_parents(one: Population, rng: np.random.Generator, n: int) -> np.ndarray:

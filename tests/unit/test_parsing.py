@@ -30,7 +30,7 @@ READABLE = {
     "code fence never closed": f"```json\n{PLAIN}",
     "prose around": f"Sure! Here is the distribution:\n\n{PLAIN}\n\nLet me know if you need more.",
     "prose in another language": f"Hier ist die Verteilung, wie gewünscht:\n{PLAIN}\nViele Grüße!",
-    "prose with braces and footnotes": f"By {{rule}} [1], and as {{percent: each}} says [2]:\n{PLAIN}\n[1] Census",
+    "prose with braces and footnotes": f"By {{rule}} [1], and as {{percent: each}} says [2]:\n{PLAIN}",
     "prose with an example that is not JSON": f'In the form {{"category": number, ...}} that is:\n{PLAIN}',
     "reasoning before": f'<think>Perhaps {{"everyone": {{"yes": 1, "no": 99}}}}?</think>{PLAIN}',
     "reasoning whose head is missing": f'Perhaps {{"everyone": {{"yes": 1}}}}.\n</think>\n{PLAIN}',
