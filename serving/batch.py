@@ -216,9 +216,7 @@ class Batch:
     @cached_property
     def _births(self) -> npt.NDArray[np.datetime64]:
         months = derived.months_of(self.snapshot.dimension("birth_month").categories)
-        return derived.birth_dates(
-            self.seed, self.indices, self._ages, months[self.codes("birth_month")], self.as_of
-        )
+        return derived.birth_dates(self.seed, self.indices, self._ages, months[self.codes("birth_month")], self.as_of)
 
     @cached_property
     def _heights(self) -> npt.NDArray[np.int64]:
@@ -314,8 +312,7 @@ class Batch:
         render = renderer_for(self.snapshot)
         columns = {name: self.values(name) for name in names}
         return [
-            render({name: column[place] for name, column in columns.items()}, person)
-            for place in range(self._size)
+            render({name: column[place] for name, column in columns.items()}, person) for place in range(self._size)
         ]
 
     def to_dicts(self) -> list[dict[str, Value]]:

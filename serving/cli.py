@@ -94,9 +94,7 @@ def _missing_module(what: str, error: ModuleNotFoundError) -> str:
     return f"{what} needs {error.name!r}, which is not installed: {EXTRA_HINT}"
 
 
-@click.group(
-    cls=PluginGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
-)
+@click.group(cls=PluginGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="personagen", prog_name="personagen")
 def cli() -> None:
     """Deterministic, diverse, coherent personas; no language model at run time.
@@ -141,12 +139,8 @@ def _date(_: click.Context, __: click.Parameter, moment: datetime | None) -> dat
 @click.option("--start", type=int, default=0, show_default=True, help="Index of the first persona.")
 @click.option("--population", default="us", show_default=True, help="Population of a packaged snapshot.")
 @click.option("--snapshot", "path", type=click.Path(), help="Folder of another snapshot.")
-@click.option(
-    "-f", "--format", "form", type=click.Choice(FORMATS), help="Default: by the name of FILE, else prose."
-)
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False), help="File to write; default: standard output."
-)
+@click.option("-f", "--format", "form", type=click.Choice(FORMATS), help="Default: by the name of FILE, else prose.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="File to write; default: standard output.")
 @click.option(
     "--do",
     multiple=True,
@@ -161,9 +155,7 @@ def _date(_: click.Context, __: click.Parameter, moment: datetime | None) -> dat
     metavar="YYYY-MM-DD",
     help="Date at which ages hold; default: the snapshot's, never today.",
 )
-@click.option(
-    "--fields", multiple=True, callback=_names, metavar="NAME,...", help="Only these fields, in this order."
-)
+@click.option("--fields", multiple=True, callback=_names, metavar="NAME,...", help="Only these fields, in this order.")
 @click.option(
     "--exclude",
     multiple=True,

@@ -107,9 +107,7 @@ class Bands:
         return self.values[np.searchsorted(self.edges, threshold, side="right")]
 
 
-def bands_of(
-    dimension: str, categories: Sequence[str], *, low_tail: Sequence[int], high_tail: Sequence[int]
-) -> Bands:
+def bands_of(dimension: str, categories: Sequence[str], *, low_tail: Sequence[int], high_tail: Sequence[int]) -> Bands:
     """Read bands from category ids such as `under_150`, `150_154`, `190_plus`.
 
     The tails are the weights of the values of an open band, counted away from its closed end. Raises
@@ -129,9 +127,7 @@ def bands_of(
             span = range(numbers[0] - len(low_tail), numbers[0])
             weights.append(list(reversed(low_tail)))
         else:
-            raise SnapshotError(
-                f"{category!r} of dimension {dimension!r} is no band: name it like 25_34 or 75_plus"
-            )
+            raise SnapshotError(f"{category!r} of dimension {dimension!r} is no band: name it like 25_34 or 75_plus")
         values.extend(span)
     total = np.array([sum(band) for band in weights], dtype=np.int64)
     return Bands(

@@ -27,8 +27,7 @@ class ReferenceSampler:
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self._tables = {
-            dimension.id: [factor.table.tolist() for factor in dimension.factors]
-            for dimension in snapshot.dimensions
+            dimension.id: [factor.table.tolist() for factor in dimension.factors] for dimension in snapshot.dimensions
         }
 
     def draw(self, index: int, seed: Seed = 0, do: Mapping[str, str] | None = None) -> dict[str, int]:

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -114,6 +115,18 @@ class _Condition:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Override:
+    """Phrases that take the place of others if the condition holds; the later in `order` wins."""
+
+    order: int
+    condition: _Condition
+    phrases: Mapping[str, Text]
+
+
+_ANYBODY = ("", ("",))
+
+
 class Renderer:
     """Writes paragraphs with one wording and one catalogue's labels."""
 
@@ -129,10 +142,14 @@ class Renderer:
             for dimension, table in wording["phrases"].items()
         }
         self._absent = {dimension: compile_text(text) for dimension, text in wording["absent"].items()}
-        self._overrides = [
-            (_Condition.compile(rule), {name: compile_text(text, name) for name, text in rule["set"].items()})
-            for rule in wording["override"]
-        ]
+        # By a value that the rule asks for, so that a persona meets only the few that can hold.
+        self._overrides: dict[tuple[str, str], list[_Override]] = {}
+        for order, rule in enumerate(wording["override"]):
+            phrases = {name: compile_text(text, name) for name, text in rule["set"].items()}
+            dimension, categories = next(iter(rule.get("if", {}).items()), _ANYBODY)
+            for category in categories:
+                override = _Override(order, _Condition.compile(rule), phrases)
+                self._overrides.setdefault((dimension, category), []).append(override)
         self._pronouns = [(_Condition.compile(rule), rule["they"]) for rule in wording["pronouns"]]
 
     def __call__(self, values: Mapping[str, object], person: Person = "second") -> str:
@@ -158,10 +175,13 @@ class Renderer:
         return next((they for condition, they in self._pronouns if condition.holds(values)), "they")
 
     def _phrase_finder(self, values: Mapping[str, str]) -> Callable[[str], Text | None]:
+        candidates = list(self._overrides.get(("", ""), ()))
+        for value in values.items():
+            candidates += self._overrides.get(value, ())
         special: dict[str, Text] = {}
-        for condition, phrases in self._overrides:
-            if condition.holds(values):
-                special |= phrases
+        for override in sorted(candidates, key=attrgetter("order")):
+            if override.condition.holds(values):
+                special |= override.phrases
 
         def phrase(dimension: str) -> Text | None:
             if dimension in special:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -104,15 +104,13 @@ class Sampler:
             snapshot=self.snapshot,
             seed=seed,
             start=start,
-            as_of=as_of or self.snapshot.as_of,
+            as_of=self.snapshot.as_of if as_of is None else _check_date(as_of),
             selection=selection,
             codes={self.snapshot.dimensions[position].id: values for position, values in codes.items()},
             size=n,
         )
 
-    def _draw(
-        self, n: int, seed: Seed, start: int, pinned: Mapping[int, int], wanted: set[int]
-    ) -> dict[int, Codes]:
+    def _draw(self, n: int, seed: Seed, start: int, pinned: Mapping[int, int], wanted: set[int]) -> dict[int, Codes]:
         plans, parents = self._closure(wanted, pinned)
         result = {plan.position: np.empty(n, dtype=np.uint8) for plan in plans}
         streams = {plan.position: stream_start(seed, plan.id) for plan in plans}
@@ -135,9 +133,7 @@ class Sampler:
             for plan in plans:
                 if plan.position in pinned:
                     continue
-                uniforms_into(
-                    streams[plan.position], block.sequence, block.threshold, block.bits_1, block.bits_2
-                )
+                uniforms_into(streams[plan.position], block.sequence, block.threshold, block.bits_1, block.bits_2)
                 out = result[plan.position][low : low + count]
                 _draw_dimension(plan, as_rows, block, out)
                 if plan.position in as_rows:
@@ -245,9 +241,7 @@ def _compile(dimension: SnapshotDimension, position: Mapping[str, int]) -> _Plan
         width=len(dimension.categories),
         prefix=_gather(prefix, position),
         rest=tuple(_gather(factor, position) for factor in dimension.factors[used:]),
-        cumulative=None
-        if prefix.given or used < len(dimension.factors)
-        else _running_sum(dimension.id, prefix),
+        cumulative=None if prefix.given or used < len(dimension.factors) else _running_sum(dimension.id, prefix),
     )
 
 
@@ -259,9 +253,7 @@ def _running_sum(name: str, base: Factor) -> Floats:
 
 
 def _gather(factor: Factor, position: Mapping[str, int]) -> _Gather:
-    return _Gather(
-        np.ascontiguousarray(factor.table), tuple(position[parent] for parent in factor.given), factor.sizes
-    )
+    return _Gather(np.ascontiguousarray(factor.table), tuple(position[parent] for parent in factor.given), factor.sizes)
 
 
 def _merge_prefix(factors: tuple[Factor, ...]) -> tuple[Factor, int]:
@@ -274,9 +266,7 @@ def _merge_prefix(factors: tuple[Factor, ...]) -> tuple[Factor, int]:
     merged = factors[0]
     width = merged.table.shape[1]
     for used, factor in enumerate(factors[1:], start=1):
-        sizes = dict(zip(merged.given, merged.sizes, strict=True)) | dict(
-            zip(factor.given, factor.sizes, strict=True)
-        )
+        sizes = dict(zip(merged.given, merged.sizes, strict=True)) | dict(zip(factor.given, factor.sizes, strict=True))
         given, shape = tuple(sizes), tuple(sizes.values())
         if np.prod(shape, dtype=np.int64) * width > max(MERGED_CELLS, factor.table.size):
             return merged, used
@@ -288,6 +278,14 @@ def _merge_prefix(factors: tuple[Factor, ...]) -> tuple[Factor, int]:
         table = np.broadcast_to(left, (*shape, width)) * right
         merged = Factor(given, shape, table.reshape(-1, width))
     return merged, len(factors)
+
+
+def _check_date(as_of: object) -> date:
+    if isinstance(as_of, datetime):
+        return as_of.date()
+    if not isinstance(as_of, date):
+        raise SamplingError(f"as_of must be a date, not {as_of!r}: give datetime.date(2026, 11, 1) or the like")
+    return as_of
 
 
 def _check_range(n: object, start: object) -> tuple[int, int]:

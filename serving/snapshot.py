@@ -78,9 +78,7 @@ class SnapshotDimension:
             return self.code_of[category]
         except KeyError:
             known = ", ".join(self.categories)
-            raise SamplingError(
-                f"dimension {self.id!r} has no category {category!r}: use one of {known}"
-            ) from None
+            raise SamplingError(f"dimension {self.id!r} has no category {category!r}: use one of {known}") from None
 
 
 class Snapshot:
@@ -108,9 +106,7 @@ class Snapshot:
         manifest = read_manifest(folder)
         contents = {name: _read_verified(folder, name, digest) for name, digest in manifest.files.items()}
         try:
-            dimensions = _dimensions(
-                _rows(contents[DIMENSIONS], DIMENSIONS), _rows(contents[WEIGHTS], WEIGHTS)
-            )
+            dimensions = _dimensions(_rows(contents[DIMENSIONS], DIMENSIONS), _rows(contents[WEIGHTS], WEIGHTS))
         except SnapshotError as error:
             raise SnapshotError(f"snapshot {folder} is malformed: {error}; export it again") from None
         return cls(manifest, dimensions, folder)
@@ -135,9 +131,7 @@ class Snapshot:
         try:
             return self._by_id[identifier]
         except KeyError:
-            raise SamplingError(
-                f"unknown dimension {identifier!r}{suggest(identifier, self._by_id)}"
-            ) from None
+            raise SamplingError(f"unknown dimension {identifier!r}{suggest(identifier, self._by_id)}") from None
 
     def __contains__(self, identifier: object) -> bool:
         return identifier in self._by_id
@@ -159,9 +153,7 @@ class Snapshot:
             return None
         from serving.names import Names  # noqa: PLC0415  # read only when names are wanted
 
-        return Names.load(
-            self.folder, self.dimension("sex").categories, self.dimension("ethnicity").categories
-        )
+        return Names.load(self.folder, self.dimension("sex").categories, self.dimension("ethnicity").categories)
 
     def maps(self) -> pa.Table:
         """The pooled maps, for explanations: columns of `COLUMNS[MAPS]`. Read from disk on each call."""
@@ -210,9 +202,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         text = (folder / MANIFEST).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SnapshotError(
-            f"cannot read {folder / MANIFEST}: {_reason(error)}; export the snapshot again"
-        ) from None
+        raise SnapshotError(f"cannot read {folder / MANIFEST}: {_reason(error)}; export the snapshot again") from None
     try:
         return Manifest.from_json(text)
     except SnapshotError as error:
@@ -228,9 +218,7 @@ def _read_verified(folder: Path, name: str, digest: str) -> bytes:
             f"snapshot {folder} is incomplete: cannot read {name} ({_reason(error)}); export it again"
         ) from None
     if file_digest(content) != digest:
-        raise SnapshotError(
-            f"snapshot {folder} is damaged: {name} does not match its SHA-256; export it again"
-        )
+        raise SnapshotError(f"snapshot {folder} is damaged: {name} does not match its SHA-256; export it again")
     return content
 
 
@@ -274,9 +262,7 @@ def _dimensions(
             raise SnapshotError(f"dimension {name!r} has not one label per category")
         if unknown := [parent for parent in parents if parent not in sizes]:
             raise SnapshotError(f"dimension {name!r} comes before its parent {unknown[0]!r}")
-        factors = tuple(
-            _factor(name, len(categories), parents, sizes, weights) for weights in stored.get(name, [])
-        )
+        factors = tuple(_factor(name, len(categories), parents, sizes, weights) for weights in stored.get(name, []))
         if not factors or factors[0].given:
             raise SnapshotError(f"dimension {name!r} has no base weights")
         if math.prod(float(factor.table.max()) for factor in factors) > LARGEST_PRODUCT:

@@ -28,17 +28,17 @@ def write_personas(connection: duckdb.DuckDBPyConnection, table: str, batch: pa.
     connection.register("batch", batch)
     connection.execute("begin")
     try:
-        connection.execute("create or replace temp table incoming as select * from batch limit 0")
-        if _columns(connection, table) != _columns(connection, "incoming"):
+        wanted = _wanted_columns(connection, batch)
+        if _stored_columns(connection, table) != wanted:
             connection.execute(f'drop table if exists "{table}"')
-            connection.execute(f'create table "{table}" as select * from batch limit 0')
+            columns = ", ".join(f'"{name}" {kind}' for name, kind in wanted)
+            connection.execute(f'create table "{table}" ({columns})')
         connection.execute(
             f"""delete from "{table}" t using
                 (select snapshot_id, seed, min("index") as low, max("index") as high from batch group by all) b
                 where t.snapshot_id = b.snapshot_id and t.seed = b.seed and t."index" between b.low and b.high"""
         )
         connection.execute(f'insert into "{table}" by name select * from batch')
-        connection.execute("drop table incoming")
         connection.execute("commit")
     except BaseException:
         connection.execute("rollback")
@@ -49,9 +49,22 @@ def write_personas(connection: duckdb.DuckDBPyConnection, table: str, batch: pa.
     return int(count)
 
 
-def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str]]:
+def _wanted_columns(connection: duckdb.DuckDBPyConnection, batch: pa.Table) -> list[tuple[str, str]]:
+    """Names and types that a batch asks for: ENUM in category order where it is dictionary-encoded."""
+    described = connection.execute("describe select * from batch").fetchall()
+    kinds = []
+    for name, kind, *_ in described:
+        column = batch.column(name)
+        if pa.types.is_dictionary(column.type):
+            values = column.chunk(0).dictionary.to_pylist()
+            kinds.append((name, "ENUM({})".format(", ".join("'" + v.replace("'", "''") + "'" for v in values))))
+        else:
+            kinds.append((name, kind))
+    return kinds
+
+
+def _stored_columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str]]:
     """Names and types of a table's columns; none if there is no such table."""
     return connection.execute(
-        "select column_name, data_type from duckdb_columns() where table_name = ? order by column_index",
-        [table],
+        "select column_name, data_type from duckdb_columns() where table_name = ? order by column_index", [table]
     ).fetchall()

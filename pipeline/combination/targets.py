@@ -25,7 +25,7 @@ INTERIOR = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Constants of the fit; the defaults were chosen on synthetic populations with noise of 0 to 0.35 nats, not on real maps.
+    """Constants of the fit; defaults chosen on synthetic populations (noise 0 to 0.35 nats), not on real maps.
 
     Attributes:
         base_share: Weight of the elicited base map in the consensus; the bases that the maps imply share the rest.

@@ -16,6 +16,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,13 +168,14 @@ def import_output(paths: Sequence[Path], requests: Sequence[Request], edition: P
 def output_line(completion: Completion) -> str:
     """Write a completion as a line of Batch output, without line end; `read_lines` reads it back."""
     identity = completion.received.get("id")
+    # ASCII, because a body may hold half a surrogate pair, which JSON can escape but UTF-8 cannot encode.
     call = {
         "id": f"{completion.custom_id}-{completion.attempt}",
         "custom_id": completion.custom_id,
         "response": {"status_code": 200, "request_id": identity, "body": completion.received},
         "error": None,
     }
-    return json.dumps(call, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(call, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,5 +307,6 @@ def _write_whole(path: Path, content: bytes) -> None:
         partial.write_bytes(content)
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         raise CorpusError(f"{path} cannot be written: {error.strerror or error}") from None

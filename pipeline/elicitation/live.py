@@ -135,9 +135,7 @@ class LiveSource:
             return ""
         key = os.environ.get(self.key_variable, "").strip()
         if not key:
-            raise ElicitationError(
-                f"environment variable {self.key_variable} is not set: put the API key there"
-            )
+            raise ElicitationError(f"environment variable {self.key_variable} is not set: put the API key there")
         return key
 
     async def _ask(self, client: AsyncOpenAI, request: Request) -> Completion | Failure:
@@ -151,7 +149,8 @@ class LiveSource:
                 )
             return self._completion(request, response.text)
         except openai.APIStatusError as error:
-            reason = f"HTTP {error.status_code}: {self._clean(error.message)}"
+            said = error.body.get("message") if isinstance(error.body, dict) else error.body
+            reason = f"HTTP {error.status_code}: {self._clean(said or error.message)}"
             if error.status_code in HOPELESS:
                 raise ElicitationError(
                     f"{_shown(self.base_url)} refuses {request.model} ({reason}): check key, model and URL"
@@ -165,13 +164,15 @@ class LiveSource:
     def _completion(self, request: Request, text: str) -> Completion | Failure:
         key = self._key()
         try:
-            if key and key in text:
+            body = json.loads(text)
+            # Compared after decoding too, because JSON can spell the same characters as escapes.
+            if key and (key in text or key in json.dumps(body, ensure_ascii=False)):
                 raise ValueError("the response repeats the API key")
-            return to_completion(request.custom_id, json.loads(text))
+            return to_completion(request.custom_id, body)
         except RecursionError:
             reason = "the response is nested too deeply"
         except json.JSONDecodeError:
-            reason = f"the response is not JSON: {self._clean(text[:200])}"
+            reason = f"the response is not JSON: {self._clean(text)}"
         except ValueError as error:
             reason = self._clean(error)
         return Failure(request.custom_id, _shown(self.base_url), reason)
@@ -184,7 +185,11 @@ class LiveSource:
 
 
 def _check_url(url: str) -> None:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise ElicitationError(f"base URL cannot be read ({error}): write it as https://host/v1") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ElicitationError(f"base URL {_shown(url)} is none: write it as https://host/v1")
     if parts.username or parts.password:

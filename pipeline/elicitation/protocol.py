@@ -70,7 +70,11 @@ def to_completion(custom_id: str, body: object, attempt: int = 1) -> Completion:
     if choice.finish_reason == "error":
         raise ValueError("the model stopped with an error")
     assert isinstance(body, Mapping)
-    return Completion(custom_id, seen.model, choice.message.content, choice.finish_reason, body, attempt)
+    text = choice.message.content
+    if text is not None:
+        # Half a surrogate pair can be escaped in JSON, but no UTF-8 file or table could hold it.
+        text = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return Completion(custom_id, seen.model, text, choice.finish_reason, body, attempt)
 
 
 def one_line(value: object, limit: int = 200) -> str:

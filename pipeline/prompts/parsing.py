@@ -161,9 +161,7 @@ _REFUSAL = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _REASONING_TAG = re.compile(r"<(/?)(?:think|thinking|reasoning)>", re.IGNORECASE)
-_LOOKS_LIKE_JSON = re.compile(
-    r"""\{\s*(["'“‘}]|//|/\*|\#|[\w-]+\s*:\s*[\[{"'\d.-])|\[\s*([\[{"']|[\d.-]+\s*,)"""
-)
+_LOOKS_LIKE_JSON = re.compile(r"""\{\s*(["'“‘}]|//|/\*|\#|[\w-]+\s*:\s*[\[{"'\d.-])|\[\s*([\[{"']|[\d.-]+\s*,)""")
 
 
 def _parse(text: str) -> dict[str, Any] | list[Any]:
@@ -219,9 +217,7 @@ def _decode_all(text: str) -> tuple[list[Any], AnswerError | None]:
             found.append(value)
         except _EndedError:
             if _LOOKS_LIKE_JSON.match(text, position):
-                raise AnswerError(
-                    Reason.TRUNCATED, f"the text ends inside the JSON: …{text[-40:]!r}"
-                ) from None
+                raise AnswerError(Reason.TRUNCATED, f"the text ends inside the JSON: …{text[-40:]!r}") from None
             position += 1
         except _BrokenError as error:
             looks_like_json = _LOOKS_LIKE_JSON.match(text, position) is not None

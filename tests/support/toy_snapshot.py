@@ -92,9 +92,7 @@ TOY = (
 )
 
 
-def frames(
-    dimensions: Sequence[ToyDimension], seed: int = 1
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+def frames(dimensions: Sequence[ToyDimension], seed: int = 1) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """The three tables of a snapshot with lognormal weights drawn from a fixed generator."""
     rng = np.random.default_rng(seed)
     sizes = {dimension.id: len(dimension.categories) for dimension in dimensions}

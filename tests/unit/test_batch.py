@@ -64,7 +64,7 @@ def test_exports_a_file_per_model_within_the_limits(tmp_path: Path) -> None:
     requests = [request(str(i), model) for i in range(5) for model in ("a/b", "a_b", "../../etc")]
     files = export_requests(requests, tmp_path / "out", max_requests=2)
     assert sorted(path.name for path in files) == sorted(
-        f"{stem}-{n:03d}.jsonl" for stem in ("a_b", "a_b_2", "_.._etc") for n in (1, 2, 3)
+        f"{stem}-{n:03d}.jsonl" for stem in ("a_b", "a_b_2", "etc") for n in (1, 2, 3)
     )
     assert {path.parent for path in files} == {tmp_path / "out"}
     for path in files:
@@ -131,6 +131,13 @@ def test_a_failure_is_no_answer(tmp_path: Path, failed: str) -> None:
     assert read.content.where.endswith("a.jsonl line 1")
     assert read.content.reason
     assert "\n" not in read.content.reason
+
+
+def test_text_that_no_file_could_hold_is_made_storable(tmp_path: Path) -> None:
+    (read,) = read_lines(write(tmp_path / "a.jsonl", line("a", body("12 \ud83d %"))))
+    assert isinstance(read.content, Completion)
+    assert read.content.text is not None
+    assert read.content.text.encode().startswith(b"12 ")
 
 
 DAMAGED = {
@@ -207,7 +214,7 @@ def test_a_plain_file_beside_its_gzip_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_completion_survives_being_written_and_read(tmp_path: Path) -> None:
-    completion = Completion("a", "model-0301", 'é\n"', "stop", body('é\n"'))
+    completion = Completion("a", "model-0301", 'é\n"', "stop", body('é\n"', reasoning="\ud83d"))
     (read,) = read_lines(write(tmp_path / "a.jsonl", output_line(completion)))
     assert read.content == completion
 

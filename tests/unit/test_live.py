@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -61,7 +61,8 @@ class Endpoint:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 prompt = body["messages"][0]["content"]
                 with endpoint.lock:
-                    endpoint.calls.append((self.path, dict(self.headers), body))
+                    headers = {name.lower(): value for name, value in self.headers.items()}
+                    endpoint.calls.append((self.path, headers, body))
                     endpoint.tries[prompt] += 1
                     number = endpoint.tries[prompt]
                     endpoint.running += 1
@@ -85,7 +86,11 @@ class Endpoint:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, *_: object) -> None:
+                """A client that hangs up is what some tests are about."""
+
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
         self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
@@ -101,15 +106,13 @@ class Endpoint:
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("TEST_KEY", KEY)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-another-endpoint")
     monkeypatch.setenv("OPENAI_ADMIN_KEY", "sk-admin-of-another-endpoint")
     monkeypatch.setenv("OPENAI_ORG_ID", "org-of-another-endpoint")
     monkeypatch.setenv("OPENAI_PROJECT_ID", "project-of-another-endpoint")
-    return
-    yield
 
 
 def gather(source: Source, requests: list[Request]) -> tuple[dict[str, Completion], str]:
@@ -138,7 +141,7 @@ def test_asks_each_request_once_and_keeps_the_body() -> None:
     assert endpoint.most_running <= 3
     path, headers, body = endpoint.calls[0]
     assert path == "/v1/chat/completions"
-    assert headers["Authorization"] == f"Bearer {KEY}"
+    assert headers["authorization"] == f"Bearer {KEY}"
     assert "another-endpoint" not in str(headers)
     assert body == {
         "model": "maker/model",
@@ -249,6 +252,10 @@ def test_an_endpoint_that_is_not_there_is_named() -> None:
 
 def test_a_response_that_repeats_the_key_is_not_kept(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
+    escaped = "".join(f"\\u{ord(c):04x}" for c in KEY)
+    hidden = json.dumps(completion_body("KEY")).replace("KEY", escaped).encode()
+    with Endpoint(lambda *_: (200, {}, hidden)) as endpoint:
+        assert "repeats the API key" in gather(LiveSource(endpoint.url, "TEST_KEY"), [request("a")])[1]
     with Endpoint(lambda *_: ok(f"Your header was Bearer {KEY}")) as endpoint:
         source = LiveSource(endpoint.url, "TEST_KEY")
         found, message = gather(source, [request("a")])
@@ -270,7 +277,17 @@ def test_a_missing_key_is_named_before_any_call(monkeypatch: pytest.MonkeyPatch,
     assert endpoint.calls == []
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://host/v1", "https://", "https://me:secret@host/v1?key=secret"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://host:port/v1",
+        "http://[::1",
+        "localhost:8000",
+        "ftp://host/v1",
+        "https://",
+        "https://me:secret@host/v1?key=secret",
+    ],
+)
 def test_a_base_url_that_is_none_is_named_without_its_secrets(url: str) -> None:
     _, message = gather(LiveSource(url), [request("a")])
     assert message.startswith("base URL")
@@ -278,7 +295,11 @@ def test_a_base_url_that_is_none_is_named_without_its_secrets(url: str) -> None:
 
 
 def test_breaking_off_cancels_what_is_in_flight() -> None:
-    with Endpoint(lambda prompt, _: (time.sleep(0.05), ok(prompt))[1]) as endpoint:
+    def script(prompt: str, _: int) -> Answer:
+        time.sleep(0.05)
+        return ok(prompt)
+
+    with Endpoint(script) as endpoint:
         answers = LiveSource(endpoint.url, concurrency=2).complete([request(str(i)) for i in range(100)])
         next(answers)
         answers.close()  # type: ignore[attr-defined]
@@ -292,7 +313,7 @@ def test_streams_within_a_running_loop_over_a_transport_of_choice() -> None:
     def client() -> httpx2.AsyncClient:
         return httpx2.AsyncClient(transport=httpx2.MockTransport(respond))
 
-    async def run() -> list[str | None]:
+    async def run() -> list[str]:
         source = LiveSource("http://model.invalid/v1", http_client=client)
         return sorted([c.text or "" async for c in source.stream([request("a"), request("b")])])
 

@@ -58,10 +58,10 @@ def test_second_and_third_person_agree_with_their_verbs(write: Renderer) -> None
         "spouse and children."
     )
     assert write(person, "third") == (
-        "Ada Lopez is a 34-year-old woman living in a suburb in Texas. She is Hispanic, has Mexican roots, and was born "
-        "in the country to an immigrant family. She has a bachelor's degree in business and management, and works full "
-        "time in management in the retail trade. She is married, has two children, and lives with her spouse and "
-        "children."
+        "Ada Lopez is a 34-year-old woman living in a suburb in Texas. She is Hispanic, has Mexican roots, and was "
+        "born in the country to an immigrant family. She has a bachelor's degree in business and management, and "
+        "works full time in management in the retail trade. She is married, has two children, and lives with her "
+        "spouse and children."
     )
 
 

@@ -70,7 +70,7 @@ def test_one_changed_bit_is_noticed(folder: Path, name: str) -> None:
     content = bytearray((folder / name).read_bytes())
     content[len(content) // 2] ^= 1
     (folder / name).write_bytes(content)
-    with pytest.raises(SnapshotError, match=f"is damaged: {name} does not match its SHA-256; export it again"):
+    with pytest.raises(SnapshotError, match=rf"is damaged: {name} does not match its SHA-256; export it again"):
         Snapshot.load(folder)
 
 
@@ -83,7 +83,7 @@ def test_a_missing_file_is_named(folder: Path) -> None:
 def test_an_unknown_format_version_asks_for_an_upgrade(folder: Path) -> None:
     body = json.loads((folder / MANIFEST).read_text()) | {"format_version": 2}
     (folder / MANIFEST).write_text(json.dumps(body))
-    with pytest.raises(SnapshotError, match="format version 2 is unknown.*upgrade personagen"):
+    with pytest.raises(SnapshotError, match=r"format version 2 is unknown.*upgrade personagen"):
         Snapshot.load(folder)
 
 
@@ -101,7 +101,7 @@ def test_a_folder_without_manifest_and_an_unknown_population_are_told_apart(tmp_
         Snapshot.load("atlantis")
     with pytest.raises(SnapshotError, match="no snapshot"):
         Snapshot.load("../snapshots")
-    with pytest.raises(SnapshotError, match="no snapshot|is not a snapshot"):
+    with pytest.raises(SnapshotError, match=r"no snapshot|is not a snapshot"):
         Snapshot.load("")
 
 

@@ -45,7 +45,7 @@ def test_the_same_content_is_the_same_bytes_whatever_the_row_order(tmp_path: Pat
     tables = frames(TOY)
     rng = np.random.default_rng(0)
     shuffled = tuple(table[rng.permutation(table.height).tolist()] for table in tables)
-    first, second = write(tmp_path / "a", tables), write(tmp_path / "b", shuffled)  # type: ignore[arg-type]
+    first, second = write(tmp_path / "a", tables), write(tmp_path / "b", shuffled)
     assert first == second
     for name in (*COLUMNS, MANIFEST):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()

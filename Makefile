@@ -1,0 +1,41 @@
+# The two commands of the README, and what CI adds to them. Everything happens in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+HOME_DIR := $(or $(PERSONAGEN_HOME),$(CURDIR)/warehouse/build)
+
+.PHONY: run test lint ui bench-sampler clean
+
+run: $(VENV)/.installed .env
+	PERSONAGEN_HOME="$(HOME_DIR)" $(BIN)/personagen build
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+ui: $(VENV)/.installed .env
+	$(BIN)/dagster dev -w workspace.yaml
+
+bench-sampler: $(VENV)/.installed
+	$(BIN)/python benchmarks/bench_sampler.py
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "make: Python 3.11 or newer is needed: say which with make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --progress-bar on --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+# `dagster dev` reads this file, so that the UI shows what `make run` materialised.
+.env: Makefile
+	@printf 'DAGSTER_HOME=%s/dagster\nPERSONAGEN_HOME=%s\n' "$(HOME_DIR)" "$(HOME_DIR)" > $@
+	@mkdir -p "$(HOME_DIR)/dagster"
+
+clean:
+	rm -rf warehouse/build .env

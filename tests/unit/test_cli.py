@@ -1,0 +1,280 @@
+"""The command: formats, exit codes, one-line errors, lazy plugins."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import serving.cli
+from serving.cli import main
+from serving.sampler import Sampler
+from serving.snapshot import Snapshot
+from tests.support.toy_snapshot import build_snapshot
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("snapshots") / "toy"
+    build_snapshot(folder)
+    return str(folder)
+
+
+def generate(toy: str, *arguments: str) -> int:
+    return main(["generate", "--snapshot", toy, *arguments])
+
+
+def run_process(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "serving.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def test_jsonl_is_what_the_library_draws(toy: str, capsys: Capture) -> None:
+    assert generate(toy, "-n", "4", "--seed", "42", "--start", "10", "-f", "jsonl") == 0
+    expected = Sampler(Snapshot.load(toy)).sample(4, 42, 10)
+    assert capsys.readouterr().out.splitlines() == list(expected.to_jsonl())
+
+
+def test_json_is_one_array_even_when_empty(toy: str, capsys: Capture) -> None:
+    assert generate(toy, "-n", "3", "-f", "json") == 0
+    assert [persona["index"] for persona in json.loads(capsys.readouterr().out)] == [0, 1, 2]
+    assert generate(toy, "-n", "0", "-f", "json") == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_prose_is_a_paragraph_each(toy: str, capsys: Capture) -> None:
+    assert generate(toy, "-n", "2", "--person", "second") == 0
+    first, blank, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("You are a")
+    assert blank == ""
+    assert second.startswith("You are a")
+
+
+def test_chunks_do_not_show(toy: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs = []
+    for chunk in (3, 1000):
+        monkeypatch.setattr(serving.cli, "CHUNK", chunk)
+        for form in ("csv", "json", "jsonl", "prose"):
+            assert generate(toy, "-n", "10", "-f", form) == 0
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "json", "parquet"])
+def test_the_name_of_the_file_gives_the_format(toy: str, tmp_path: Path, suffix: str) -> None:
+    target = tmp_path / f"people.{suffix}"
+    assert generate(toy, "-n", "50", "-o", str(target)) == 0
+    readers: dict[str, Callable[[Path], pl.DataFrame]] = {
+        "csv": pl.read_csv,
+        "jsonl": pl.read_ndjson,
+        "json": pl.read_json,
+        "parquet": pl.read_parquet,
+    }
+    frame = readers[suffix](target)
+    assert frame["index"].to_list() == list(range(50))
+    assert frame.columns == Sampler(Snapshot.load(toy)).sample(1).to_polars().columns
+    assert [path.name for path in tmp_path.iterdir()] == [target.name]
+
+
+def test_parquet_in_chunks_is_one_table(toy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving.cli, "CHUNK", 20)
+    assert generate(toy, "-n", "50", "-o", str(tmp_path / "people.parquet")) == 0
+    frame = pl.read_parquet(tmp_path / "people.parquet").cast({"education": pl.String})
+    assert frame["education"].to_list() == Sampler(Snapshot.load(toy)).sample(50).values("education")
+
+
+def test_do_fields_exclude_and_as_of_reach_the_sampler(toy: str, capsys: Capture) -> None:
+    arguments = ["--do", "education=doctorate", "--do", "sex=female", "--as-of", "2000-02-29"]
+    selection = ["--fields", "education,sex,birth_date", "--fields", "ethnicity", "--exclude", "sensitive"]
+    assert generate(toy, "-n", "1", *arguments, *selection, "-f", "jsonl") == 0
+    persona = json.loads(capsys.readouterr().out)
+    assert list(persona) == ["seed", "index", "snapshot_id", "education", "sex", "birth_date"]
+    assert (persona["education"], persona["sex"]) == ("doctorate", "female")
+    assert persona["birth_date"] < "1983"
+
+
+def test_a_seed_may_be_text(toy: str, capsys: Capture) -> None:
+    assert generate(toy, "-n", "1", "--seed", "pilot", "-f", "jsonl") == 0
+    assert json.loads(capsys.readouterr().out)["seed"] == "pilot"
+    assert generate(toy, "-n", "1", "--seed", "-7", "-f", "jsonl") == 0
+    assert json.loads(capsys.readouterr().out)["seed"] == -7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-n", "-1"], "n must be 0 or more, not -1"),
+        (["--start", "-1"], "start must be 0 or more"),
+        (["--do", "job=nurse"], "unknown dimension 'job'"),
+        (["--do", "age=30"], "dimension 'age' has no category '30': use one of 18_24"),
+        (["--fields", "eduction"], "unknown field 'eduction': did you mean education"),
+        (["-f", "parquet"], "parquet is binary: name a file with --output"),
+        (["-o", "/nowhere/at/all.csv"], "cannot write /nowhere/at/all.csv: No such file or directory"),
+        (["--snapshot", "/nowhere"], "no snapshot '/nowhere'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(toy: str, capsys: Capture, arguments: list[str], message: str) -> None:
+    assert generate(toy, *arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("personagen: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--do", "education"], "'education' is not of the form dimension=category"),
+        (["--do", "sex=male", "--do", "sex=female"], "'sex' is set twice"),
+        (["--as-of", "today"], "does not match the format"),
+        (["-n", "many"], "not a valid integer"),
+        (["--format", "xml"], "'xml' is not one of"),
+    ],
+)
+def test_bad_usage_is_explained_with_exit_code_2(toy: str, capsys: Capture, arguments: list[str], message: str) -> None:
+    assert generate(toy, *arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_error_on_the_way_leaves_no_half_file(toy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "people.csv"
+    target.write_text("old")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(serving.cli, "_write_lines", fail)
+    assert generate(toy, "-o", str(target)) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["people.csv"]
+    assert target.read_text() == "old"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_behind_stdout_is_one_line(toy: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "serving.cli", "generate", "--snapshot", toy, "-n", "2"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "personagen: No space left on device\n")
+
+
+def test_a_reader_that_stops_is_no_error(toy: str) -> None:
+    command = [sys.executable, "-m", "serving.cli", "generate", "--snapshot", toy, "-n", "30000", "-f", "jsonl"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 0
+
+
+def test_an_interrupt_ends_with_130_and_no_traceback(
+    toy: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(serving.cli, "_write_lines", interrupt)
+    assert generate(toy) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_snapshot_verify_accepts_the_whole_and_refuses_the_damaged(toy: str, tmp_path: Path, capsys: Capture) -> None:
+    assert main(["snapshot", "verify", toy]) == 0
+    assert f"good; snapshot {Snapshot.load(toy).id}" in capsys.readouterr().out
+    build_snapshot(tmp_path / "s")
+    with (tmp_path / "s" / "maps.parquet").open("ab") as file:
+        file.write(b"x")
+    assert main(["snapshot", "verify", str(tmp_path / "s")]) == 2
+    assert "is damaged: maps.parquet" in capsys.readouterr().err
+
+
+def test_snapshot_list_names_the_packaged_ones(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.snapshot.PACKAGED", tmp_path)
+    manifest = build_snapshot(tmp_path / "us")
+    assert main(["snapshot", "list"]) == 0
+    assert capsys.readouterr().out.split()[:3] == ["us", manifest.snapshot_id, "2026.11"]
+
+
+def plug_in(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
+    plugins = {name: EntryPoint(name, value, serving.cli.PLUGINS) for name, value in values.items()}
+    monkeypatch.setattr(serving.cli, "_plugins", lambda: plugins)
+
+
+def test_a_plugin_is_imported_when_it_is_run_and_not_for_help(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "plugged_in.py").write_text("import click\n@click.command()\ndef hello():\n    click.echo('hi')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    plug_in(monkeypatch, hello="plugged_in:hello")
+    assert main(["--help"]) == 0
+    assert "hello" in capsys.readouterr().out
+    assert "plugged_in" not in sys.modules
+    assert main(["hello"]) == 0
+    assert capsys.readouterr().out == "hi\n"
+
+
+def test_a_plugin_whose_extra_is_missing_says_how_to_install_it(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug_in(monkeypatch, build="no_such_package.cli:build")
+    assert main(["build"]) == 2
+    assert capsys.readouterr().err == (
+        "personagen: command 'build' needs 'no_such_package', which is not installed: "
+        "pip install 'personagen[pipeline]'\n"
+    )
+
+
+def test_a_plugin_that_fails_for_want_of_a_module_says_the_same(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "import click\n@click.command()\ndef late():\n    import no_such_package\n"
+    (tmp_path / "late_plugin.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    plug_in(monkeypatch, late="late_plugin:late", broken="late_plugin:nothing")
+    assert main(["late"]) == 2
+    assert "needs 'no_such_package', which is not installed" in capsys.readouterr().err
+    assert main(["broken"]) == 2
+    assert "plugin 'late_plugin:nothing' is no command" in capsys.readouterr().err
+
+
+def test_the_exit_code_of_a_plugin_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "import click\n@click.command()\n@click.pass_context\ndef three(ctx):\n    ctx.exit(3)\n"
+    (tmp_path / "exit_plugin.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    plug_in(monkeypatch, three="exit_plugin:three")
+    assert main(["three"]) == 3
+
+
+def test_help_has_examples_and_imports_neither_numpy_tables_nor_build_tools() -> None:
+    code = (
+        "import sys; from serving.cli import main; main(['--help']); main(['generate', '--help']);"
+        "print('IMPORTED', [m for m in ('dagster', 'polars', 'pyarrow', 'pipeline.cli') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "personagen generate -n 5 --seed 42" in done.stdout
+    assert "IMPORTED []" in done.stdout
+
+
+def test_every_plugin_of_the_package_has_a_line_of_help() -> None:
+    assert set(serving.cli._plugins()) <= set(serving.cli.PLUGIN_HELP)
+
+
+def test_as_a_process_it_exits_with_the_code_of_main(toy: str) -> None:
+    done = run_process("generate", "--snapshot", toy, "-n", "1", "-f", "jsonl")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["index"] == 0
+    assert run_process("generate", "--snapshot", toy, "-n", "-1").returncode == 2
+    assert run_process("nonsense").returncode == 2

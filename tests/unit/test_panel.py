@@ -1,0 +1,41 @@
+"""The panel file: the shipped one, and what is wrong with broken ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.elicitation.panel import load_panel
+from pipeline.prompts.variants import parse_variant
+from warehouse.errors import ElicitationError
+
+
+def test_the_shipped_panel_has_two_recorded_passes_with_different_variants() -> None:
+    panel = load_panel()
+    assert {m.source for m in panel} == {"recorded"}
+    assert len({parse_variant(m.variant) for m in panel}) == len(panel) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "at least one member"),
+        ("[[member", "not valid TOML"),
+        ('[[member]]\nid = "a"\nsource = "guess"\nvariant = "v"', "'source'"),
+        ('[[member]]\nid = "a|b"\nsource = "live"\nvariant = "v"', "'id'"),
+        ('[[member]]\nid = "a"\nsource = "live"\nvariant = "v"\n' * 2, "each id once"),
+        ('[[member]]\nid = "a"\nsource = "live"\nvariant = "v"\napi_key = "s"', "'api_key'"),
+    ],
+)
+def test_a_broken_panel_is_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "panel.toml"
+    path.write_text(text)
+    with pytest.raises(ElicitationError, match=message) as caught:
+        load_panel(path)
+    assert "panel.toml" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_missing_panel_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ElicitationError, match=r"gone\.toml: cannot be read"):
+        load_panel(tmp_path / "gone.toml")

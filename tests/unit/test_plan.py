@@ -1,0 +1,67 @@
+"""Fingerprints change with what a partition is made from, and with nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.elicitation.panel import load_panel
+from pipeline.plan import Plan
+
+
+def answer(folder: Path, plan: Plan, dimension: str, text: str) -> None:
+    request = plan.requests["us", dimension, plan.panel[0].id][0]
+    message = {"role": "assistant", "content": text}
+    body = {
+        "object": "chat.completion",
+        "model": "m",
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+    }
+    line = {"custom_id": request.custom_id, "response": {"status_code": 200, "body": body}, "error": None}
+    folder.mkdir(exist_ok=True)
+    with (folder / "a.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def prints(plan: Plan, stage: str) -> dict[str, str]:
+    return {d.id: plan.fingerprint(stage, "us", d.id) for d in plan.catalogues["us"].dimensions}
+
+
+def test_the_same_inputs_have_the_same_fingerprints(tmp_path: Path) -> None:
+    one, other = Plan("e", tmp_path), Plan("e", tmp_path)
+    assert prints(one, "weights") == prints(other, "weights")
+
+
+def test_one_new_answer_touches_its_dimension_and_what_depends_on_it(tmp_path: Path) -> None:
+    before = Plan("e", tmp_path / "none")
+    answer(tmp_path / "corpus", before, "net_worth", "x")
+    after = Plan("e", tmp_path / "corpus")
+    moved = {d for d, f in prints(after, "maps").items() if f != prints(before, "maps")[d]}
+    assert moved == {"net_worth"}
+    us = after.catalogues["us"]
+    below = {d.id for d in us.dimensions if "net_worth" in us.ancestors(d.id)}
+    moved = {d for d, f in prints(after, "weights").items() if f != prints(before, "weights")[d]}
+    assert moved == {"net_worth"} | below and below
+    assert after.fingerprint("snapshot", "us") != before.fingerprint("snapshot", "us")
+    assert after.fingerprint("dimensions", "us") == before.fingerprint("dimensions", "us")
+
+
+def test_the_batch_depends_on_its_size_and_seed(tmp_path: Path) -> None:
+    one, other = Plan("e", tmp_path, (10, "0")), Plan("e", tmp_path, (10, "1"))
+    assert one.fingerprint("personas", "us") != other.fingerprint("personas", "us")
+    assert one.fingerprint("snapshot", "us") == other.fingerprint("snapshot", "us")
+
+
+def test_another_variant_asks_anew(tmp_path: Path) -> None:
+    panel = load_panel()
+    swapped = (panel[0].model_copy(update={"variant": panel[1].variant}), *panel[1:])
+    one, other = Plan("e", tmp_path), Plan("e", tmp_path, panel=swapped)
+    model = panel[0].id
+    assert one.fingerprint("requests", "us", "age", model) != other.fingerprint("requests", "us", "age", model)
+
+
+def test_an_unknown_stage_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(KeyError):
+        Plan("e", tmp_path).fingerprint("dreams", "us")

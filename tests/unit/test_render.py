@@ -1,0 +1,86 @@
+"""Rendering requests: what a prompt says, and what its id depends on."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from pipeline.catalogue.loader import load_catalogue
+from pipeline.catalogue.models import Catalogue
+from pipeline.elicitation.panel import Member
+from pipeline.prompts.render import render_corpus, render_request
+
+KEYED = Member(id="a", source="recorded", variant="analyst.whole_map.percent_keyed")
+ROWS = Member(id="b", source="recorded", variant="frequency.whole_map.per_1000_rows")
+
+
+@pytest.fixture(scope="module")
+def us() -> Catalogue:
+    return load_catalogue("us")
+
+
+def prompt(us: Catalogue, dimension: str, given: tuple[str, ...], member: Member = KEYED) -> str:
+    return render_request(us, "e", us.dimension(dimension), given, member).messages[1]["content"]
+
+
+def test_a_prompt_states_population_year_definition_and_categories(us: Catalogue) -> None:
+    text = prompt(us, "education", ("age",))
+    assert us.population.label in text and "2025" in text
+    for dimension in (us.dimension("education"), us.dimension("age")):
+        assert dimension.definition in text
+        assert all(f"- {c.id}: {c.label}" in text for c in dimension.categories)
+
+
+def test_a_prompt_forbids_hedging_and_asks_for_json_alone(us: Catalogue) -> None:
+    text = prompt(us, "education", ())
+    assert "Do not hedge" in text and "one JSON object and nothing else" in text
+
+
+def test_structure_is_told_only_where_the_given_shows_it(us: Catalogue) -> None:
+    assert "By definition" in prompt(us, "occupation", ("employment",))
+    assert "By definition" not in prompt(us, "occupation", ("age",))
+    both = prompt(us, "household_income", ("personal_income", "living_arrangement"))
+    assert "personal_income is 50k_75k and living_arrangement is alone or housemates or group_quarters" in both
+
+
+def test_amounts_are_in_the_populations_currency(us: Catalogue) -> None:
+    assert "2025 US dollars" in prompt(us, "personal_income", ())
+    assert "dollars" not in prompt(us, "education", ())
+
+
+def test_no_variable_of_a_part_is_left_open(us: Catalogue) -> None:
+    for member, dimension in product((KEYED, ROWS), us.dimensions):
+        for given in dimension.givens:
+            request = render_request(us, "e", dimension, given, member)
+            text = request.messages[1]["content"]
+            assert "$" not in text.replace("$1", "").replace("$2", "").replace("$3", "").replace("$5", "").replace(
+                "$7", ""
+            ) or any("$" in c.label for d in (dimension, *map(us.dimension, given)) for c in d.categories)
+
+
+def test_ids_are_stable_distinct_and_depend_on_what_can_change_an_answer(us: Catalogue) -> None:
+    requests = list(render_corpus(us, "e", [KEYED, ROWS]))
+    assert len({r.custom_id for r in requests}) == len(requests)
+    age = us.dimension("age")
+    first = render_request(us, "e", age, (), KEYED).custom_id
+    assert render_request(us, "another", age, (), KEYED).custom_id == first
+    assert render_request(us, "e", age, (), KEYED.model_copy(update={"id": "c"})).custom_id != first
+    assert (
+        render_request(us, "e", age, (), KEYED.model_copy(update={"settings": {"temperature": 1}})).custom_id != first
+    )
+    reworded = age.model_copy(update={"definition": "Years since birth."})
+    assert render_request(us, "e", reworded, (), KEYED).custom_id != first
+
+
+def test_the_corpus_asks_each_member_for_every_given_once(us: Catalogue) -> None:
+    asked = [(r.model, r.dimension, r.given) for r in render_corpus(us, "e", [KEYED, ROWS])]
+    assert asked == [(m, d.id, g) for m in "ab" for d in us.dimensions for g in d.givens]
+
+
+@pytest.mark.parametrize(
+    ("given", "conditions"),
+    [((), "one row for everyone"), (("sex",), "each of the 2 categories of Sex"), (("age", "sex"), "each of the 14")],
+)
+def test_the_rows_wanted_are_counted(us: Catalogue, given: tuple[str, ...], conditions: str) -> None:
+    assert conditions in prompt(us, "gender_identity", given)
