@@ -14,7 +14,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from pipeline.definitions import ALL_ASSETS, ALL_CHECKS, resources_for
+from pipeline.checks import ALL_CHECKS
+from pipeline.definitions import ALL_ASSETS, resources_for
 from pipeline.partitions import DIMENSION_KEYS, MODEL_KEYS, by_population
 from pipeline.progress import listening
 from pipeline.resources import Build

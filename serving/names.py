@@ -79,9 +79,7 @@ class Names:
         self._last_cells: dict[int, tuple[Rows, Floats]] = {}
 
     @classmethod
-    def load(
-        cls, folder: Path, sexes: Sequence[str] = SEXES, ethnicities: Sequence[str] = ETHNICITIES
-    ) -> Names | None:
+    def load(cls, folder: Path, sexes: Sequence[str] = SEXES, ethnicities: Sequence[str] = ETHNICITIES) -> Names | None:
         """Read the name files of a snapshot folder; None if it has none.
 
         `sexes` and `ethnicities` are the categories of the dimensions in code order. Hashes are the
@@ -97,9 +95,7 @@ class Names:
             return cls(first, last, sexes, ethnicities)
         except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise SnapshotError(
-                f"the names in {folder} cannot be read ({reason}); export the snapshot again"
-            ) from None
+            raise SnapshotError(f"the names in {folder} cannot be read ({reason}); export the snapshot again") from None
 
     def draw(
         self,
@@ -154,9 +150,7 @@ class Names:
             sex, ethnicity = divmod(rest, len(self._first_share))
             rows, share = self._of_sex[sex], self._first_share[ethnicity]
             native, foreign = self._births[cohort][rows] * share[rows], self._foreign[rows] * share[rows]
-            weights = (
-                (native, foreign)[origin] if origin < 2 else _mixed(native, foreign, self._abroad[ethnicity])
-            )
+            weights = (native, foreign)[origin] if origin < 2 else _mixed(native, foreign, self._abroad[ethnicity])
             self._first_cells[cell] = _cumulative(rows, weights)
         return self._first_cells[cell]
 
@@ -199,9 +193,7 @@ def _cumulative(rows: Rows, weights: Floats) -> tuple[Rows, Floats]:
     return rows[possible], np.cumsum(weights[possible])
 
 
-def _draw(
-    cell_of: Callable[[int], tuple[Rows, Floats]], cells: npt.NDArray[np.int64], uniform: Floats
-) -> Rows:
+def _draw(cell_of: Callable[[int], tuple[Rows, Floats]], cells: npt.NDArray[np.int64], uniform: Floats) -> Rows:
     """For each person, the row where its uniform falls among the cumulative weights of its cell."""
     drawn = np.empty(cells.shape, dtype=np.uint32)
     order = np.argsort(cells.astype(np.uint16), kind="stable")

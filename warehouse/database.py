@@ -53,9 +53,7 @@ def connect(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyC
         connection.close()
 
 
-def replace_cells(
-    connection: duckdb.DuckDBPyConnection, table: str, cells: pl.DataFrame, rows: pl.DataFrame
-) -> None:
+def replace_cells(connection: duckdb.DuckDBPyConnection, table: str, cells: pl.DataFrame, rows: pl.DataFrame) -> None:
     """Replace the rows of `table` that match `cells` (equality on its columns) by `rows`, all or nothing.
 
     Columns are matched by name; an empty `cells` frame deletes nothing.
@@ -66,9 +64,7 @@ def replace_cells(
     try:
         if cells.height:
             connection.register("cells_frame", cells.to_arrow())
-            connection.execute(
-                f'delete from "{table}" t where exists (select 1 from cells_frame c where {keys})'
-            )
+            connection.execute(f'delete from "{table}" t where exists (select 1 from cells_frame c where {keys})')
             connection.unregister("cells_frame")
         if rows.height:
             connection.register("rows_frame", rows.to_arrow())
@@ -116,9 +112,7 @@ def _open(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
 
 
 def _require_table(connection: duckdb.DuckDBPyConnection, table: str) -> None:
-    known = {
-        row[0] for row in connection.execute("select table_name from information_schema.tables").fetchall()
-    }
+    known = {row[0] for row in connection.execute("select table_name from information_schema.tables").fetchall()}
     if table not in known:
         raise WarehouseError(f"warehouse has no table '{table}': it knows {', '.join(sorted(known))}")
 
@@ -129,9 +123,7 @@ def _remedy(error: duckdb.Error) -> str:
     if "lock" in lower:
         return "another process holds it: close that one (the Dagster UI, a DuckDB shell) and try again"
     if "no space left" in lower or "could not write" in lower:
-        return (
-            "the disk is full: free some space and run the same command again; nothing half-written was kept"
-        )
+        return "the disk is full: free some space and run the same command again; nothing half-written was kept"
     if isinstance(error, duckdb.SerializationException | duckdb.IOException | duckdb.FatalException):
         return f"the file is damaged or no DuckDB database ({text}): move it away and build again"
     return text

@@ -68,7 +68,7 @@ def completions(context: dg.AssetExecutionContext, build: Build) -> pl.DataFrame
                         "answered_by": completion.model,
                         "text": completion.text,
                         "finish_reason": completion.finish_reason,
-                        "received": json.dumps(completion.received, ensure_ascii=False),
+                        "received": json.dumps(completion.received),
                     }
                 )
             advance(len(cells))

@@ -145,9 +145,7 @@ def _check_pairs(item: Located, rules: Rules) -> None:
     d = item.dimension
     least, most = (rules.least_pairs, rules.most_pairs) if len(d.parents) > 1 else (0, 0)
     if not least <= len(d.pairs) <= most:
-        raise _fail(
-            item, f"{len(d.parents)} parents take {least} to {most} two-way maps, this has {len(d.pairs)}"
-        )
+        raise _fail(item, f"{len(d.parents)} parents take {least} to {most} two-way maps, this has {len(d.pairs)}")
     if len({frozenset(p) for p in d.pairs}) < len(d.pairs):
         raise _fail(item, "a pair stands only once, whatever its order: remove the repeated one")
     for pair in d.pairs:

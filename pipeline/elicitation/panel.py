@@ -49,7 +49,5 @@ def load_panel(path: Path = PANEL_FILE) -> tuple[Member, ...]:
         raise ElicitationError(f"{path.name}: member field '{place}': {first['msg']}") from error
     ids = [m.id for m in members]
     if not ids or len(set(ids)) < len(ids):
-        raise ElicitationError(
-            f"{path.name}: a panel has at least one member, each id once: correct it there"
-        )
+        raise ElicitationError(f"{path.name}: a panel has at least one member, each id once: correct it there")
     return members

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.catalogue.models import Dimension
-from pipeline.elicitation.batch import json_schema_format, output_line, read_lines
+from pipeline.elicitation.batch import drop_unfinished_line, json_schema_format, output_line, read_lines
 from pipeline.elicitation.live import LiveSource
 from pipeline.elicitation.panel import Member
 from pipeline.elicitation.protocol import Completion, Source
@@ -40,9 +40,7 @@ def source_for(
     if member.source == "recorded":
         return RecordedSource(corpus, known)
     if not member.base_url:
-        raise ElicitationError(
-            f"panel member '{member.id}' is live but has no base_url: add it to panel.toml"
-        )
+        raise ElicitationError(f"panel member '{member.id}' is live but has no base_url: add it to panel.toml")
     endpoint = LiveSource(
         member.base_url,
         key_variable=member.key_variable,
@@ -66,6 +64,7 @@ class KeptSource:
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield the answers kept earlier, then those that arrive now."""
+        drop_unfinished_line(self.record)
         kept = {c.custom_id: c for c in self._kept()}
         wanted = {r.custom_id for r in requests}
         yield from (c for i, c in kept.items() if i in wanted)
@@ -80,9 +79,7 @@ class KeptSource:
                     file.flush()
                     yield completion
         except OSError as error:
-            raise CorpusError(
-                f"{self.record}: cannot be written ({error.strerror}): free space or move it"
-            ) from error
+            raise CorpusError(f"{self.record}: cannot be written ({error.strerror}): free space or move it") from error
 
     def _kept(self) -> Iterator[Completion]:
         if self.record.exists():

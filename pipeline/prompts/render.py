@@ -37,9 +37,7 @@ class Request:
     number_format: str
 
 
-def render_request(
-    catalogue: Catalogue, edition: str, dimension: Dimension, given: Given, member: Member
-) -> Request:
+def render_request(catalogue: Catalogue, edition: str, dimension: Dimension, given: Given, member: Member) -> Request:
     """Render one request. Raises `ElicitationError` for an unknown variant or a broken text part."""
     variant = parse_variant(member.variant)
     parents = [catalogue.dimension(g) for g in given]

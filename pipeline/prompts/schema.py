@@ -20,7 +20,7 @@ def answer_schema(dimension: Dimension, given: Sequence[Dimension], number_forma
     schema = _row_schema(dimension, number_format)
     levels = [g.category_ids for g in reversed(given)] or [(BASE_KEY,)]
     for keys in levels:
-        schema = _object({key: schema for key in keys})
+        schema = _object(dict.fromkeys(keys, schema))
     return schema
 
 
@@ -34,16 +34,14 @@ def answer_shape(dimension: Dimension, given: Sequence[Dimension], number_format
     if not given:
         return f'{{"{BASE_KEY}": {row}}}'
     for g in reversed(given):
-        row = (
-            f'{{"{g.category_ids[0]}": {row}, …, "{g.category_ids[-1]}": {row if g is given[-1] else "{…}"}}}'
-        )
+        row = f'{{"{g.category_ids[0]}": {row}, …, "{g.category_ids[-1]}": {row if g is given[-1] else "{…}"}}}'
     return row
 
 
 def _row_schema(dimension: Dimension, number_format: str) -> dict[str, Any]:
     number = {"type": "number", "minimum": 0}
     if number_format == "percent_keyed":
-        return _object({c: number for c in dimension.category_ids})
+        return _object(dict.fromkeys(dimension.category_ids, number))
     width = len(dimension.categories)
     return {"type": "array", "items": number, "minItems": width, "maxItems": width}
 

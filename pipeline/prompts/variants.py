@@ -48,9 +48,7 @@ def fill(part: str, **values: str) -> str:
     try:
         return Template(_text(part)).substitute(values).rstrip("\n")
     except KeyError as error:
-        raise ElicitationError(
-            f"prompt part '{part}': variable {error} has no value: remove it there"
-        ) from error
+        raise ElicitationError(f"prompt part '{part}': variable {error} has no value: remove it there") from error
     except ValueError as error:
         raise ElicitationError(f"prompt part '{part}': {error}: write a literal dollar as $$") from error
 
@@ -61,6 +59,4 @@ def _text(part: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ElicitationError(
-            f"prompt part '{part}': cannot be read ({error.strerror}): restore it"
-        ) from error
+        raise ElicitationError(f"prompt part '{part}': cannot be read ({error.strerror}): restore it") from error

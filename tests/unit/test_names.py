@@ -38,9 +38,7 @@ SURNAMES = (
     "Delaney St._John Stewart Van_Buren Vance Nguyen Garcia_Lopez Hernandez_Garcia Villanueva Villaflores "
     "DeLuca D'Angelo da_Silva Ortiz Olson Oh Ng Machado Fitzgerald"
 )
-FIRST_NAMES = (
-    "DeShawn LaToya D'Andre McKenzie Deborah Dean Devon Jose_Luis Josefina Mariana Maria_Elena Jean-Claude"
-)
+FIRST_NAMES = "DeShawn LaToya D'Andre McKenzie Deborah Dean Devon Jose_Luis Josefina Mariana Maria_Elena Jean-Claude"
 
 
 @pytest.fixture(scope="module")
@@ -166,16 +164,12 @@ def spellings(names: Names) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("display", [name.replace("_", " ") for name in SURNAMES.split()])
-def test_surnames_are_written_as_their_bearers_write_them(
-    spellings: dict[str, set[str]], display: str
-) -> None:
+def test_surnames_are_written_as_their_bearers_write_them(spellings: dict[str, set[str]], display: str) -> None:
     assert spellings[f"last {casing.key_of(display)}"] == {display}
 
 
 @pytest.mark.parametrize("display", [name.replace("_", " ") for name in FIRST_NAMES.split()])
-def test_first_names_are_written_as_their_bearers_write_them(
-    spellings: dict[str, set[str]], display: str
-) -> None:
+def test_first_names_are_written_as_their_bearers_write_them(spellings: dict[str, set[str]], display: str) -> None:
     assert spellings[f"first {casing.key_of(display)}"] == {display}
 
 
@@ -225,10 +219,7 @@ def test_draws_follow_the_definition(names: Names, folder: Path) -> None:
     weights = [b * s for b, s in table.select("births_1985", "share_black").iter_rows()]
     cumulative = list(accumulate(weights))
     start = stream_start(7, FIRST_STREAM)
-    expected = [
-        table["name"][bisect_right(cumulative, uniform(start, index) * cumulative[-1])]
-        for index in range(200)
-    ]
+    expected = [table["name"][bisect_right(cumulative, uniform(start, index) * cumulative[-1])] for index in range(200)]
     assert draw(names, "black", sex="male", years=1987, n=200, seed=7)[0].tolist() == expected
 
 
@@ -261,12 +252,8 @@ def test_damaged_names_are_an_error_of_one_line(folder: Path, tmp_path: Path, da
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "categories", [{"ethnicities": ("white", "klingon")}, {"sexes": ("female", "klingon")}]
-)
-def test_an_unknown_category_is_an_error_at_load(
-    folder: Path, categories: dict[str, tuple[str, ...]]
-) -> None:
+@pytest.mark.parametrize("categories", [{"ethnicities": ("white", "klingon")}, {"sexes": ("female", "klingon")}])
+def test_an_unknown_category_is_an_error_at_load(folder: Path, categories: dict[str, tuple[str, ...]]) -> None:
     with pytest.raises(SnapshotError, match="klingon"):
         Names.load(folder, **categories)
 
@@ -301,9 +288,7 @@ def test_top_names_of_the_us_born_are_those_of_social_security(
 ) -> None:
     halves = [f"births_{decade}", f"births_{decade + 5}"]
     published = births.filter(pl.col("sex") == sex[0].upper()).select("key", n=pl.sum_horizontal(halves))
-    later = (
-        births.filter(pl.col("sex") == sex[0].upper()).select(halves[1]).sum().item() / published["n"].sum()
-    )
+    later = births.filter(pl.col("sex") == sex[0].upper()).select(halves[1]).sum().item() / published["n"].sum()
     years = np.where(np.arange(DRAWS) < later * DRAWS, decade + 5, decade)
     drawn = shares_of(draw(names, EVERYBODY, sex=sex, years=years)[0])
     top = published.top_k(100, by="n").with_columns(pl.col("n") / published["n"].sum())
@@ -318,10 +303,7 @@ def implied_ethnicities(folder: Path, file: str, weight: str, sex: str | None = 
     if sex:
         table = table.filter(pl.col("sex") == sex)
     mass = np.array(
-        [
-            table.select((pl.col(weight).cast(float) * pl.col(f"share_{e}")).sum()).item()
-            for e in export.ETHNICITIES
-        ]
+        [table.select((pl.col(weight).cast(float) * pl.col(f"share_{e}")).sum()).item() for e in export.ETHNICITIES]
     )
     return np.searchsorted(np.cumsum(mass) / mass.sum(), (np.arange(DRAWS) + 0.5) / DRAWS)
 
@@ -376,9 +358,7 @@ def test_race_shares_of_drawn_surnames_are_those_of_the_census(
 
 
 @pytest.mark.parametrize("group", ["white", "black", "hispanic", "aian", "two"])
-def test_surnames_of_an_ethnicity_are_those_of_the_census(
-    names: Names, bearers: pl.DataFrame, group: str
-) -> None:
+def test_surnames_of_an_ethnicity_are_those_of_the_census(names: Names, bearers: pl.DataFrame, group: str) -> None:
     ethnicity = {"aian": "native_american", "two": "two_or_more"}.get(group, group)
     usable = bearers.filter(~pl.col("key").is_in(casing.read_list("non_names_last.txt")))
     mass = usable.select("key", n=pl.col("count").cast(float) * pl.col(group))

@@ -47,9 +47,7 @@ def name_files(folder: Path = Path(__file__).parent) -> dict[str, bytes]:
         last = pl.read_parquet(folder / "surnames.parquet")
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = str(error).splitlines()[0]
-        raise SnapshotError(
-            f"cannot read the name tables ({reason}); run warehouse.names.build_names"
-        ) from None
+        raise SnapshotError(f"cannot read the name tables ({reason}); run warehouse.names.build_names") from None
     names, foreign_share = first_names(first)
     metadata = {"personagen": json.dumps({"foreign_born": foreign_share}, sort_keys=True)}
     return {FIRST: _parquet_bytes(names, metadata), LAST: _parquet_bytes(surnames(last), {})}
@@ -64,9 +62,7 @@ def ethnicity_shares(frame: pl.DataFrame, weight: str, prior: dict[str, float], 
     """
     count = pl.col(weight).cast(pl.Float64)
     smoothed = frame.with_columns(
-        ((count * pl.col(group) / 10_000 + PRIOR_BEARERS * prior[group]) / (count + PRIOR_BEARERS)).alias(
-            group
-        )
+        ((count * pl.col(group) / 10_000 + PRIOR_BEARERS * prior[group]) / (count + PRIOR_BEARERS)).alias(group)
         for group in GROUPS
     ).with_columns(listed=pl.col("key").is_in(casing.read_list(pacific)))
     mass = smoothed.select("api", "two", "listed", bearers=count)
@@ -155,9 +151,7 @@ def first_names(vendored: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, float]]
     frequent = (pl.sum_horizontal(cohorts) >= MIN_BIRTHS) | (pl.col("foreign") >= MIN_FOREIGN)
     kept = named.filter(frequent & ~placeholder & ~initials & ~word.fill_null(False)).sort("key", "sex")
     spelling = casing.exceptions("first_names_cased.txt")
-    spanish = set(
-        kept.filter((pl.col("share_hispanic") > 0.4 * SHARE_UNIT) & (pl.col("count") >= 3_000))["key"]
-    )
+    spanish = set(kept.filter((pl.col("share_hispanic") > 0.4 * SHARE_UNIT) & (pl.col("count") >= 3_000))["key"])
     display = pl.Series("name", [casing.first_name(key, spelling, spanish) for key in kept["key"]])
     sex = pl.col("sex").replace_strict({"F": "female", "M": "male"})
     shares = [f"share_{e}" for e in ETHNICITIES]
@@ -166,9 +160,7 @@ def first_names(vendored: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, float]]
 
 def surnames(vendored: pl.DataFrame) -> pl.DataFrame:
     """Rows of `names_last.parquet`."""
-    named = ethnicity_shares(
-        vendored, "count", overall_shares(vendored, "count"), "pacific_islander_last.txt"
-    )
+    named = ethnicity_shares(vendored, "count", overall_shares(vendored, "count"), "pacific_islander_last.txt")
     iberian = pl.col("share_hispanic") + pl.col("share_asian") > SHARE_UNIT // 2
     common = named.filter((pl.col("share_hispanic") > 0.4 * SHARE_UNIT) & (pl.col("count") >= 3_000))
     common = common.filter(~pl.col("key").is_in(list(casing.PARTICLES)))
