@@ -22,7 +22,6 @@ from pipeline.resources import Build
 from warehouse.database import query
 from warehouse.errors import PersonaGenError, WarehouseError
 
-_AT_ONCE = 26  # dimensions per run: an interrupted build loses at most one run's work
 _DAGSTER_YAML = "telemetry:\n  enabled: false\n"
 
 
@@ -30,22 +29,24 @@ _DAGSTER_YAML = "telemetry:\n  enabled: false\n"
 class Stage:
     """One stage of the arrow: the assets that run together with their checks, and what its partitions are.
 
-    `name` is also the first asset, under which the stage's fingerprints are kept.
+    `name` is also the first asset, under which the stage's fingerprints are kept. `at_once` is the most dimensions that
+    one run takes: an interrupted build loses a run's work at most, and a run costs a second of its own.
     """
 
     name: str
     assets: tuple[str, ...]
     partitioned_by: str
     units: str
+    at_once: int = 1000
 
 
 STAGES = (
     Stage("dimensions", ("dimensions",), "population", "populations"),
     Stage("requests", ("requests",), "model", "dimensions"),
-    Stage("completions", ("completions",), "model", "dimensions"),
+    Stage("completions", ("completions",), "model", "dimensions", at_once=26),
     Stage("estimates", ("estimates", "rejections"), "model", "dimensions"),
     Stage("maps", ("maps",), "dimension", "dimensions"),
-    Stage("weights", ("weights", "trials"), "dimension", "dimensions"),
+    Stage("weights", ("weights", "trials"), "dimension", "dimensions", at_once=20),
     Stage("snapshot", ("snapshot",), "population", "populations"),
     Stage("personas", ("personas",), "population", "personas"),
     Stage("map_distances", ("map_distances",), "population", "dimensions"),
@@ -85,7 +86,7 @@ def stale_work(build: Build, stage: Stage) -> Work:
         )
     ]
     runs = []
-    for first, last in _neighbours(places):
+    for first, last in _neighbours(places, stage.at_once):
         start, end = DIMENSION_KEYS[first], DIMENSION_KEYS[last]
         if stage.partitioned_by == "model":
             start, end = f"{start}|{MODEL_KEYS[0]}", f"{end}|{MODEL_KEYS[-1]}"
@@ -141,12 +142,12 @@ def dagster_home(build: Build) -> Path:
     return build.folder / "dagster"
 
 
-def _neighbours(places: Sequence[int]) -> Iterator[tuple[int, int]]:
+def _neighbours(places: Sequence[int], at_once: int) -> Iterator[tuple[int, int]]:
     """Group ascending places into unbroken ranges of limited length."""
     first: int | None = None
     last = -2
     for place in places:
-        if first is None or place != last + 1 or place - first >= _AT_ONCE:
+        if first is None or place != last + 1 or place - first >= at_once:
             if first is not None:
                 yield first, last
             first = place

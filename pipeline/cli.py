@@ -248,8 +248,8 @@ def status(edition: str | None, folder: Path | None) -> None:
 
     for model, outcome in judged(_plan(edition, folder)).items():
         click.echo(
-            f"{model}: {len(outcome.estimates)} requests accepted, {len(outcome.unanswered)} without an accepted answer, "
-            f"{len(outcome.rejections)} answers rejected"
+            f"{model}: {len(outcome.estimates)} requests accepted, {len(outcome.unanswered)} without an accepted "
+            f"answer, {len(outcome.rejections)} answers rejected"
         )
         for reason, count in Counter(str(r.reason) for r in outcome.rejections).most_common():
             click.echo(f"  {reason}: {count}")

@@ -59,7 +59,6 @@ def estimate_arrays(frame: pl.DataFrame, catalogue: Catalogue, dimension: Dimens
 
 
 def map_frame(
-    population: str,
     edition: str,
     catalogue: Catalogue,
     dimension: Dimension,
@@ -67,6 +66,7 @@ def map_frame(
     models: Mapping[Given, int],
 ) -> pl.DataFrame:
     """Pooled maps as rows, a row per cell; `models` says how many panel members stand behind each given."""
+    population = catalogue.population.id
     frames = [pl.DataFrame(schema=MAP_COLUMNS)]
     for one in maps:
         conditions = conditions_of([catalogue.dimension(g) for g in one.given])

@@ -40,11 +40,16 @@ _WRITTEN_WITH = {
 
 @dataclass(frozen=True)
 class Plan:
-    """The fingerprints of one edition under the catalogue, panel and code at hand."""
+    """The fingerprints of one edition under the catalogue, panel and code at hand.
+
+    `batch` is the size and seed of the batch table, `sizes` those of the reference and trial populations; both matter
+    to fingerprints only.
+    """
 
     edition: str
     corpus: Path
-    batch: tuple[int, str] = (100_000, "0")
+    batch: tuple[int, str] = (0, "")
+    sizes: tuple[int, int] = (0, 0)
     panel: tuple[Member, ...] = field(default_factory=load_panel)
 
     @cached_property
@@ -99,7 +104,7 @@ class Plan:
                 whole = (population, dimension.id, "")
                 known["maps", *whole] = _digest([code["maps"], *estimates])
                 above = [known["weights", population, p, ""] for p in dimension.parents]
-                known["weights", *whole] = _digest([code["weights"], known["maps", *whole], *above])
+                known["weights", *whole] = _digest([code["weights"], str(self.sizes), known["maps", *whole], *above])
             everything = [known["weights", population, d.id, ""] for d in catalogue.dimensions]
             everyone = (population, "", "")
             known["dimensions", *everyone] = _digest([code["dimensions"], catalogue.hash])

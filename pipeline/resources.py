@@ -21,6 +21,8 @@ EDITION = "2026.11"
 CORPUS = Path(__file__).parent.parent / "warehouse" / "corpus"
 PERSONAS = 100_000
 SEED = 0
+REFERENCE_SIZE = 50_000  # people over whom weights are fitted
+TRIAL_SIZE = 20_000  # others, on whom strategies are scored
 
 
 class Build(dg.ConfigurableResource[None]):
@@ -31,6 +33,8 @@ class Build(dg.ConfigurableResource[None]):
     corpus: str = ""
     personas: int = PERSONAS
     seed: int = SEED
+    reference_size: int = REFERENCE_SIZE
+    trial_size: int = TRIAL_SIZE
 
     _plan: Plan | None = PrivateAttr(default=None)
 
@@ -58,7 +62,8 @@ class Build(dg.ConfigurableResource[None]):
     def plan(self) -> Plan:
         """Catalogues, requests and fingerprints of this edition, read once per process."""
         if self._plan is None:
-            self._plan = Plan(self.edition, self.edition_folder, (self.personas, str(self.seed)))
+            batch, sizes = (self.personas, str(self.seed)), (self.reference_size, self.trial_size)
+            self._plan = Plan(self.edition, self.edition_folder, batch, sizes)
         return self._plan
 
     def catalogue(self, population: str) -> Catalogue:

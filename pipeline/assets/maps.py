@@ -44,7 +44,6 @@ def maps(context: dg.AssetExecutionContext, build: Build, estimates: pl.DataFram
             pooled.append(pool(given, list(answers.values()), allowed=allowed))
         frames.append(
             map_frame(
-                cell.population,
                 build.edition,
                 catalogue,
                 dimension,

@@ -17,9 +17,6 @@ from pipeline.prompts.validation import allowed_mask
 from pipeline.resources import Build
 from warehouse.database import query
 
-REFERENCE_SIZE = 50_000
-TRIAL_SIZE = 20_000
-
 TRIAL_COLUMNS: dict[str, Any] = {
     "population": pl.String,
     "edition": pl.String,
@@ -121,8 +118,8 @@ def _people(build: Build, catalogue: Catalogue) -> tuple[ReferencePopulation, Re
         )
     factors = weight_factors(stored)
     groups = (
-        ReferencePopulation(catalogue, REFERENCE_SIZE, "reference"),
-        ReferencePopulation(catalogue, TRIAL_SIZE, "trial"),
+        ReferencePopulation(catalogue, build.reference_size, "reference"),
+        ReferencePopulation(catalogue, build.trial_size, "trial"),
     )
     for dimension in catalogue.dimensions:
         if dimension.id in factors:

@@ -151,7 +151,8 @@ BROKEN: list[tuple[str, str, str, str, str]] = [
     (
         "must not reach",
         TIER_2,
-        '"childhood_setting", "childhood_religion"]\npairs = [["ethnicity", "nativity"]]\n[dimension.categories.us]\nalabama',
+        '"childhood_setting", "childhood_religion"]\npairs = [["ethnicity", "nativity"]]\n'
+        "[dimension.categories.us]\nalabama",
         '"childhood_setting", "childhood_religion", "eye_color"]\npairs = [["ethnicity", "nativity"]]\n'
         "[dimension.categories.us]\nalabama",
         "'eye_color' reaches it",

@@ -63,7 +63,7 @@ def test_an_unknown_table_is_named(tmp_path: Path) -> None:
 def test_a_damaged_file_is_a_one_line_error_with_the_remedy(tmp_path: Path) -> None:
     path = tmp_path / "w.duckdb"
     path.write_bytes(b"this is no database" * 1000)
-    with pytest.raises(WarehouseError, match="damaged or no DuckDB database.*build again") as caught, connect(path):
+    with pytest.raises(WarehouseError, match=r"damaged or no DuckDB database.*build again") as caught, connect(path):
         pass
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
 

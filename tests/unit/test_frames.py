@@ -26,7 +26,7 @@ def random_maps(seed: int = 0) -> list[ElicitedMap]:
 
 
 def as_frame(maps: list[ElicitedMap]) -> pl.DataFrame:
-    return map_frame("us", "e", US, HANDEDNESS, maps, dict.fromkeys(HANDEDNESS.givens, 2))
+    return map_frame("e", US, HANDEDNESS, maps, dict.fromkeys(HANDEDNESS.givens, 2))
 
 
 def test_maps_survive_the_round_trip_whatever_the_order_of_rows() -> None:

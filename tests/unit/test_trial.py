@@ -1,4 +1,4 @@
-"""Trials score every strategy on fresh people; a strategy that declines has none; the rule of choice is one function."""
+"""Trials score every strategy on fresh people; one that declines has none; the rule of choice is one function."""
 
 from __future__ import annotations
 

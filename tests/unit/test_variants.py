@@ -36,7 +36,7 @@ def test_a_missing_variable_and_a_stray_dollar_are_named(tmp_path: Path, monkeyp
     monkeypatch.setattr(variants, "PARTS", tmp_path)
     with pytest.raises(ElicitationError, match="'wants': variable 'name' has no value"):
         fill("wants")
-    with pytest.raises(ElicitationError, match="'stray': .*write a literal dollar"):
+    with pytest.raises(ElicitationError, match=r"'stray': .*write a literal dollar"):
         fill("stray")
     with pytest.raises(ElicitationError, match="'gone': cannot be read"):
         fill("gone")
