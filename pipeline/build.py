@@ -22,7 +22,7 @@ from pipeline.resources import Build
 from warehouse.database import query
 from warehouse.errors import PersonaGenError, WarehouseError
 
-_DAGSTER_YAML = "telemetry:\n  enabled: false\n"
+_DAGSTER_YAML = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,28 @@ WEIGHT_COLUMNS: dict[str, Any] = {
 }
 
 
+def dimension_frame(catalogue: Catalogue) -> pl.DataFrame:
+    """The catalogue as a table, a row per dimension in sampling order, with the columns of a snapshot."""
+    return pl.DataFrame(
+        [
+            {
+                "position": position,
+                "id": d.id,
+                "label": d.label,
+                "tier": d.tier,
+                "definition": d.definition,
+                "ordinal": d.ordinal,
+                "sensitive": d.sensitive,
+                "categories": list(d.category_ids),
+                "category_labels": [c.label for c in d.categories],
+                "parents": list(d.parents),
+            }
+            for position, d in enumerate(catalogue.dimensions)
+        ],
+        schema_overrides={"parents": pl.List(pl.String)},
+    )
+
+
 def shape_of(catalogue: Catalogue, dimension: Dimension, given: Sequence[str]) -> tuple[int, ...]:
     """Shape of the map P(dimension | given): a size per parent, then the number of categories."""
     return (*(len(catalogue.dimension(g).categories) for g in given), len(dimension.categories))

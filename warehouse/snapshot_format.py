@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from warehouse.errors import SnapshotError
+from warehouse.parquet import parquet_bytes
 
 if TYPE_CHECKING:
     import polars as pl
@@ -271,7 +272,6 @@ def _in_order(
 def _parquet_bytes(frame: pl.DataFrame, name: str | None) -> bytes:
     """Serialise with all settings fixed; `name` selects columns and types of the format, None keeps all."""
     import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
 
     table = frame.to_arrow()
     if name is not None:
@@ -279,21 +279,7 @@ def _parquet_bytes(frame: pl.DataFrame, name: str | None) -> bytes:
             table = table.select(list(COLUMNS[name])).cast(arrow_schema(name))
         except pa.ArrowException as error:
             raise SnapshotError(f"cannot write {name}: {str(error).splitlines()[0]}") from None
-    sink = pa.BufferOutputStream()
-    pq.write_table(
-        table,
-        sink,
-        version="2.6",
-        data_page_version="1.0",
-        compression="zstd",
-        compression_level=9,
-        use_dictionary=True,
-        write_statistics=False,
-        store_schema=False,
-        row_group_size=1 << 20,
-    )
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
+    return parquet_bytes(table)
 
 
 def arrow_schema(name: str) -> pa.Schema:

@@ -3,6 +3,7 @@
 import dagster as dg
 import polars as pl
 
+from pipeline.frames import dimension_frame
 from pipeline.partitions import by_population
 from pipeline.resources import Build
 
@@ -23,26 +24,6 @@ def dimensions(context: dg.AssetExecutionContext, build: Build) -> pl.DataFrame:
             {"dimensions": len(catalogue.dimensions), "catalogue_hash": catalogue.hash},
             partition_key=population,
         )
-        frames.append(
-            pl.DataFrame(
-                [
-                    {
-                        "population": population,
-                        "edition": build.edition,
-                        "position": position,
-                        "dimension": d.id,
-                        "label": d.label,
-                        "tier": d.tier,
-                        "definition": d.definition,
-                        "ordinal": d.ordinal,
-                        "sensitive": d.sensitive,
-                        "categories": list(d.category_ids),
-                        "category_labels": [c.label for c in d.categories],
-                        "parents": list(d.parents),
-                    }
-                    for position, d in enumerate(catalogue.dimensions)
-                ],
-                schema_overrides={"parents": pl.List(pl.String)},
-            )
-        )
+        key = {"population": pl.lit(population), "edition": pl.lit(build.edition)}
+        frames.append(dimension_frame(catalogue).rename({"id": "dimension"}).with_columns(**key))
     return pl.concat(frames)

@@ -3,7 +3,7 @@
 import dagster as dg
 import polars as pl
 
-from pipeline.catalogue.models import Catalogue
+from pipeline.frames import dimension_frame
 from pipeline.partitions import by_population, dimension_to_population
 from pipeline.progress import advance
 from pipeline.resources import Build
@@ -70,7 +70,7 @@ def _export(build: Build, population: str) -> Manifest:
         population=PopulationInfo(people.id, people.label, people.year, people.currency),
         edition=build.edition,
         catalogue_hash=catalogue.hash,
-        dimensions=_dimensions(catalogue),
+        dimensions=dimension_frame(catalogue),
         weights=weights.filter(pl.col("dimension").is_in(list(catalogue.by_id))),
         maps=maps.filter(pl.col("dimension").is_in(list(catalogue.by_id))),
         strategies=_strategies(trials),
@@ -78,27 +78,6 @@ def _export(build: Build, population: str) -> Manifest:
         provenance=(build.edition_folder / "PROVENANCE.md").read_text(encoding="utf-8"),
         panel=tuple(m.id for m in build.plan.panel),
         extra_files=name_files() if population == "us" else {},
-    )
-
-
-def _dimensions(catalogue: Catalogue) -> pl.DataFrame:
-    return pl.DataFrame(
-        [
-            {
-                "position": position,
-                "id": d.id,
-                "label": d.label,
-                "tier": d.tier,
-                "definition": d.definition,
-                "ordinal": d.ordinal,
-                "sensitive": d.sensitive,
-                "categories": list(d.category_ids),
-                "category_labels": [c.label for c in d.categories],
-                "parents": list(d.parents),
-            }
-            for position, d in enumerate(catalogue.dimensions)
-        ],
-        schema_overrides={"parents": pl.List(pl.String)},
     )
 
 

@@ -3,45 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.combination.naive_bayes import naive_bayes
-from pipeline.combination.problem import ElicitedMap, Problem
-
-CODES = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=np.uint8)
-BASE = np.array([0.5, 0.3, 0.2])
-BY_A = np.array([[0.7, 0.2, 0.1], [0.3, 0.4, 0.3]])
-BY_B = np.array([[0.6, 0.2, 0.2], [0.4, 0.4, 0.2]])
-
-
-def make(*maps: ElicitedMap, allowed: tuple[tuple[tuple[str, ...], np.ndarray], ...] = ()) -> Problem:
-    parents = ("a", "b")
-    base = ElicitedMap((), BASE, np.zeros(3))
-    return Problem("target", False, ("x", "y", "z"), parents, (2, 2), base, maps, CODES, allowed)
-
-
-def certain(given: tuple[str, ...], p: np.ndarray) -> ElicitedMap:
-    return ElicitedMap(given, p, np.zeros(p.shape))
-
-
-A, B = certain(("a",), BY_A), certain(("b",), BY_B)
-FORBID = ((("a",), np.array([[True, True, False], [True, True, True]])),)
-
-
-def test_without_maps_the_base_is_returned() -> None:
-    assert np.allclose(naive_bayes(make()).probabilities(CODES), BASE)
-
-
-def test_structural_zeros_are_exact() -> None:
-    found = naive_bayes(make(A, B, allowed=FORBID)).probabilities(CODES)
-    assert (found[:2, 2] == 0).all()
-    assert (found[2:] > 0).all()
-    assert np.allclose(found.sum(axis=1), 1)
-
-
-def test_zeros_over_both_parents_hold_without_a_map_of_both() -> None:
-    both = np.ones((2, 2, 3), dtype=np.bool_)
-    both[1, 1, :2] = False
-    found = naive_bayes(make(A, B, allowed=((("b", "a"), both),))).probabilities(CODES)
-    assert np.allclose(found[3], [0, 0, 1])
-    assert (found[:3] > 0).all()
+from tests.support.problems import BASE, BY_A, BY_B, CODES, A, B, certain, make
 
 
 def test_lifts_are_multiplied() -> None:

@@ -15,7 +15,6 @@ from pipeline.combination.problem import (
     Problem,
     normalised_rows,
 )
-from pipeline.combination.strategies import strategy
 
 
 def flat(given: tuple[str, ...], *shape: int) -> ElicitedMap:
@@ -151,8 +150,3 @@ def test_rounding_keeps_six_digits_and_everything_else() -> None:
     assert model.diagnostics is diagnostics
     jittered = FactorModel("drink", (), (Factor((), values * (1 + 1e-14)),))
     assert rounded(jittered).factors[0].values.tolist() == model.factors[0].values.tolist()
-
-
-def test_unknown_strategy_is_named_with_the_choices() -> None:
-    with pytest.raises(CombinationError, match=r"best_of_all; choose one of .*max_entropy"):
-        strategy("best_of_all")

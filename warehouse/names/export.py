@@ -16,11 +16,10 @@ import json
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from warehouse.errors import SnapshotError
 from warehouse.names import casing
+from warehouse.parquet import parquet_bytes
 
 FIRST, LAST = "names_first.parquet", "names_last.parquet"
 ETHNICITIES = ("white", "black", "hispanic", "asian", "native_american", "pacific_islander", "two_or_more")
@@ -190,19 +189,9 @@ def _parquet_bytes(frame: pl.DataFrame, metadata: dict[str, str]) -> bytes:
     """Serialise with every setting fixed, so that equal tables are equal bytes."""
     table = frame.to_arrow(compat_level=pl.CompatLevel.oldest()).replace_schema_metadata(metadata)
     encodings = {column: "PLAIN" for column in frame.columns if column not in {"name", "sex"}}
-    sink = pa.BufferOutputStream()
-    pq.write_table(
+    return parquet_bytes(
         table,
-        sink,
-        version="2.6",
-        data_page_version="1.0",
-        compression="zstd",
-        compression_level=9,
         use_dictionary=["sex"] if "sex" in frame.columns else False,
         column_encoding={"name": "DELTA_BYTE_ARRAY", **encodings},
-        write_statistics=False,
         store_schema=bool(metadata),
-        row_group_size=1 << 20,
     )
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
