@@ -156,12 +156,14 @@ def _neighbours(places: Sequence[int], at_once: int) -> Iterator[tuple[int, int]
         yield first, last
 
 
-def _cause(result: dg.ExecuteInProcessResult, stage: Stage) -> Exception:
-    """The error a user can mend behind a failed run, or else one that names the failed stage."""
+def _cause(result: dg.ExecuteInProcessResult, stage: Stage) -> BaseException:
+    """The error a user can mend behind a failed run, their ctrl-C, or else one that names the failed stage."""
     deepest = "no step failed"
     for event in result.all_events:
         error = getattr(event.event_specific_data, "error", None)
         while error is not None:
+            if error.cls_name == "DagsterExecutionInterruptedError":
+                return KeyboardInterrupt()
             if error.cls_name in _MENDABLE:
                 return _MENDABLE[error.cls_name](error.message.split(": ", 1)[1].strip())
             deepest = error.to_string()
