@@ -91,7 +91,7 @@ def _strategies(trials: pl.DataFrame) -> dict[str, dict[str, object]]:
         found[str(dimension)] = {
             "winner": winner["strategy"],
             "runner_up": second["strategy"] if second else None,
-            "margin": round(second["js"] - winner["js"], 5) if second else None,
+            "margin": round(second["js"] - winner["js"], 5) + 0.0 if second else None,
             "override_reason": None,
         }
     return found
