@@ -112,7 +112,8 @@ def _print_report(console: Console, told: Report) -> None:
     name, tv = told.marginal_worst
     console.print(f"worst marginal: {name} {tv:.4f}; one-way maps on average: {told.one_way_mean:.4f}")
     console.rule("where everything lies")
-    console.print(f"{told.personas} personas in table '{told.table}', snapshot {told.snapshot_id}")
+    older = f", beside {told.older_rows} of earlier snapshots" if told.older_rows else ""
+    console.print(f"{told.personas} personas of snapshot {told.snapshot_id} in table '{told.table}'{older}")
     for what, place in told.places.items():
         console.print(f"{what}: {place}", soft_wrap=True, highlight=False)
 

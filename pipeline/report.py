@@ -26,6 +26,7 @@ class Report:
     marginal_worst: tuple[str, float]
     one_way_mean: float
     personas: int
+    older_rows: int
     table: str
     snapshot_id: str
     places: dict[str, Path]
@@ -50,7 +51,9 @@ def report(build: Build, population: str) -> Report:
             [population],
         )
         distances = query(connection, "select * from map_distances where population = ? order by tv desc", [population])
-        (personas,) = connection.execute(f'select count(*) from "{table_name(population)}"').fetchall()[0]
+        personas, rows = connection.execute(
+            f'select count(*) filter (snapshot_id = ?), count(*) from "{table_name(population)}"', [loaded.id]
+        ).fetchall()[0]
     size = pl.col("given").list.len()
     base = distances.filter(size == 0)
     return Report(
@@ -62,6 +65,7 @@ def report(build: Build, population: str) -> Report:
         marginal_worst=(base["dimension"][0], base["tv"][0]),
         one_way_mean=float(distances.filter(size == 1)["tv"].mean() or 0.0),  # type: ignore[arg-type]
         personas=int(personas),
+        older_rows=int(rows - personas),
         table=table_name(population),
         snapshot_id=loaded.id,
         places={
