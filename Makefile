@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOME_DIR := $(or $(PERSONAGEN_HOME),$(CURDIR)/warehouse/build)
 
-.PHONY: run test lint ui bench-sampler clean
+.PHONY: .env run test lint ui bench-sampler clean
 
 run: $(VENV)/.installed .env
 	PERSONAGEN_HOME="$(HOME_DIR)" $(BIN)/personagen build
@@ -33,7 +33,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 # `dagster dev` reads this file, so that the UI shows what `make run` materialised.
-.env: Makefile
+.env:
 	@printf 'DAGSTER_HOME=%s/dagster\nPERSONAGEN_HOME=%s\n' "$(HOME_DIR)" "$(HOME_DIR)" > $@
 	@mkdir -p "$(HOME_DIR)/dagster"
 

@@ -6,21 +6,25 @@ here: what a stage does (`assets`), what makes it stale (`plan`), or anything th
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import dagster as dg
+from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.checks import ALL_CHECKS
 from pipeline.definitions import ALL_ASSETS, resources_for
-from pipeline.partitions import DIMENSION_KEYS, MODEL_KEYS, by_population
+from pipeline.elicitation.protocol import one_line
+from pipeline.partitions import DIMENSION_KEYS, MODEL_KEYS, by_dimension_and_model, by_population, cell_of
+from pipeline.plan import Cell
 from pipeline.progress import listening
 from pipeline.resources import Build
-from warehouse.database import query
-from warehouse.errors import PersonaGenError, WarehouseError
+from serving.snapshot import Snapshot
+from warehouse.database import query, replace_cells, transaction
+from warehouse.errors import PersonaGenError, SnapshotError, WarehouseError
 
 _DAGSTER_YAML = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 
@@ -63,27 +67,23 @@ class Work:
 
 
 def stale_work(build: Build, stage: Stage) -> Work:
-    """The partitions of a stage whose stored fingerprint is not today's, as ranges of neighbouring keys."""
-    with build.connect() as connection:
-        rows = query(connection, "select * from fingerprints where stage = ?", [stage.name])
-    stored = {(r["population"], r["dimension"], r["model"]): r["fingerprint"] for r in rows.iter_rows(named=True)}
+    """The partitions of a stage that are not as they would be made today, as ranges of neighbouring keys."""
+    fresh = build.fresh()
     if stage.partitioned_by == "population":
         stale = [
-            p
-            for p in by_population.get_partition_keys()
-            if stored.get((p, "", "")) != build.plan.fingerprint(stage.name, p)
+            population
+            for population in by_population.get_partition_keys()
+            if (stage.name, Cell(population, "")) not in fresh
+            or (stage.name == "snapshot" and not _snapshot_stands(build, population))
         ]
-        per_population = {"personas": build.personas, "map_distances": 77}.get(stage.name, 1)
-        return Work(stage, tuple((p, p) for p in stale), len(stale) * per_population)
+        units = {"personas": build.personas, "map_distances": len(DIMENSION_KEYS)}.get(stage.name, 1)
+        return Work(stage, tuple((p, p) for p in stale), len(stale) * units)
     models = MODEL_KEYS if stage.partitioned_by == "model" else ("",)
     places = [
         place
         for place, key in enumerate(DIMENSION_KEYS)
         for population, dimension in [key.split("/", 1)]
-        if any(
-            stored.get((population, dimension, m)) != build.plan.fingerprint(stage.name, population, dimension, m)
-            for m in models
-        )
+        if any((asset, Cell(population, dimension, m)) not in fresh for asset in stage.assets for m in models)
     ]
     runs = []
     for first, last in _neighbours(places, stage.at_once):
@@ -94,37 +94,102 @@ def stale_work(build: Build, stage: Stage) -> Work:
     return Work(stage, tuple(runs), len(places) * len(models))
 
 
-def run_work(build: Build, work: Work, listener: Callable[[int], None]) -> None:
+def run_work(build: Build, work: Work, listener: Callable[[int], None]) -> list[str]:
     """Materialise what a stage has to do; each run is kept when it ends, so an interrupted build resumes.
 
-    Raises the stage's own `PersonaGenError`, or `WarehouseError` naming the asset check that failed.
+    Returns a line for each check that failed without stopping the build. Raises the stage's own `PersonaGenError`, or
+    `WarehouseError` naming the blocking check that failed; what it refused counts as stale, so that it is not built on.
     """
+    warnings = []
     with dagster_instance(build) as instance, listening(listener):
         for start, end in work.runs:
-            result = dg.materialize(
-                [*ALL_ASSETS, *ALL_CHECKS],
-                selection=dg.AssetSelection.assets(*work.stage.assets),
-                instance=instance,
-                resources=resources_for(build),
-                tags={"dagster/asset_partition_range_start": start, "dagster/asset_partition_range_end": end}
-                if start != end
-                else None,
-                partition_key=start if start == end else None,
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-                raise_on_error=False,
-            )
-            failed = [e for e in result.get_asset_check_evaluations() if not e.passed and e.blocking]
-            if failed:
-                facts = {k: v.value for k, v in failed[0].metadata.items()}
-                raise WarehouseError(f"check '{failed[0].check_name}' of stage '{work.stage.name}' failed: {facts}")
+            try:
+                result = dg.materialize(
+                    [*ALL_ASSETS, *ALL_CHECKS],
+                    selection=dg.AssetSelection.assets(*work.stage.assets),
+                    instance=instance,
+                    resources=resources_for(build),
+                    tags={"dagster/asset_partition_range_start": start, "dagster/asset_partition_range_end": end}
+                    if start != end
+                    else None,
+                    partition_key=start if start == end else None,
+                    run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                    raise_on_error=False,
+                )
+            except (OSError, SQLAlchemyError) as error:
+                raise _no_room(build, error) from error
+            failed = [e for e in result.get_asset_check_evaluations() if not e.passed]
+            if any(e.blocking for e in failed):
+                _forget(build, work.stage)
+                raise WarehouseError(next(_verdict(e) for e in failed if e.blocking))
+            warnings += [_verdict(e) for e in failed]
             if not result.success:
-                raise _cause(result, work.stage)
+                raise _cause(build, result, work.stage)
+    return warnings
+
+
+@contextmanager
+def alone(build: Build) -> Iterator[None]:
+    """Keep a second build out of the same folder. Raises `WarehouseError` if one is running there."""
+    try:
+        build.folder.mkdir(parents=True, exist_ok=True)
+        with (build.folder / "build.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise WarehouseError(
+                    f"another build is running in {build.folder}: wait for it, or choose another folder with --home"
+                ) from None
+            yield
+    except OSError as error:
+        raise _no_room(build, error) from error
+
+
+def prune(build: Build) -> None:
+    """Drop what no catalogue or panel of today has: rows of dimensions and members that were taken out."""
+    cells = {(c.population, c.dimension, c.model) for c in map(cell_of, by_dimension_and_model.get_partition_keys())}
+    with build.connect() as connection, transaction(connection):
+        for table in ("requests", "completions", "estimates", "rejections", "maps", "weights", "trials"):
+            columns = ["population", "dimension", *(["model"] if table[0] in "rce" else [])]
+            stored = query(connection, f"select distinct {', '.join(columns)} from {table}")
+            known = {cell[: len(columns)] for cell in cells}
+            gone = stored.filter([row not in known for row in stored.iter_rows()])
+            if gone.height:
+                replace_cells(connection, table, gone, gone.clear())
+
+
+def _snapshot_stands(build: Build, population: str) -> bool:
+    """Whether the exported snapshot is there, whole, and the one that was last made."""
+    with build.connect() as connection:
+        made = connection.execute("select snapshot_id from snapshots where population = ?", [population]).fetchall()
+    try:
+        return [(Snapshot.load(build.snapshot_folder(population)).id,)] == made
+    except SnapshotError:
+        return False
+
+
+def _forget(build: Build, stage: Stage) -> None:
+    """Make a whole stage count as stale."""
+    with build.connect() as connection:
+        connection.execute("delete from fingerprints where list_contains(?, stage)", [list(stage.assets)])
+
+
+def _verdict(evaluation: dg.AssetCheckEvaluation) -> str:
+    facts = "; ".join(f"{name}: {value.value}" for name, value in evaluation.metadata.items() if name not in _PICTURES)
+    return one_line(f"check '{evaluation.check_name}' of '{evaluation.asset_key.path[-1]}' failed: {facts}", 600)
+
+
+def _no_room(build: Build, error: Exception) -> WarehouseError:
+    text = one_line(getattr(error, "strerror", None) or error)
+    return WarehouseError(
+        f"{build.folder}: {text}: free some space or choose another folder with --home, and run again"
+    )
 
 
 @contextmanager
 def dagster_instance(build: Build) -> Iterator[dg.DagsterInstance]:
     """The Dagster instance of this build's folder, the one that `dagster dev` shows."""
-    folder = dagster_home(build)
+    folder = build.dagster_folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
         config = folder / "dagster.yaml"
@@ -135,11 +200,6 @@ def dagster_instance(build: Build) -> Iterator[dg.DagsterInstance]:
     os.environ["DAGSTER_HOME"] = str(folder)
     with dg.DagsterInstance.get() as instance:
         yield instance
-
-
-def dagster_home(build: Build) -> Path:
-    """Where Dagster keeps its record of runs."""
-    return build.folder / "dagster"
 
 
 def _neighbours(places: Sequence[int], at_once: int) -> Iterator[tuple[int, int]]:
@@ -156,7 +216,7 @@ def _neighbours(places: Sequence[int], at_once: int) -> Iterator[tuple[int, int]
         yield first, last
 
 
-def _cause(result: dg.ExecuteInProcessResult, stage: Stage) -> BaseException:
+def _cause(build: Build, result: dg.ExecuteInProcessResult, stage: Stage) -> BaseException:
     """The error a user can mend behind a failed run, their ctrl-C, or else one that names the failed stage."""
     deepest = "no step failed"
     for event in result.all_events:
@@ -164,6 +224,8 @@ def _cause(result: dg.ExecuteInProcessResult, stage: Stage) -> BaseException:
         while error is not None:
             if error.cls_name == "DagsterExecutionInterruptedError":
                 return KeyboardInterrupt()
+            if error.cls_name in _NO_ROOM or (error.cls_name or "").endswith("OSError"):
+                return _no_room(build, RuntimeError(error.message))
             if error.cls_name in _MENDABLE:
                 return _MENDABLE[error.cls_name](error.message.split(": ", 1)[1].strip())
             deepest = error.to_string()
@@ -177,4 +239,6 @@ def _subclasses(cls: type[PersonaGenError]) -> Iterator[type[PersonaGenError]]:
         yield from _subclasses(sub)
 
 
+_PICTURES = {"weakest"}  # tables in Markdown, for the UI only
+_NO_ROOM = {"OSError", "PermissionError", "FileNotFoundError", "OperationalError", "DatabaseError"}
 _MENDABLE = {cls.__name__: cls for cls in _subclasses(PersonaGenError)}

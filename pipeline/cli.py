@@ -16,6 +16,7 @@ from rich.table import Table
 
 from pipeline.catalogue.loader import load_catalogue, populations
 from pipeline.catalogue.models import Catalogue
+from warehouse.errors import CorpusError
 
 if TYPE_CHECKING:
     from pipeline.plan import Plan
@@ -53,7 +54,7 @@ def build(home: Path | None, edition: str | None, corpus: Path | None, personas:
       personagen build
       personagen build --personas 1000000 --home /data/personagen
     """
-    from pipeline.build import STAGES, run_work, stale_work  # noqa: PLC0415  # Dagster takes seconds to import
+    from pipeline.build import STAGES, alone, prune, run_work, stale_work  # noqa: PLC0415  # Dagster takes seconds to import
     from pipeline.report import report  # noqa: PLC0415
     from pipeline.resources import EDITION, PERSONAS, Build  # noqa: PLC0415
 
@@ -72,15 +73,20 @@ def build(home: Path | None, edition: str | None, corpus: Path | None, personas:
         TextColumn("{task.fields[units]}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console) as progress:
+    todo.plan.provenance  # noqa: B018  # an edition that is not there is told before anything is written
+    warnings: list[str] = []
+    with alone(todo), Progress(*columns, console=console) as progress:
+        prune(todo)
         for stage in STAGES:
             work = stale_work(todo, stage)
             task = progress.add_task(stage.name, total=work.total or 1, units=stage.units)
             if not work.runs:
                 progress.update(task, completed=1, units="up to date")
                 continue
-            run_work(todo, work, lambda steps, task=task: progress.advance(task, steps))  # type: ignore[misc]
+            warnings += run_work(todo, work, lambda steps, task=task: progress.advance(task, steps))  # type: ignore[misc]
             progress.update(task, completed=work.total)
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
     for population in populations():
         _print_report(console, report(todo, population))
 
@@ -112,8 +118,7 @@ def _print_report(console: Console, told: Report) -> None:
     name, tv = told.marginal_worst
     console.print(f"worst marginal: {name} {tv:.4f}; one-way maps on average: {told.one_way_mean:.4f}")
     console.rule("where everything lies")
-    older = f", beside {told.older_rows} of earlier snapshots" if told.older_rows else ""
-    console.print(f"{told.personas} personas of snapshot {told.snapshot_id} in table '{told.table}'{older}")
+    console.print(f"{told.personas} personas of snapshot {told.snapshot_id} in table '{told.table}'")
     for what, place in told.places.items():
         console.print(f"{what}: {place}", soft_wrap=True, highlight=False)
 
@@ -219,8 +224,11 @@ def export_command(target: Path, only: str, model: str | None, edition: str | No
     """Write requests as OpenAI Batch input into the folder TARGET, a file per panel member."""
     from pipeline.corpus import exported  # noqa: PLC0415
 
-    for path in exported(_plan(edition, folder), target, only_missing=only == "missing", model=model):
+    paths = exported(_plan(edition, folder), target, only_missing=only == "missing", model=model)
+    for path in paths:
         click.echo(f"wrote {path}")
+    if not paths:
+        click.echo("nothing is missing: every request has an accepted answer")
 
 
 @corpus.command("import")
@@ -247,7 +255,12 @@ def status(edition: str | None, folder: Path | None) -> None:
     """Count requests, answers and rejections of an edition, by panel member and reason."""
     from pipeline.corpus import judged  # noqa: PLC0415
 
-    for model, outcome in judged(_plan(edition, folder)).items():
+    plan = _plan(edition, folder)
+    if not plan.corpus.is_dir():
+        raise CorpusError(
+            f"edition '{plan.edition}' is not in {plan.corpus.parent}: name one that is, or import answers"
+        )
+    for model, outcome in judged(plan).items():
         click.echo(
             f"{model}: {len(outcome.estimates)} requests accepted, {len(outcome.unanswered)} without an accepted "
             f"answer, {len(outcome.rejections)} answers rejected"

@@ -27,7 +27,7 @@ ALL_ASSETS = (dimensions, requests, completions, validate, maps, combine, snapsh
 
 def resources_for(build: Build) -> dict[str, Any]:
     """The resources that all assets of one build share."""
-    manager = WarehouseIOManager(build.database, build.edition, cells_frame, build.fingerprint)
+    manager = WarehouseIOManager(build.database, build.edition, cells_frame, build.earned_fingerprints)
     return {"build": build, "warehouse": manager}
 
 

@@ -7,28 +7,13 @@ member. Keys stand in catalogue order, which is sampling order: a range of keys 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import dagster as dg
 import polars as pl
 
 from pipeline.catalogue.loader import load_catalogue, populations
 from pipeline.elicitation.panel import load_panel
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Cell:
-    """One dimension of one population, for one panel member where the stage has that axis."""
-
-    population: str
-    dimension: str
-    model: str = ""
-
-    @property
-    def dimension_key(self) -> str:
-        """The key on the dimension axis."""
-        return f"{self.population}/{self.dimension}"
-
+from pipeline.plan import Cell
 
 DIMENSION_KEYS = tuple(
     f"{population}/{dimension.id}"

@@ -18,15 +18,28 @@ from pipeline.catalogue.models import Catalogue
 from pipeline.elicitation.batch import edition_files, read_lines
 from pipeline.elicitation.panel import Member, load_panel
 from pipeline.prompts.render import Request, render_request
+from warehouse.errors import CorpusError
 
 _CODE = {
-    "dimensions": ("pipeline.catalogue", "pipeline.assets.catalogue"),
+    "dimensions": ("pipeline.catalogue", "pipeline.frames", "pipeline.assets.catalogue"),
     "requests": ("pipeline.prompts", "pipeline.assets.requests"),
     "completions": ("pipeline.elicitation", "pipeline.assets.completions"),
     "estimates": ("pipeline.prompts", "pipeline.assets.estimates"),
     "maps": ("pipeline.combination.pooling", "pipeline.frames", "pipeline.assets.maps"),
-    "weights": ("pipeline.combination", "pipeline.assets.weights", "serving.counter", "serving.sampler"),
-    "snapshot": ("warehouse.snapshot_format", "warehouse.names", "pipeline.assets.snapshot"),
+    "weights": (
+        "pipeline.combination",
+        "pipeline.frames",
+        "pipeline.assets.weights",
+        "serving.counter",
+        "serving.sampler",
+    ),
+    "snapshot": (
+        "warehouse.snapshot_format",
+        "warehouse.parquet",
+        "warehouse.names",
+        "pipeline.frames",
+        "pipeline.assets.snapshot",
+    ),
     "personas": ("serving", "warehouse.personas", "pipeline.assets.personas"),
     "map_distances": ("pipeline.combination.scores", "pipeline.assets.distances"),
 }
@@ -36,6 +49,15 @@ _WRITTEN_WITH = {
     "rejections": "estimates",
     "trials": "weights",
 }  # tables that come out of another stage's step
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cell:
+    """One dimension of one population, for one panel member where the stage has that axis."""
+
+    population: str
+    dimension: str
+    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,6 +90,41 @@ class Plan:
             for dimension in catalogue.dimensions
             for member in self.panel
         }
+
+    @cached_property
+    def provenance(self) -> str:
+        """What the edition says of itself, for the snapshot's manifest; raises `CorpusError` if it says nothing."""
+        if not self.corpus.is_dir():
+            raise CorpusError(
+                f"edition '{self.edition}' is not in {self.corpus.parent}: name one that is, or restore it"
+            )
+        path = self.corpus / "PROVENANCE.md"
+        try:
+            return path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise CorpusError(
+                f"{path} cannot be read ({error.strerror}): an edition says where its answers come from; write it"
+            ) from error
+
+    def upstream(self, stage: str, cell: Cell) -> list[tuple[str, Cell]]:
+        """The partitions that one partition of a stage is made from."""
+        whole = self.catalogues[cell.population]
+        parents = whole.dimension(cell.dimension).parents if cell.dimension else ()
+        weights = [("weights", Cell(cell.population, p)) for p in parents]
+        above = {
+            "completions": [("requests", cell)],
+            "estimates": [("completions", cell)],
+            "maps": [("estimates", Cell(cell.population, cell.dimension, m.id)) for m in self.panel],
+            "weights": [("maps", cell), *weights],
+            "snapshot": [("weights", Cell(cell.population, d.id)) for d in whole.dimensions],
+            "personas": [("snapshot", cell)],
+            "map_distances": [("personas", cell)],
+        }
+        return above.get(_WRITTEN_WITH.get(stage, stage), [])
+
+    def known(self, stage: str, population: str, dimension: str = "", model: str = "") -> str | None:
+        """The fingerprint of a partition, or None if the catalogue and panel of today do not have it."""
+        return self._known.get((_WRITTEN_WITH.get(stage, stage), population, dimension, model))
 
     def fingerprint(self, stage: str, population: str, dimension: str = "", model: str = "") -> str:
         """Sha256 (hex) over all that this partition is made from; `KeyError` for an unknown stage or cell."""
@@ -108,7 +165,9 @@ class Plan:
             everything = [known["weights", population, d.id, ""] for d in catalogue.dimensions]
             everyone = (population, "", "")
             known["dimensions", *everyone] = _digest([code["dimensions"], catalogue.hash])
-            known["snapshot", *everyone] = _digest([code["snapshot"], catalogue.hash, *everything])
+            known["snapshot", *everyone] = _digest(
+                [code["snapshot"], catalogue.hash, self.edition, self.provenance, *everything]
+            )
             size, seed = self.batch
             known["personas", *everyone] = _digest([code["personas"], known["snapshot", *everyone], str(size), seed])
             known["map_distances", *everyone] = _digest([code["map_distances"], known["personas", *everyone]])
@@ -130,6 +189,6 @@ def _code_hash(modules: tuple[str, ...]) -> str:
         digests += [
             hashlib.sha256(p.read_bytes()).hexdigest()
             for p in sources
-            if p.suffix in {".py", ".txt", ".toml", ".sql"} and "snapshots" not in p.parts
+            if p.suffix in {".py", ".txt", ".toml", ".parquet"} and "snapshots" not in p.parts
         ]
     return _digest(digests)

@@ -26,7 +26,6 @@ class Report:
     marginal_worst: tuple[str, float]
     one_way_mean: float
     personas: int
-    older_rows: int
     table: str
     snapshot_id: str
     places: dict[str, Path]
@@ -36,23 +35,30 @@ def report(build: Build, population: str) -> Report:
     """Collect the report of one population from its warehouse and snapshot."""
     folder = build.snapshot_folder(population)
     loaded = Snapshot.load(folder)
+    key = [population, build.edition]
     with build.connect() as connection:
-        counts = query(connection, "select * from answer_counts")
+        counts = query(
+            connection,
+            "select model, requests, accepted, rejected_answers from answer_counts "
+            "where population = ? and edition = ?",
+            key,
+        )
         reasons = query(
             connection,
-            "select model, reason, count(*) as answers from rejections where population = ? group by all order by all",
-            [population],
+            "select model, reason, count(*) as answers from rejections "
+            "where population = ? and edition = ? group by all order by all",
+            key,
         )
         strategies = query(
             connection,
             "select strategy, count(*) as dimensions, avg(marginal_tv) as marginal_tv, avg(one_way_tv) as one_way_tv, "
-            "avg(two_way_tv) as two_way_tv, count(*) filter (chosen) as chosen from trials where population = ? "
-            "group by strategy order by avg(one_way_tv)",
-            [population],
+            "avg(two_way_tv) as two_way_tv, count(*) filter (chosen) as chosen from trials "
+            "where population = ? and edition = ? group by strategy order by avg(one_way_tv)",
+            key,
         )
         distances = query(connection, "select * from map_distances where population = ? order by tv desc", [population])
-        personas, rows = connection.execute(
-            f'select count(*) filter (snapshot_id = ?), count(*) from "{table_name(population)}"', [loaded.id]
+        (personas,) = connection.execute(
+            f'select count(*) from "{table_name(population)}" where seed = ?', [build.seed]
         ).fetchall()[0]
     size = pl.col("given").list.len()
     base = distances.filter(size == 0)
@@ -65,13 +71,12 @@ def report(build: Build, population: str) -> Report:
         marginal_worst=(base["dimension"][0], base["tv"][0]),
         one_way_mean=float(distances.filter(size == 1)["tv"].mean() or 0.0),  # type: ignore[arg-type]
         personas=int(personas),
-        older_rows=int(rows - personas),
         table=table_name(population),
         snapshot_id=loaded.id,
         places={
             "warehouse": build.database,
             "snapshot": folder,
             "recorded edition": build.edition_folder,
-            "Dagster home": build.folder / "dagster",
+            "Dagster home": build.dagster_folder,
         },
     )

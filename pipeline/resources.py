@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from pydantic import PrivateAttr
 from pipeline.catalogue.models import Catalogue
 from pipeline.elicitation.panel import Member
 from pipeline.partitions import cell_of
-from pipeline.plan import Plan
-from warehouse.database import FILE_NAME, connect, home
+from pipeline.plan import Cell, Plan
+from warehouse.database import FILE_NAME, connect, home, query
 from warehouse.io_manager import record_fingerprints
 
 EDITION = "2026.11"
@@ -59,6 +60,11 @@ class Build(dg.ConfigurableResource[None]):
         return self.folder / "live" / self.edition
 
     @property
+    def dagster_folder(self) -> Path:
+        """Where Dagster keeps its record of runs."""
+        return self.folder / "dagster"
+
+    @property
     def plan(self) -> Plan:
         """Catalogues, requests and fingerprints of this edition, read once per process."""
         if self._plan is None:
@@ -82,13 +88,33 @@ class Build(dg.ConfigurableResource[None]):
         """Open the warehouse for a short while."""
         return connect(self.database, read_only=read_only)
 
-    def fingerprint(self, stage: str, key: str) -> str:
-        """Fingerprint of what a partition of a stage is made from."""
-        cell = cell_of(key)
-        return self.plan.fingerprint(stage, cell.population, cell.dimension, cell.model)
+    def earned_fingerprints(self, stage: str, keys: Sequence[str]) -> list[str]:
+        """Fingerprints that partitions written now have earned.
+
+        A partition that was made from something out of date gets none, so that the next build makes it again.
+        """
+        fresh, cells = self.fresh(), [cell_of(key) for key in keys]
+        now = {(stage, cell) for cell in cells}  # ancestors that were written in the same run
+        return [
+            self.plan.fingerprint(stage, cell.population, cell.dimension, cell.model)
+            if all(part in fresh or part in now for part in self.plan.upstream(stage, cell))
+            else ""
+            for cell in cells
+        ]
+
+    def fresh(self) -> set[tuple[str, Cell]]:
+        """Every stored partition, with its stage, whose fingerprint is today's."""
+        with self.connect() as connection:
+            stored = query(connection, "select stage, population, dimension, model, fingerprint from fingerprints")
+        return {
+            (stage, Cell(population, dimension, model))
+            for stage, population, dimension, model, fingerprint in stored.iter_rows()
+            if self.plan.known(stage, population, dimension, model) == fingerprint
+        }
 
     def mark(self, stage: str, population: str) -> None:
         """Note that a stage whose output is no table of partitions was made for a population."""
         cells = pl.DataFrame({"population": [population]})
+        fingerprints = self.earned_fingerprints(stage, [population])
         with self.connect() as connection:
-            record_fingerprints(connection, stage, cells, [self.plan.fingerprint(stage, population)])
+            record_fingerprints(connection, stage, cells, fingerprints)

@@ -22,6 +22,8 @@ from warehouse.errors import WarehouseError
 HOME_VARIABLE = "PERSONAGEN_HOME"
 DEFAULT_HOME = Path("warehouse") / "build"
 FILE_NAME = "personagen.duckdb"
+_IN_TRANSACTION: set[int] = set()  # DuckDB aborts a transaction that is begun twice, and cannot be asked
+_LOCKED = "could not set lock"  # how DuckDB says that another process has the file open
 _LOCK_PATIENCE = 20.0  # seconds to wait for another process, such as the Dagster UI, to let go of the file
 
 
@@ -53,6 +55,24 @@ def connect(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyC
         connection.close()
 
 
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All or nothing for what is done inside; within another transaction it is part of that one."""
+    if id(connection) in _IN_TRANSACTION:
+        yield
+        return
+    connection.execute("begin")
+    _IN_TRANSACTION.add(id(connection))
+    try:
+        yield
+        connection.execute("commit")
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    finally:
+        _IN_TRANSACTION.discard(id(connection))
+
+
 def replace_cells(connection: duckdb.DuckDBPyConnection, table: str, cells: pl.DataFrame, rows: pl.DataFrame) -> None:
     """Replace the rows of `table` that match `cells` (equality on its columns) by `rows`, all or nothing.
 
@@ -60,8 +80,7 @@ def replace_cells(connection: duckdb.DuckDBPyConnection, table: str, cells: pl.D
     """
     _require_table(connection, table)
     keys = " and ".join(f't."{column}" = c."{column}"' for column in cells.columns)
-    connection.execute("begin")
-    try:
+    with transaction(connection):
         if cells.height:
             connection.register("cells_frame", cells.to_arrow())
             connection.execute(f'delete from "{table}" t where exists (select 1 from cells_frame c where {keys})')
@@ -70,10 +89,6 @@ def replace_cells(connection: duckdb.DuckDBPyConnection, table: str, cells: pl.D
             connection.register("rows_frame", rows.to_arrow())
             connection.execute(f'insert into "{table}" by name select * from rows_frame')
             connection.unregister("rows_frame")
-        connection.execute("commit")
-    except BaseException:
-        connection.execute("rollback")
-        raise
 
 
 def read_cells(
@@ -105,7 +120,7 @@ def _open(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
         try:
             return duckdb.connect(str(path), read_only=read_only)
         except duckdb.IOException as error:
-            if "lock" not in str(error).lower() or time.monotonic() > deadline:
+            if _LOCKED not in str(error).lower() or time.monotonic() > deadline:
                 raise
         time.sleep(delay)
         delay = min(2 * delay, 1.0)
@@ -120,10 +135,12 @@ def _require_table(connection: duckdb.DuckDBPyConnection, table: str) -> None:
 def _remedy(error: duckdb.Error) -> str:
     text = str(error).splitlines()[0]
     lower = text.lower()
-    if "lock" in lower:
+    if _LOCKED in lower:
         return "another process holds it: close that one (the Dagster UI, a DuckDB shell) and try again"
     if "no space left" in lower or "could not write" in lower:
         return "the disk is full: free some space and run the same command again; nothing half-written was kept"
+    if "permission denied" in lower:
+        return f"it may not be opened: give yourself the right to read and write it, or set {HOME_VARIABLE}"
     if isinstance(error, duckdb.SerializationException | duckdb.IOException | duckdb.FatalException):
         return f"the file is damaged or no DuckDB database ({text}): move it away and build again"
     return text

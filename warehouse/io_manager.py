@@ -6,17 +6,17 @@ computes. Imported by the pipeline only; the serving path never sees Dagster.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import dagster as dg
 import duckdb
 import polars as pl
 
-from warehouse.database import connect, read_cells, replace_cells
+from warehouse.database import connect, read_cells, replace_cells, transaction
 
 CellsOf = Callable[[Iterable[str]], pl.DataFrame]
-FingerprintOf = Callable[[str, str], str]
+FingerprintsOf = Callable[[str, Sequence[str]], list[str]]
 
 
 class WarehouseIOManager(dg.IOManager):
@@ -26,20 +26,21 @@ class WarehouseIOManager(dg.IOManager):
     transaction, together with the fingerprints of what they were made from.
     """
 
-    def __init__(self, path: Path, edition: str, cells_of: CellsOf, fingerprint_of: FingerprintOf) -> None:
+    def __init__(self, path: Path, edition: str, cells_of: CellsOf, fingerprints_of: FingerprintsOf) -> None:
         self._path = path
         self._edition = edition
         self._cells_of = cells_of
-        self._fingerprint_of = fingerprint_of
+        self._fingerprints_of = fingerprints_of
 
     def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame) -> None:
         """Replace the rows of the run's partitions by `obj`."""
         table = context.asset_key.path[-1]
         keys = list(context.asset_partition_keys)
         cells = self._cells_of(keys)
-        with connect(self._path) as connection:
+        fingerprints = self._fingerprints_of(table, keys)
+        with connect(self._path) as connection, transaction(connection):
             replace_cells(connection, table, cells.with_columns(edition=pl.lit(self._edition)), obj)
-            record_fingerprints(connection, table, cells, [self._fingerprint_of(table, k) for k in keys])
+            record_fingerprints(connection, table, cells, fingerprints)
         context.add_output_metadata({"rows": obj.height, "table": table})
 
     def load_input(self, context: dg.InputContext) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import duckdb
 import pyarrow as pa
 
+from warehouse.database import transaction
 from warehouse.errors import WarehouseError
 
 
@@ -26,27 +27,28 @@ def write_personas(connection: duckdb.DuckDBPyConnection, table: str, batch: pa.
     if batch.num_rows == 0:
         raise WarehouseError(f"table {table}: a batch without personas: ask for at least one")
     connection.register("batch", batch)
-    connection.execute("begin")
     try:
-        wanted = _wanted_columns(connection, batch)
-        if _stored_columns(connection, table) != wanted:
-            connection.execute(f'drop table if exists "{table}"')
-            columns = ", ".join(f'"{name}" {kind}' for name, kind in wanted)
-            connection.execute(f'create table "{table}" ({columns})')
-        connection.execute(
-            f"""delete from "{table}" t using
-                (select snapshot_id, seed, min("index") as low, max("index") as high from batch group by all) b
-                where t.snapshot_id = b.snapshot_id and t.seed = b.seed and t."index" between b.low and b.high"""
-        )
-        connection.execute(f'insert into "{table}" by name select * from batch')
-        connection.execute("commit")
-    except BaseException:
-        connection.execute("rollback")
-        raise
+        with transaction(connection):
+            wanted = _wanted_columns(connection, batch)
+            if _stored_columns(connection, table) != wanted:
+                connection.execute(f'drop table if exists "{table}"')
+                columns = ", ".join(f'"{name}" {kind}' for name, kind in wanted)
+                connection.execute(f'create table "{table}" ({columns})')
+            connection.execute(
+                f"""delete from "{table}" t using
+                    (select snapshot_id, seed, min("index") as low, max("index") as high from batch group by all) b
+                    where t.snapshot_id = b.snapshot_id and t.seed = b.seed and t."index" between b.low and b.high"""
+            )
+            connection.execute(f'insert into "{table}" by name select * from batch')
     finally:
         connection.unregister("batch")
     (count,) = connection.execute(f'select count(*) from "{table}"').fetchall()[0]
     return int(count)
+
+
+def keep_snapshot(connection: duckdb.DuckDBPyConnection, table: str, snapshot_id: str) -> None:
+    """Drop the personas of other snapshots, so that whoever counts rows counts people of one generation."""
+    connection.execute(f'delete from "{table}" where snapshot_id <> ?', [snapshot_id])
 
 
 def _wanted_columns(connection: duckdb.DuckDBPyConnection, batch: pa.Table) -> list[tuple[str, str]]:

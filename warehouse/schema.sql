@@ -72,8 +72,10 @@ from maps;
 
 -- How the panel fared: accepted and rejected answers by member and reason.
 create or replace view answer_counts as
-select r.model,
+select r.population, r.edition, r.model,
     count(distinct r.custom_id) as requests,
-    (select count(distinct (e.dimension, e.given)) from estimates e where e.model = r.model) as accepted,
-    (select count(*) from rejections j where j.model = r.model) as rejected_answers
-from requests r group by r.model order by r.model;
+    (select count(distinct (e.dimension, e.given)) from estimates e
+     where e.population = r.population and e.edition = r.edition and e.model = r.model) as accepted,
+    (select count(*) from rejections j
+     where j.population = r.population and j.edition = r.edition and j.model = r.model) as rejected_answers
+from requests r group by all order by all;

@@ -308,12 +308,12 @@ def _replace_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
         building.mkdir(parents=True)
         for name, content in contents.items():
             (building / name).write_bytes(content)
-        if folder.exists():
-            folder.rename(retired)
         try:
+            if folder.exists():
+                folder.rename(retired)
             building.rename(folder)
         except BaseException:
-            if retired.exists():
+            if retired.exists() and not folder.exists():
                 retired.rename(folder)
             raise
     except OSError as error:
@@ -323,4 +323,5 @@ def _replace_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
         ) from None
     finally:
         shutil.rmtree(building, ignore_errors=True)
-        shutil.rmtree(retired, ignore_errors=True)
+        if folder.exists():  # else the retired one is the only copy, and stays
+            shutil.rmtree(retired, ignore_errors=True)

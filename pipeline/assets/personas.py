@@ -7,7 +7,8 @@ from pipeline.progress import advance
 from pipeline.resources import Build
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
-from warehouse.personas import table_name, write_personas
+from warehouse.database import transaction
+from warehouse.personas import keep_snapshot, table_name, write_personas
 
 CHUNK = 25_000
 
@@ -19,7 +20,7 @@ CHUNK = 25_000
     deps=["snapshot"],
     description="The batch table: one row per persona, one ENUM column per dimension, derived fields, seed, index and "
     "snapshot id.\n\n**Owner's note**: idempotent per (snapshot, seed, index range): drawing again replaces the same "
-    "people by the same people.",
+    "people by the same people. People of earlier snapshots go when the batch is complete.",
 )
 def personas(context: dg.AssetExecutionContext, build: Build) -> dg.MaterializeResult[None]:
     """Draw and store the batch of a population."""
@@ -30,14 +31,16 @@ def personas(context: dg.AssetExecutionContext, build: Build) -> dg.MaterializeR
         rows = 0
         for start in range(0, build.personas, CHUNK):
             batch = sampler.sample(min(CHUNK, build.personas - start), build.seed, start)
-            with build.connect() as connection:
+            with build.connect() as connection, transaction(connection):
                 rows = write_personas(connection, table, batch.to_arrow())
+                if start + len(batch) == build.personas:
+                    keep_snapshot(connection, table, loaded.id)
             advance(len(batch))
         build.mark("personas", population)
         head = sampler.sample(3, build.seed)
         metadata = {
             "drawn": build.personas,
-            "rows_in_table": rows,
+            "rows_written_to": rows,
             "table": table,
             "snapshot_id": loaded.id,
             "first_three": dg.MetadataValue.md("\n\n".join(head.to_prompts())),

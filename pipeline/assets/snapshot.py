@@ -75,7 +75,7 @@ def _export(build: Build, population: str) -> Manifest:
         maps=maps.filter(pl.col("dimension").is_in(list(catalogue.by_id))),
         strategies=_strategies(trials),
         licence=LICENCE,
-        provenance=(build.edition_folder / "PROVENANCE.md").read_text(encoding="utf-8"),
+        provenance=build.plan.provenance,
         panel=tuple(m.id for m in build.plan.panel),
         extra_files=name_files() if population == "us" else {},
     )

@@ -21,7 +21,7 @@ class MapScore:
         given: What the map conditions on; () for the base map, whose `tv` is the marginal total variation.
         tv: Mean total variation of its rows, weighted by the batch's condition mass.
         js: The same of the Jensen-Shannon divergence, in nats.
-        worst_tv: Largest total variation of a row.
+        worst_tv: Total variation of the row that adds most to `tv`; a row of few people is mostly sampling noise.
         worst_condition: Parent codes of that row.
         worst_mass: Share of the batch in that row.
     """
@@ -98,7 +98,7 @@ def map_score(
     implied, mass = implied_map(codes, rows, columns, sizes, weights)
     tv = np.where(mass > 0, total_variation(implied, elicited.p), 0.0)
     js = np.where(mass > 0, jensen_shannon(implied, elicited.p), 0.0)
-    worst = np.unravel_index(int(tv.argmax()), tv.shape) if sizes else ()
+    worst = np.unravel_index(int((mass * tv).argmax()), tv.shape) if sizes else ()
     return MapScore(
         given=elicited.given,
         tv=float((mass * tv).sum()),

@@ -9,7 +9,7 @@ from pipeline.combination.linear_pool import linear_pool
 from pipeline.combination.log_pool import log_pool
 from pipeline.combination.max_entropy import max_entropy
 from pipeline.combination.naive_bayes import naive_bayes
-from pipeline.combination.problem import CombinationError, Strategy
+from pipeline.combination.problem import Strategy
 
 STRATEGIES: dict[str, Strategy] = {
     "linear_pool": linear_pool,
@@ -17,14 +17,3 @@ STRATEGIES: dict[str, Strategy] = {
     "naive_bayes": naive_bayes,
     "max_entropy": max_entropy,
 }
-
-
-def strategy(name: str) -> Strategy:
-    """Return the strategy called `name`.
-
-    Raises:
-        CombinationError: If there is none.
-    """
-    if name not in STRATEGIES:
-        raise CombinationError(f"unknown strategy {name}; choose one of {', '.join(STRATEGIES)}")
-    return STRATEGIES[name]

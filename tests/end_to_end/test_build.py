@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipeline.build import STAGES, run_work, stale_work
+from pipeline.build import STAGES, Work, alone, prune, run_work, stale_work
 from pipeline.resources import Build
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
@@ -89,12 +90,49 @@ def test_every_answer_is_counted_once(built: Build) -> None:
 def test_redoing_one_map_touches_that_dimension_only(built: Build) -> None:
     before = table(built, "select dimension, rowid from maps where dimension <> 'diet' order by rowid")
     stage = next(s for s in STAGES if s.name == "maps")
-    work = stale_work(built, stage)
-    run_work(built, type(work)(stage, (("us/diet", "us/diet"),), 1), lambda steps: None)
+    run_work(built, Work(stage, (("us/diet", "us/diet"),), 1), lambda steps: None)
     assert table(built, "select dimension, rowid from maps where dimension <> 'diet' order by rowid") == before
     assert table(built, "select count(distinct given) from maps where dimension = 'diet'") == [
         (len(built.catalogue("us").dimension("diet").givens),)
     ]
+
+
+def test_a_lost_or_damaged_snapshot_is_made_again(built: Build) -> None:
+    stage, folder = STAGES[6], built.snapshot_folder("us")
+    before = Snapshot.load(folder).id
+    weights = folder / "weights.parquet"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    assert stale_work(built, stage).runs
+    shutil.rmtree(folder)
+    run_work(built, stale_work(built, stage), lambda steps: None)
+    assert Snapshot.load(folder).id == before and not stale_work(built, stage).runs
+
+
+def test_a_map_made_from_stale_estimates_stays_stale(built: Build) -> None:
+    with duckdb.connect(str(built.database)) as connection:
+        connection.execute(
+            "update fingerprints set fingerprint = 'old' where stage = 'estimates' and dimension = 'sport'"
+        )
+    stage = next(s for s in STAGES if s.name == "maps")
+    run_work(built, Work(stage, (("us/sport", "us/sport"),), 1), lambda steps: None)
+    assert stale_work(built, stage).runs == (("us/sport", "us/sport"),)
+    assert sum(build_all(built).values()) > 0
+    assert not any(stale_work(built, stage).runs for stage in STAGES)
+
+
+def test_a_second_build_in_the_same_folder_is_kept_out(built: Build) -> None:
+    with alone(built), pytest.raises(WarehouseError, match="another build is running"), alone(built):
+        pass
+
+
+def test_what_the_catalogue_no_longer_has_is_dropped(built: Build) -> None:
+    with duckdb.connect(str(built.database)) as connection:
+        connection.execute("insert into rejections (population, dimension, model) values ('us', 'sport', 'long-gone')")
+        connection.execute("insert into trials (population, dimension) values ('us', 'astrology')")
+    prune(built)
+    assert table(built, "select count(*) from rejections where model = 'long-gone'") == [(0,)]
+    assert table(built, "select count(*) from trials where dimension = 'astrology'") == [(0,)]
+    assert not any(stale_work(built, stage).runs for stage in STAGES)
 
 
 def test_a_bad_answer_is_rejected_and_a_later_good_one_counts(tmp_path: Path) -> None:
@@ -131,6 +169,7 @@ def test_a_map_that_nobody_answered_stops_the_build_at_the_gate(tmp_path: Path) 
     work = stale_work(build, STAGES[3])
     with pytest.raises(WarehouseError, match="estimates_hold"):
         run_work(build, work, lambda steps: None)
+    assert stale_work(build, STAGES[3]).total == work.total  # what was refused is not built on
 
 
 def test_a_corpus_that_lacks_answers_is_named_and_the_build_resumes(tmp_path: Path, corpus: Path) -> None:
@@ -172,6 +211,7 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, damage: object, m
     home, corpus = tmp_path / "home", tmp_path / "corpus"
     home.mkdir()
     (corpus / EDITION).mkdir(parents=True)
+    (corpus / EDITION / "PROVENANCE.md").write_text("x")
     damage(home, corpus)  # type: ignore[operator]
     command = [sys.executable, "-m", "serving.cli", "build", "--home", home, "--corpus", corpus, "--edition", EDITION]
     result = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)

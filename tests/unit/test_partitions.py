@@ -5,7 +5,8 @@ from __future__ import annotations
 import dagster as dg
 
 from pipeline.catalogue.loader import load_catalogue
-from pipeline.partitions import DIMENSION_KEYS, MODEL_KEYS, Cell, by_dimension_and_model, cell_of, cells_frame
+from pipeline.partitions import DIMENSION_KEYS, MODEL_KEYS, by_dimension_and_model, cell_of, cells_frame
+from pipeline.plan import Cell
 
 
 def test_keys_stand_in_sampling_order() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.elicitation.panel import load_panel
-from pipeline.plan import Plan
+from pipeline.plan import Cell, Plan
+from warehouse.errors import CorpusError
 
 
 def answer(folder: Path, plan: Plan, dimension: str, text: str) -> None:
@@ -23,6 +24,13 @@ def answer(folder: Path, plan: Plan, dimension: str, text: str) -> None:
     folder.mkdir(exist_ok=True)
     with (folder / "a.jsonl").open("a") as file:
         file.write(json.dumps(line) + "\n")
+
+
+@pytest.fixture(autouse=True)
+def provenance(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "none", tmp_path / "corpus"):
+        folder.mkdir(exist_ok=True)
+        (folder / "PROVENANCE.md").write_text("made up")
 
 
 def prints(plan: Plan, stage: str) -> dict[str, str]:
@@ -65,3 +73,25 @@ def test_another_variant_asks_anew(tmp_path: Path) -> None:
 def test_an_unknown_stage_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         Plan("e", tmp_path).fingerprint("dreams", "us")
+
+
+def test_another_provenance_is_another_snapshot(tmp_path: Path) -> None:
+    before = Plan("e", tmp_path).fingerprint("snapshot", "us")
+    (tmp_path / "PROVENANCE.md").write_text("otherwise")
+    assert Plan("e", tmp_path).fingerprint("snapshot", "us") != before
+
+
+def test_an_edition_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"edition '2031\.01' is not in"):
+        Plan("2031.01", tmp_path / "2031.01").fingerprint("dimensions", "us")
+
+
+def test_upstream_is_known_for_every_partition(tmp_path: Path) -> None:
+    plan = Plan("e", tmp_path)
+    assert plan.upstream("weights", Cell("us", "sex")) == [("maps", Cell("us", "sex")), ("weights", Cell("us", "age"))]
+    for stage in ("estimates", "maps", "weights", "snapshot", "personas", "map_distances"):
+        whole = stage in ("snapshot", "personas", "map_distances")
+        cell = Cell("us", "" if whole else "sex", plan.panel[0].id if stage == "estimates" else "")
+        for above, part in plan.upstream(stage, cell):
+            assert plan.known(above, part.population, part.dimension, part.model)
+    assert plan.known("maps", "us", "no_such_dimension") is None

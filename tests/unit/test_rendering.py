@@ -53,13 +53,13 @@ def test_second_and_third_person_agree_with_their_verbs(write: Renderer) -> None
     }
     assert write(person) == (
         "You are Ada Lopez, a 34-year-old woman living in a suburb in Texas. You are Hispanic, have Mexican roots, and "
-        "were born in the country to an immigrant family. You have a bachelor's degree in business and management, and "
+        "are a child of immigrants. You have a bachelor's degree in business and management, and "
         "work full time in management in the retail trade. You are married, have two children, and live with your "
         "spouse and children."
     )
     assert write(person, "third") == (
-        "Ada Lopez is a 34-year-old woman living in a suburb in Texas. She is Hispanic, has Mexican roots, and was "
-        "born in the country to an immigrant family. She has a bachelor's degree in business and management, and "
+        "Ada Lopez is a 34-year-old woman living in a suburb in Texas. She is Hispanic, has Mexican roots, and is "
+        "a child of immigrants. She has a bachelor's degree in business and management, and "
         "works full time in management in the retail trade. She is married, has two children, and lives with her "
         "spouse and children."
     )

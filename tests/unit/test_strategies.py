@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.combination.problem import CombinationError
-from pipeline.combination.strategies import STRATEGIES, strategy
+from pipeline.combination.strategies import STRATEGIES
 from tests.support.problems import BASE, CODES, FORBID, A, B, make
 
 EVERY = pytest.mark.parametrize("name", list(STRATEGIES))
@@ -32,8 +31,3 @@ def test_zeros_over_both_parents_hold_without_a_map_of_both(name: str) -> None:
     found = STRATEGIES[name](make(A, B, allowed=((("b", "a"), both),))).probabilities(CODES)
     assert np.allclose(found[3], [0, 0, 1])
     assert (found[:3] > 0).all()
-
-
-def test_an_unknown_strategy_is_named_with_the_known_ones() -> None:
-    with pytest.raises(CombinationError, match="unknown strategy guess; choose one of linear_pool"):
-        strategy("guess")
