@@ -40,7 +40,7 @@ def personas(context: dg.AssetExecutionContext, build: Build) -> dg.MaterializeR
         head = sampler.sample(3, build.seed)
         metadata = {
             "drawn": build.personas,
-            "rows_written_to": rows,
+            "rows_before_clean_up": rows,
             "table": table,
             "snapshot_id": loaded.id,
             "first_three": dg.MetadataValue.md("\n\n".join(head.to_prompts())),
