@@ -1,11 +1,8 @@
-"""The whole arrow through Dagster, on made-up answers: stages, staleness, resuming, gates, and bad input."""
+"""The whole arrow through Dagster, on made-up answers: stages, staleness, and what a build leaves behind."""
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
@@ -15,33 +12,9 @@ from pipeline.build import STAGES, Work, alone, prune, run_work, stale_work
 from pipeline.resources import Build
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
-from tests.support.corpora import EDITION, answer_line, write_corpus
-from warehouse.errors import PersonaGenError, WarehouseError
-
-PERSONAS = 2_000
-
-
-def build_all(build: Build) -> dict[str, int]:
-    """Run every stale stage; returns how many units each did."""
-    done = {}
-    for stage in STAGES:
-        work = stale_work(build, stage)
-        units: list[int] = []
-        run_work(build, work, units.append)
-        done[stage.name] = sum(units) if work.runs else 0
-    return done
-
-
-def fresh(tmp_path: Path, corpus: Path) -> Build:
-    return Build(
-        home=str(tmp_path / "home"),
-        edition=EDITION,
-        corpus=str(corpus),
-        personas=PERSONAS,
-        seed=3,
-        reference_size=2_000,
-        trial_size=500,
-    )
+from tests.support.builds import PERSONAS, build_all, fresh, table
+from tests.support.corpora import write_corpus
+from warehouse.errors import WarehouseError
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +28,6 @@ def built(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Build:
     done = build_all(build)
     assert done["weights"] == 77 and done["personas"] == PERSONAS
     return build
-
-
-def table(build: Build, sql: str) -> list[tuple[object, ...]]:
-    with duckdb.connect(str(build.database), read_only=True) as connection:
-        return connection.execute(sql).fetchall()
 
 
 def test_the_batch_is_read_with_plain_duckdb(built: Build) -> None:
@@ -133,88 +101,3 @@ def test_what_the_catalogue_no_longer_has_is_dropped(built: Build) -> None:
     assert table(built, "select count(*) from rejections where model = 'long-gone'") == [(0,)]
     assert table(built, "select count(*) from trials where dimension = 'astrology'") == [(0,)]
     assert not any(stale_work(built, stage).runs for stage in STAGES)
-
-
-def test_a_bad_answer_is_rejected_and_a_later_good_one_counts(tmp_path: Path) -> None:
-    good: dict[str, str] = {}
-
-    def spoil(request: object, text: str) -> str:
-        if getattr(request, "dimension", "") == "handedness" and getattr(request, "model", "") == "recorded-pass-1":
-            good[request.custom_id] = text  # type: ignore[attr-defined]
-            return "I cannot help with that."
-        return text
-
-    corpus = write_corpus(tmp_path / "corpus", spoil)
-    build = fresh(tmp_path, corpus)
-    for stage in STAGES[:4]:
-        run_work(build, stale_work(build, stage), lambda steps: None)
-    assert table(build, "select reason, count(*) from rejections group by 1") == [("refusal", len(good))]
-
-    requests = {r.custom_id: r for rs in build.plan.requests.values() for r in rs}
-    with (corpus / EDITION / "later.jsonl").open("w") as file:
-        file.writelines(answer_line(requests[i], text) + "\n" for i, text in good.items())
-    build = fresh(tmp_path, corpus)
-    works = [stale_work(build, stage) for stage in STAGES[:4]]
-    assert [w.total for w in works] == [0, 0, 2, 2]  # handedness, both members of the panel
-    for work in works:
-        run_work(build, work, lambda steps: None)
-    assert table(build, "select accepted from answer_counts") == [(642,), (642,)]
-
-
-def test_a_map_that_nobody_answered_stops_the_build_at_the_gate(tmp_path: Path) -> None:
-    corpus = write_corpus(tmp_path / "corpus", lambda r, text: "?" if r.dimension == "handedness" and r.given else text)
-    build = fresh(tmp_path, corpus)
-    for stage in STAGES[:3]:
-        run_work(build, stale_work(build, stage), lambda steps: None)
-    work = stale_work(build, STAGES[3])
-    with pytest.raises(WarehouseError, match="estimates_hold"):
-        run_work(build, work, lambda steps: None)
-    assert stale_work(build, STAGES[3]).total == work.total  # what was refused is not built on
-
-
-def test_a_corpus_that_lacks_answers_is_named_and_the_build_resumes(tmp_path: Path, corpus: Path) -> None:
-    whole = (corpus / EDITION / "answers.jsonl").read_text().splitlines(keepends=True)
-    lacking = tmp_path / "corpus" / EDITION
-    lacking.mkdir(parents=True)
-    (lacking / "answers.jsonl").write_text("".join(whole[:-3]))
-    (lacking / "PROVENANCE.md").write_text("x")
-    build = fresh(tmp_path, tmp_path / "corpus")
-    for stage in STAGES[:2]:
-        run_work(build, stale_work(build, stage), lambda steps: None)
-    with pytest.raises(PersonaGenError, match="lacks answers to 3 of"):
-        run_work(build, stale_work(build, STAGES[2]), lambda steps: None)
-    done = table(build, "select count(*) from fingerprints where stage = 'completions'")[0][0]
-    assert isinstance(done, int) and 0 < done < 154  # what could be stored was kept
-
-    (lacking / "answers.jsonl").write_text("".join(whole))
-    build = fresh(tmp_path, tmp_path / "corpus")
-    work = stale_work(build, STAGES[2])
-    assert work.total == 154 - done
-    run_work(build, work, lambda steps: None)
-    assert not stale_work(build, STAGES[2]).runs
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda home, corpus: (home / "personagen.duckdb").write_bytes(b"x" * 5000), "damaged or no DuckDB database"),
-        (lambda home, corpus: (corpus / EDITION / "a.jsonl").write_text("{"), "a.jsonl line 1 is not JSON"),
-        (
-            lambda home, corpus: (corpus / EDITION / "a.jsonl").write_text(
-                json.dumps({"custom_id": "us-0", "response": None, "error": "x"})
-            ),
-            "no request has the custom_id us-0",
-        ),
-    ],
-)
-def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, damage: object, message: str) -> None:
-    home, corpus = tmp_path / "home", tmp_path / "corpus"
-    home.mkdir()
-    (corpus / EDITION).mkdir(parents=True)
-    (corpus / EDITION / "PROVENANCE.md").write_text("x")
-    damage(home, corpus)  # type: ignore[operator]
-    command = [sys.executable, "-m", "serving.cli", "build", "--home", home, "--corpus", corpus, "--edition", EDITION]
-    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
-    assert result.returncode == 2
-    assert message in result.stderr and "Traceback" not in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1

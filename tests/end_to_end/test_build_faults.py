@@ -1,0 +1,105 @@
+"""Builds that go wrong: rejected and missing answers, gates, resuming, and bad input on the command line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.build import STAGES, run_work, stale_work
+from tests.support.builds import fresh, table
+from tests.support.corpora import EDITION, answer_line, write_corpus
+from warehouse.errors import PersonaGenError, WarehouseError
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+def test_a_bad_answer_is_rejected_and_a_later_good_one_counts(tmp_path: Path) -> None:
+    good: dict[str, str] = {}
+
+    def spoil(request: object, text: str) -> str:
+        if getattr(request, "dimension", "") == "handedness" and getattr(request, "model", "") == "recorded-pass-1":
+            good[request.custom_id] = text  # type: ignore[attr-defined]
+            return "I cannot help with that."
+        return text
+
+    corpus = write_corpus(tmp_path / "corpus", spoil)
+    build = fresh(tmp_path, corpus)
+    for stage in STAGES[:4]:
+        run_work(build, stale_work(build, stage), lambda steps: None)
+    assert table(build, "select reason, count(*) from rejections group by 1") == [("refusal", len(good))]
+
+    requests = {r.custom_id: r for rs in build.plan.requests.values() for r in rs}
+    with (corpus / EDITION / "later.jsonl").open("w") as file:
+        file.writelines(answer_line(requests[i], text) + "\n" for i, text in good.items())
+    build = fresh(tmp_path, corpus)
+    works = [stale_work(build, stage) for stage in STAGES[:4]]
+    assert [w.total for w in works] == [0, 0, 2, 2]  # handedness, both members of the panel
+    for work in works:
+        run_work(build, work, lambda steps: None)
+    assert table(build, "select accepted from answer_counts") == [(642,), (642,)]
+
+
+def test_a_map_that_nobody_answered_stops_the_build_at_the_gate(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus", lambda r, text: "?" if r.dimension == "handedness" and r.given else text)
+    build = fresh(tmp_path, corpus)
+    for stage in STAGES[:3]:
+        run_work(build, stale_work(build, stage), lambda steps: None)
+    work = stale_work(build, STAGES[3])
+    with pytest.raises(WarehouseError, match="estimates_hold"):
+        run_work(build, work, lambda steps: None)
+    assert stale_work(build, STAGES[3]).total == work.total  # what was refused is not built on
+
+
+def test_a_corpus_that_lacks_answers_is_named_and_the_build_resumes(tmp_path: Path, corpus: Path) -> None:
+    whole = (corpus / EDITION / "answers.jsonl").read_text().splitlines(keepends=True)
+    lacking = tmp_path / "corpus" / EDITION
+    lacking.mkdir(parents=True)
+    (lacking / "answers.jsonl").write_text("".join(whole[:-3]))
+    (lacking / "PROVENANCE.md").write_text("x")
+    build = fresh(tmp_path, tmp_path / "corpus")
+    for stage in STAGES[:2]:
+        run_work(build, stale_work(build, stage), lambda steps: None)
+    with pytest.raises(PersonaGenError, match="lacks answers to 3 of"):
+        run_work(build, stale_work(build, STAGES[2]), lambda steps: None)
+    done = table(build, "select count(*) from fingerprints where stage = 'completions'")[0][0]
+    assert isinstance(done, int) and 0 < done < 154  # what could be stored was kept
+
+    (lacking / "answers.jsonl").write_text("".join(whole))
+    build = fresh(tmp_path, tmp_path / "corpus")
+    work = stale_work(build, STAGES[2])
+    assert work.total == 154 - done
+    run_work(build, work, lambda steps: None)
+    assert not stale_work(build, STAGES[2]).runs
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda home, corpus: (home / "personagen.duckdb").write_bytes(b"x" * 5000), "damaged or no DuckDB database"),
+        (lambda home, corpus: (corpus / EDITION / "a.jsonl").write_text("{"), "a.jsonl line 1 is not JSON"),
+        (
+            lambda home, corpus: (corpus / EDITION / "a.jsonl").write_text(
+                json.dumps({"custom_id": "us-0", "response": None, "error": "x"})
+            ),
+            "no request has the custom_id us-0",
+        ),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, damage: object, message: str) -> None:
+    home, corpus = tmp_path / "home", tmp_path / "corpus"
+    home.mkdir()
+    (corpus / EDITION).mkdir(parents=True)
+    (corpus / EDITION / "PROVENANCE.md").write_text("x")
+    damage(home, corpus)  # type: ignore[operator]
+    command = [sys.executable, "-m", "serving.cli", "build", "--home", home, "--corpus", corpus, "--edition", EDITION]
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert message in result.stderr and "Traceback" not in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
