@@ -10,7 +10,7 @@ import errno
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -67,7 +67,8 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         yield
         connection.execute("commit")
     except BaseException:
-        connection.execute("rollback")
+        with suppress(duckdb.Error):  # a full disk has ended the transaction already, and is what to tell
+            connection.execute("rollback")
         raise
     finally:
         _IN_TRANSACTION.discard(id(connection))
