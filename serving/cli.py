@@ -272,7 +272,16 @@ def _with_progress(batches: Iterator[Batch], number: int) -> Iterator[Batch]:
 
 @contextmanager
 def _whole_file(target: Path) -> Iterator[Path]:
-    """A path beside the target to write to; it takes the target's place only if everything was written."""
+    """A path beside the target to write to; it takes the target's place only if everything was written.
+
+    What is no regular file, a device or a pipe, is written to as it is; a link stays and its target is replaced.
+    """
+    target = target.resolve()
+    if not target.name or target.is_dir():
+        raise PersonaGenError(f"cannot write {target}: it is a folder; name a file")
+    if target.exists() and not target.is_file():
+        yield target
+        return
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         yield part
@@ -326,6 +335,9 @@ def verify(path: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; errors of the user become one line on stderr."""
+    if sys.stdout is None or sys.stderr is None:  # closed by whoever started us
+        sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115, PTH123
+        sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115, PTH123
     try:
         # What click returns is the exit code that a command asked for, if it did.
         code = cli.main(arguments, prog_name="personagen", standalone_mode=False)

@@ -55,6 +55,8 @@ def seed_key(seed: Seed) -> int:
 def check_seed(seed: object) -> Seed:
     """Return the seed as a plain int or str; raise SamplingError for anything else."""
     if isinstance(seed, str):
+        if not seed.isascii() and seed.encode(errors="replace").decode() != seed:
+            raise SamplingError(f"seed {seed!r} is no text that can be encoded: give an integer or another string")
         return seed
     try:
         return operator.index(seed)  # type: ignore[arg-type]

@@ -59,13 +59,20 @@ class ReferenceSampler:
             total += weight
             cumulative.append(total)
         if total < SMALLEST_TOTAL:
-            raise no_category_left(dimension.id)
+            raise no_category_left(dimension.id, deciders(dimension))
         threshold = u * total
         return sum(value <= threshold for value in cumulative)
 
 
-def no_category_left(dimension: str) -> SamplingError:
+def deciders(dimension: SnapshotDimension) -> tuple[str, ...]:
+    """The parents whose values can rule categories of a dimension out."""
+    ruling = (factor for factor in dimension.factors if any(value == 0 for row in factor.table for value in row))
+    return tuple(dict.fromkeys(parent for factor in ruling for parent in factor.given))
+
+
+def no_category_left(dimension: str, parents: tuple[str, ...]) -> SamplingError:
     """The error of all engines when every category of a dimension has weight zero."""
+    also = f", or set {' and '.join(parents)} too so that they fit each other" if parents else ""
     return SamplingError(
-        f"no category of {dimension!r} is possible together with the values set: change or drop one of them"
+        f"no category of {dimension!r} is possible together with the values set: change or drop one of them{also}"
     )

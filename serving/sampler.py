@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from serving.batch import Batch, select_fields
 from serving.counter import Seed, check_seed, stream_start, uniforms_into, weyl
-from serving.reference import SMALLEST_TOTAL, no_category_left
+from serving.reference import SMALLEST_TOTAL, deciders, no_category_left
 from serving.snapshot import Factor, Snapshot, SnapshotDimension
 from warehouse.errors import SamplingError
 
@@ -53,6 +53,7 @@ class _Plan:
     width: int
     prefix: _Gather
     rest: tuple[_Gather, ...]
+    deciders: tuple[str, ...]
     cumulative: Floats | None  # of a dimension without parents: its one row of running sums
 
 
@@ -211,7 +212,7 @@ def _draw_dimension(plan: _Plan, as_rows: Mapping[int, Rows], block: _Scratch, o
         np.add(cumulative[category - 1], weights[:, category], out=cumulative[category])
     total = cumulative[-1]
     if total.min() < SMALLEST_TOTAL:
-        raise no_category_left(plan.id)
+        raise no_category_left(plan.id, plan.deciders)
     np.multiply(block.threshold, total, out=block.threshold)
     # The count of running sums at most the threshold; the last never is, see `serving.counter.SCALE`.
     out.fill(0)
@@ -241,6 +242,7 @@ def _compile(dimension: SnapshotDimension, position: Mapping[str, int]) -> _Plan
         width=len(dimension.categories),
         prefix=_gather(prefix, position),
         rest=tuple(_gather(factor, position) for factor in dimension.factors[used:]),
+        deciders=deciders(dimension),
         cumulative=None if prefix.given or used < len(dimension.factors) else _running_sum(dimension.id, prefix),
     )
 
@@ -248,7 +250,7 @@ def _compile(dimension: SnapshotDimension, position: Mapping[str, int]) -> _Plan
 def _running_sum(name: str, base: Factor) -> Floats:
     cumulative = np.cumsum(base.table[0])
     if cumulative[-1] < SMALLEST_TOTAL:
-        raise no_category_left(name)
+        raise no_category_left(name, ())
     return cumulative
 
 

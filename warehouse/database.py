@@ -22,6 +22,9 @@ from warehouse.errors import WarehouseError
 HOME_VARIABLE = "PERSONAGEN_HOME"
 DEFAULT_HOME = Path("warehouse") / "build"
 FILE_NAME = "personagen.duckdb"
+_OFFLINE: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false"
+}  # a foreign file must not send DuckDB to the network
 _IN_TRANSACTION: set[int] = set()  # DuckDB aborts a transaction that is begun twice, and cannot be asked
 _LOCKED = "could not set lock"  # how DuckDB says that another process has the file open
 _LOCK_PATIENCE = 20.0  # seconds to wait for another process, such as the Dagster UI, to let go of the file
@@ -119,7 +122,7 @@ def _open(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
     delay = 0.05
     while True:
         try:
-            return duckdb.connect(str(path), read_only=read_only)
+            return duckdb.connect(str(path), read_only=read_only, config=_OFFLINE)
         except duckdb.IOException as error:
             if _LOCKED not in str(error).lower() or time.monotonic() > deadline:
                 raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -278,3 +279,28 @@ def test_as_a_process_it_exits_with_the_code_of_main(toy: str) -> None:
     assert json.loads(done.stdout)["index"] == 0
     assert run_process("generate", "--snapshot", toy, "-n", "-1").returncode == 2
     assert run_process("nonsense").returncode == 2
+
+
+def test_a_link_stays_and_its_target_is_replaced(tmp_path: Path, toy: str) -> None:
+    (tmp_path / "real.csv").write_text("old")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
+    assert main(["generate", "-n", "2", "--snapshot", toy, "-o", str(tmp_path / "link.csv")]) == 0
+    assert (tmp_path / "link.csv").is_symlink()
+    assert len((tmp_path / "real.csv").read_text().splitlines()) == 3
+
+
+def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path, toy: str) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert main(["generate", "-n", "2", "--snapshot", toy, "-f", "csv", "-o", str(pipe)]) == 0
+        assert len(os.read(reader, 100_000).decode().splitlines()) == 3 and pipe.is_fifo()
+    finally:
+        os.close(reader)
+
+
+@pytest.mark.parametrize(("option", "value"), [("-o", ""), ("-s", "a\udcff")])
+def test_values_that_cannot_be_are_one_line(option: str, value: str, toy: str, capsys: Capture) -> None:
+    assert main(["generate", "-n", "1", "--snapshot", toy, option, value]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
