@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.corpus import all_requests
 from pipeline.plan import Plan
 from serving.cli import main
 from tests.support.corpora import EDITION, answer_line
@@ -43,9 +44,12 @@ def test_requests_go_out_and_answers_come_in(tmp_path: Path, capsys: pytest.Capt
     assert main(["corpus", "export", str(tmp_path / "batch"), "--model", "recorded-pass-2", *where]) == 0
     lines = (tmp_path / "batch" / "recorded-pass-2-001.jsonl").read_text(encoding="utf-8").splitlines()
     first = json.loads(lines[0])
-    assert len(lines) == 642 and first["method"] == "POST" and first["body"]["response_format"]["type"] == "json_schema"
-
     plan = Plan(EDITION, tmp_path / EDITION)
+    asked = len(all_requests(plan, "recorded-pass-2"))
+    assert (
+        len(lines) == asked and first["method"] == "POST" and first["body"]["response_format"]["type"] == "json_schema"
+    )
+
     request = plan.requests["us", "age", "recorded-pass-2"][0]
     assert request.custom_id == first["custom_id"]
     good = '{"everyone": [118, 178, 171, 153, 157, 133, 90]}'
@@ -58,11 +62,11 @@ def test_requests_go_out_and_answers_come_in(tmp_path: Path, capsys: pytest.Capt
 
     assert main(["corpus", "status", *where]) == 0
     out = capsys.readouterr().out
-    assert "recorded-pass-2: 1 requests accepted, 641 without an accepted answer, 1 answers rejected" in out
+    assert f"recorded-pass-2: 1 requests accepted, {asked - 1} without an accepted answer, 1 answers rejected" in out
     assert "refusal: 1" in out
     assert main(["corpus", "export", str(tmp_path / "rest"), "--only", "missing", *where]) == 0
     rest = (tmp_path / "rest" / "recorded-pass-2-001.jsonl").read_text(encoding="utf-8").splitlines()
-    assert len(rest) == 641
+    assert len(rest) == asked - 1
 
 
 def test_an_unknown_member_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
