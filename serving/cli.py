@@ -347,8 +347,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        return error.exit_code
+    except click.UsageError as error:
+        place = error.ctx.command_path if error.ctx else "personagen"
+        reason = " ".join(error.format_message().split())
+        click.echo(f"personagen: {reason.rstrip('.')}; see '{place} --help'", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        click.echo(f"personagen: {' '.join(error.format_message().split())}", err=True)
         return error.exit_code
     except (PersonaGenError, ModuleNotFoundError, OSError) as error:
         click.echo(f"personagen: {_explain(error)}", err=True)
