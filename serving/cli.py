@@ -347,16 +347,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return error.exit_code
-    except click.UsageError as error:
-        place = error.ctx.command_path if error.ctx else "personagen"
-        reason = " ".join(error.format_message().split())
-        click.echo(f"personagen: {reason.rstrip('.')}; see '{place} --help'", err=True)
-        return error.exit_code
     except click.ClickException as error:
-        click.echo(f"personagen: {' '.join(error.format_message().split())}", err=True)
+        _show(error)
         return error.exit_code
     except (PersonaGenError, ModuleNotFoundError, OSError) as error:
         click.echo(f"personagen: {_explain(error)}", err=True)
@@ -364,6 +356,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         return code if isinstance(code, int) else 0
     return 0
+
+
+def _show(error: click.ClickException) -> None:
+    """Tell a mistake in the command itself on one line; a command without arguments shows its help."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return
+    text = " ".join(error.format_message().split()).rstrip(".")
+    if isinstance(error, click.UsageError) and error.ctx:
+        text += f"; see '{error.ctx.command_path} --help'"
+    click.echo(f"personagen: {text}", err=True)
 
 
 def _explain(error: Exception) -> str:
