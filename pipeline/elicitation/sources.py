@@ -47,7 +47,7 @@ def source_for(
         response_format=json_schema_format(dimension_of) if member.structured_output else None,
     )
     name = re.sub(r"[^A-Za-z0-9.-]+", "_", member.id)
-    return KeptSource(endpoint, live / f"{name}.jsonl", known)
+    return KeptSource(endpoint, live / f"{name}.jsonl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,6 @@ class KeptSource:
 
     endpoint: Source
     record: Path
-    known: Collection[str]
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield the answers kept earlier, then those that arrive now."""

@@ -52,13 +52,13 @@ def test_answers_are_kept_as_they_arrive_and_asked_for_once(tmp_path: Path) -> N
     record = tmp_path / "deep" / "kept.jsonl"
     first = Endpoint(breaks_after=2)
     with pytest.raises(ElicitationError, match="cut off"):
-        list(KeptSource(first, record, known).complete(wanted))
+        list(KeptSource(first, record).complete(wanted))
     second = Endpoint()
-    got = list(KeptSource(second, record, known).complete(wanted))
+    got = list(KeptSource(second, record).complete(wanted))
     assert {c.custom_id for c in got} == known and len(got) == len(wanted)
     assert not set(first.asked) & set(second.asked)
     third = Endpoint()
-    again = list(KeptSource(third, record, known).complete(wanted))
+    again = list(KeptSource(third, record).complete(wanted))
     assert third.asked == [] and {c.custom_id: c.text for c in again} == {c.custom_id: c.text for c in got}
 
 
