@@ -50,7 +50,7 @@ STAGES = (
     Stage("completions", ("completions",), "model", "dimensions", at_once=26),
     Stage("estimates", ("estimates", "rejections"), "model", "dimensions"),
     Stage("maps", ("maps",), "dimension", "dimensions"),
-    Stage("weights", ("weights", "trials"), "dimension", "dimensions", at_once=20),
+    Stage("weights", ("weights", "trials", "trial_maps"), "dimension", "dimensions", at_once=20),
     Stage("snapshot", ("snapshot",), "population", "populations"),
     Stage("personas", ("personas",), "population", "personas"),
     Stage("map_distances", ("map_distances",), "population", "dimensions"),
@@ -149,7 +149,7 @@ def prune(build: Build) -> None:
     """Drop what no catalogue or panel of today has: rows of dimensions and members that were taken out."""
     cells = {(c.population, c.dimension, c.model) for c in map(cell_of, by_dimension_and_model.get_partition_keys())}
     with build.connect() as connection, transaction(connection):
-        for table in ("requests", "completions", "estimates", "rejections", "maps", "weights", "trials"):
+        for table in ("requests", "completions", "estimates", "rejections", "maps", "weights", "trials", "trial_maps"):
             columns = ["population", "dimension", *(["model"] if table[0] in "rce" else [])]
             stored = query(connection, f"select distinct {', '.join(columns)} from {table}")
             known = {cell[: len(columns)] for cell in cells}

@@ -7,6 +7,7 @@ Belongs here: turning measures into verdicts. Does not belong here: the expectat
 import dagster as dg
 import polars as pl
 
+from pipeline.combination.choice import MARGINAL_LIMIT, ONE_WAY_LIMIT
 from pipeline.combination.information import mutual_information
 from pipeline.elicitation.expectations import expected_cells, validate_estimates
 from pipeline.frames import map_arrays
@@ -16,8 +17,6 @@ from warehouse.database import query
 from warehouse.errors import SnapshotError
 from warehouse.personas import table_name
 
-MARGINAL_LIMIT = 0.02
-ONE_WAY_LIMIT = 0.04
 LEAST_INFORMATION = 0.0005  # nats; a parent that tells less might as well be left out
 
 

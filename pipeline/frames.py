@@ -22,6 +22,7 @@ MAP_COLUMNS: dict[str, Any] = {
     "edition": pl.String,
     "dimension": pl.String,
     "given": pl.List(pl.String),
+    "held_out": pl.Boolean,
     "condition": pl.List(pl.String),
     "category": pl.String,
     "probability": pl.Float64,
@@ -72,7 +73,7 @@ def estimate_arrays(frame: pl.DataFrame, catalogue: Catalogue, dimension: Dimens
 
     Raises `WarehouseError` if a stored map lacks cells.
     """
-    found: dict[Given, dict[str, Floats]] = {given: {} for given in dimension.givens}
+    found: dict[Given, dict[str, Floats]] = {given: {} for given in dimension.asked}
     for (given, model), rows in frame.group_by("given", "model", maintain_order=True):
         key: Given = tuple(given)
         if key in found:
@@ -100,6 +101,7 @@ def map_frame(
                     "edition": [edition] * count,
                     "dimension": [dimension.id] * count,
                     "given": [list(one.given)] * count,
+                    "held_out": [one.given in dimension.held_out] * count,
                     "condition": [list(c) for c in conditions for _ in range(width)],
                     "category": list(dimension.category_ids) * len(conditions),
                     "probability": one.p.ravel(),
@@ -114,12 +116,12 @@ def map_frame(
 
 
 def map_arrays(frame: pl.DataFrame, catalogue: Catalogue, dimension: Dimension) -> dict[Given, ElicitedMap]:
-    """The pooled maps of one dimension, by given, in the dimension's order.
+    """The pooled maps of one dimension, by given: those of the fit, then the held-out ones.
 
     Raises `WarehouseError` if a map or a cell is missing.
     """
     rows = {tuple(g): r for (g,), r in frame.group_by("given", maintain_order=True)}
-    missing = [g for g in dimension.givens if g not in rows]
+    missing = [g for g in dimension.asked if g not in rows]
     if missing:
         raise WarehouseError(
             f"map P({dimension.id} | {', '.join(missing[0])}) is missing: materialise maps of '{dimension.id}'"
@@ -131,7 +133,7 @@ def map_arrays(frame: pl.DataFrame, catalogue: Catalogue, dimension: Dimension) 
             _array(rows[given], catalogue, dimension, given, "spread"),
             float(rows[given]["support"][0]),
         )
-        for given in dimension.givens
+        for given in dimension.asked
     }
 
 

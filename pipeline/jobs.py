@@ -11,7 +11,7 @@ answers = dg.define_asset_job(
 )
 mapping = dg.define_asset_job(
     "mapping",
-    selection=dg.AssetSelection.assets("maps", "weights", "trials"),
+    selection=dg.AssetSelection.assets("maps", "weights", "trials", "trial_maps"),
     description="Pool and combine: maps to weights, by dimension; run dimensions in catalogue order.",
 )
 release = dg.define_asset_job(

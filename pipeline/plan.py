@@ -48,6 +48,7 @@ _CODE = {
 _WRITTEN_WITH = {
     "rejections": "estimates",
     "trials": "weights",
+    "trial_maps": "weights",
 }  # tables that come out of another stage's step
 
 
@@ -84,7 +85,7 @@ class Plan:
         """All requests by (population, dimension, panel member)."""
         return {
             (population, dimension.id, member.id): tuple(
-                render_request(catalogue, self.edition, dimension, given, member) for given in dimension.givens
+                render_request(catalogue, self.edition, dimension, given, member) for given in dimension.asked
             )
             for population, catalogue in self.catalogues.items()
             for dimension in catalogue.dimensions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -22,7 +22,7 @@ EDITION = "2026.11"
 CORPUS = Path(__file__).parent.parent / "warehouse" / "corpus"
 PERSONAS = 100_000
 SEED = 0
-REFERENCE_SIZE = 50_000  # people over whom weights are fitted
+REFERENCE_SIZE = 20_000  # people over whom weights are fitted
 TRIAL_SIZE = 20_000  # others, on whom strategies are scored
 
 
@@ -111,6 +111,25 @@ class Build(dg.ConfigurableResource[None]):
             for stage, population, dimension, model, fingerprint in stored.iter_rows()
             if self.plan.known(stage, population, dimension, model) == fingerprint
         }
+
+    def mark_stale(self, cell: Cell, running: Collection[str]) -> int:
+        """Make everything that depends on a dimension's weights count as out of date; returns how many dimensions.
+
+        `running` are the partition keys of the run at hand, which are made anew anyway.
+        """
+        catalogue = self.catalogue(cell.population)
+        below = [
+            d.id
+            for d in catalogue.dimensions
+            if cell.dimension in catalogue.ancestors(d.id) and f"{cell.population}/{d.id}" not in running
+        ]
+        with self.connect() as connection:
+            connection.execute(
+                "delete from fingerprints where population = ? and (stage in ('snapshot', 'personas', 'map_distances') "
+                "or (stage in ('weights', 'trials', 'trial_maps') and list_contains(?, dimension)))",
+                [cell.population, below],
+            )
+        return len(below)
 
     def mark(self, stage: str, population: str) -> None:
         """Note that a stage whose output is no table of partitions was made for a population."""

@@ -27,9 +27,10 @@ create table if not exists rejections (
     attempt integer, reason varchar, detail varchar, text varchar
 );
 
--- Pooled across the panel. spread: between-model standard deviation of the log probability, in nats.
+-- Pooled across the panel. spread: between-model standard deviation of the log probability, in nats. A held-out map is
+-- asked as every other, but no fit sees it.
 create table if not exists maps (
-    population varchar, edition varchar, dimension varchar, given varchar[], condition varchar[], category varchar,
+    population varchar, edition varchar, dimension varchar, given varchar[], held_out boolean, condition varchar[], category varchar,
     probability double, spread double, models integer, support double
 );
 
@@ -39,9 +40,22 @@ create table if not exists weights (
     factors double[]
 );
 
+-- Every strategy tried on every dimension; one that declined has a reason and no scores. tv: total variation, js:
+-- Jensen-Shannon divergence in nats, low and high: bounds of the 95 % bootstrap interval.
 create table if not exists trials (
-    population varchar, edition varchar, dimension varchar, strategy varchar, chosen boolean, reason varchar,
-    marginal_tv double, one_way_tv double, one_way_worst double, two_way_tv double, js double
+    population varchar, edition varchar, dimension varchar, strategy varchar, chosen boolean, tied boolean,
+    runner_up boolean, reason varchar, override varchar, margin double,
+    marginal_tv double, one_way_tv double, two_way_tv double,
+    held_out_tv double, held_out_tv_low double, held_out_tv_high double,
+    held_out_js double, held_out_js_low double, held_out_js_high double,
+    diversity double, extreme double, projection_tv double, converged boolean, iterations integer
+);
+
+-- The same map by map, with Pearson's chi-square of a drawn batch against the map and Cohen's w as its effect size.
+create table if not exists trial_maps (
+    population varchar, edition varchar, dimension varchar, strategy varchar, given varchar[], role varchar,
+    tv double, tv_low double, tv_high double, js double, js_low double, js_high double,
+    chi_square double, freedom integer, p_value double, effect double
 );
 
 create table if not exists snapshots (
@@ -50,7 +64,7 @@ create table if not exists snapshots (
 
 -- How far a batch of personas lies from each pooled map, in total variation, weighted by the conditions' mass.
 create table if not exists map_distances (
-    population varchar, snapshot_id varchar, dimension varchar, given varchar[], personas bigint, tv double, js double,
+    population varchar, snapshot_id varchar, dimension varchar, given varchar[], held_out boolean, personas bigint, tv double, js double,
     worst_tv double, worst_condition varchar[], worst_mass double
 );
 
@@ -58,6 +72,27 @@ create table if not exists map_distances (
 create table if not exists fingerprints (
     stage varchar, population varchar, dimension varchar, model varchar, fingerprint varchar
 );
+
+-- Warehouses of earlier releases get the columns that these lack.
+alter table maps add column if not exists held_out boolean;
+alter table map_distances add column if not exists held_out boolean;
+alter table trials drop column if exists one_way_worst;
+alter table trials drop column if exists js;
+alter table trials add column if not exists tied boolean;
+alter table trials add column if not exists runner_up boolean;
+alter table trials add column if not exists override varchar;
+alter table trials add column if not exists margin double;
+alter table trials add column if not exists held_out_tv double;
+alter table trials add column if not exists held_out_tv_low double;
+alter table trials add column if not exists held_out_tv_high double;
+alter table trials add column if not exists held_out_js double;
+alter table trials add column if not exists held_out_js_low double;
+alter table trials add column if not exists held_out_js_high double;
+alter table trials add column if not exists diversity double;
+alter table trials add column if not exists extreme double;
+alter table trials add column if not exists projection_tv double;
+alter table trials add column if not exists converged boolean;
+alter table trials add column if not exists iterations integer;
 
 -- The maps as a person reads them: P(education | age=18_24, sex=female), in percent.
 create or replace view map_rows as

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.catalogue.models import Catalogue, Dimension
+from pipeline.combination.choice import Choice
 from pipeline.combination.problem import ElicitedMap
+from pipeline.combination.trial import Declined, Trial
 
 
 def map_table(catalogue: Catalogue, dimension: Dimension, one: ElicitedMap) -> str:
@@ -48,3 +50,21 @@ def maps_picture(catalogue: Catalogue, dimension: Dimension, maps: Sequence[Elic
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return f"![{dimension.id}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+
+
+def trials_table(tried: Sequence[Trial], declined: Sequence[Declined], choice: Choice) -> str:
+    """The scores of all strategies of one dimension as a Markdown table, best first."""
+    lines = [
+        "| strategy | held-out JS | held-out TV | marginal TV | one-way TV | two-way TV | |",
+        "|" + " --- |" * 7,
+    ]
+    for trial in sorted(tried, key=lambda t: float(t.judged[0])):
+        held = ("", "")
+        if trial.held_out_js is not None and trial.held_out_tv is not None:
+            js, tv = trial.held_out_js, trial.held_out_tv
+            held = (f"{js.value:.4f} ({js.low:.4f} to {js.high:.4f})", f"{tv.value:.4f}")
+        word = "chosen" if trial is choice.winner else "tied" if trial.strategy in choice.tied else ""
+        figures = (f"{x:.4f}" for x in (trial.marginal_tv, trial.one_way_tv, trial.two_way_tv))
+        lines.append("| " + " | ".join([trial.strategy, *held, *figures, word]) + " |")
+    lines += [f"| {one.strategy} | declined | | | | | |" for one in declined]
+    return "\n".join([*lines, "", choice.reason])

@@ -57,7 +57,7 @@ def _export(build: Build, population: str) -> Manifest:
     with build.connect() as connection:
         where = "where population = ? and edition = ?"
         weights = query(connection, f"select * from weights {where}", key)
-        maps = query(connection, f"select * from maps {where}", key)
+        maps = query(connection, f"select * from maps {where} and not held_out", key)
         trials = query(connection, f"select * from trials {where}", key)
     missing = [d.id for d in catalogue.dimensions if d.id not in set(weights["dimension"].to_list())]
     if missing:
@@ -82,16 +82,15 @@ def _export(build: Build, population: str) -> Manifest:
 
 
 def _strategies(trials: pl.DataFrame) -> dict[str, dict[str, object]]:
-    """Per dimension the chosen strategy, the runner-up by mean Jensen-Shannon divergence, and the margin in nats."""
+    """Per dimension the chosen strategy, the runner-up, the margin in nats of held-out divergence, any override."""
     found: dict[str, dict[str, object]] = {}
     for (dimension,), rows in trials.group_by("dimension", maintain_order=True):
         winner = rows.filter("chosen").row(0, named=True)
-        others = rows.filter(~pl.col("chosen")).sort("js", "strategy")
-        second = others.row(0, named=True) if others.height else None
+        second = rows.filter("runner_up")["strategy"].to_list()
         found[str(dimension)] = {
             "winner": winner["strategy"],
-            "runner_up": second["strategy"] if second else None,
-            "margin": round(second["js"] - winner["js"], 5) + 0.0 if second else None,
-            "override_reason": None,
+            "runner_up": second[0] if second else None,
+            "margin": None if winner["margin"] is None else round(winner["margin"], 5) + 0.0,
+            "override_reason": winner["override"],
         }
     return found

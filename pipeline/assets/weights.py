@@ -1,35 +1,26 @@
 """Stage `weights`: strategies tried, one chosen, its factors stored. Combining is `pipeline.combination`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import polars as pl
 
+from pipeline.assets.pictures import trials_table
 from pipeline.catalogue.models import Catalogue, Dimension
-from pipeline.combination.problem import Bools, Codes, ElicitedMap, Given, Problem
+from pipeline.combination.choice import Choice, choose
+from pipeline.combination.problem import Bools, Codes, ElicitedMap, Factor, Given, Problem
 from pipeline.combination.reference import ReferencePopulation
 from pipeline.combination.strategies import STRATEGIES
-from pipeline.combination.trial import choose, run_trials
+from pipeline.combination.trial import run_trials
 from pipeline.frames import WEIGHT_COLUMNS, map_arrays, weight_factors, weight_frame
 from pipeline.partitions import by_dimension, cell_of
 from pipeline.progress import advance
 from pipeline.prompts.validation import allowed_mask
 from pipeline.resources import Build
+from pipeline.trial_frames import TRIAL_COLUMNS, TRIAL_MAP_COLUMNS, trial_map_rows, trial_rows
 from warehouse.database import query
-
-TRIAL_COLUMNS: dict[str, Any] = {
-    "population": pl.String,
-    "edition": pl.String,
-    "dimension": pl.String,
-    "strategy": pl.String,
-    "chosen": pl.Boolean,
-    "reason": pl.String,
-    "marginal_tv": pl.Float64,
-    "one_way_tv": pl.Float64,
-    "one_way_worst": pl.Float64,
-    "two_way_tv": pl.Float64,
-    "js": pl.Float64,
-}
 
 
 @dg.multi_asset(
@@ -44,88 +35,105 @@ TRIAL_COLUMNS: dict[str, Any] = {
             kinds={"duckdb", "scipy"},
             description="Factors of P(dimension | all parents) by the chosen strategy: all that the sampler reads.\n\n"
             "**Owner's note**: dimensions depend on each other here. The fit of one draws its parents from the stored "
-            "weights of its ancestors, so ancestors come first (keys stand in that order), and re-fitting one "
-            "dimension makes those below it out of date: `personagen build` re-fits them.",
+            "weights of its ancestors, so ancestors come first (keys stand in that order). Re-fitting one dimension with "
+            "another outcome marks those below it as out of date: `personagen build` re-fits them.",
         ),
         "trials": dg.AssetOut(
             io_manager_key="warehouse",
             kinds={"duckdb"},
-            description="Every strategy tried on every dimension, scored on people that the fit did not see.",
+            description="Every strategy tried on every dimension, scored on people and maps that the fit did not see.",
+        ),
+        "trial_maps": dg.AssetOut(
+            io_manager_key="warehouse",
+            kinds={"duckdb"},
+            description="The trials map by map: distances with intervals, chi-square of a drawn batch with its effect size.",
         ),
     },
 )
-def combine(context: dg.AssetExecutionContext, build: Build, maps: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def combine(
+    context: dg.AssetExecutionContext, build: Build, maps: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Fit and try these dimensions, in sampling order."""
-    weights, trials = [pl.DataFrame(schema=WEIGHT_COLUMNS)], []
+    weights, trials, trial_maps = [pl.DataFrame(schema=WEIGHT_COLUMNS)], [], []
     by_cell = maps.partition_by("population", "dimension", as_dict=True)
-    people: dict[str, tuple[ReferencePopulation, ReferencePopulation]] = {}
+    people: dict[str, _People] = {}
     for key in context.partition_keys:
         cell = cell_of(key)
         catalogue = build.catalogue(cell.population)
         dimension = catalogue.dimension(cell.dimension)
         if cell.population not in people:
-            people[cell.population] = _people(build, catalogue)
-        reference, fresh = people[cell.population]
+            people[cell.population] = _People(build, catalogue)
+        known = people[cell.population]
         pooled = map_arrays(by_cell.get((cell.population, cell.dimension), maps.clear()), catalogue, dimension)
-        problem = _problem(catalogue, dimension, pooled, reference.codes(dimension.parents))
-        tried, models = run_trials(problem, fresh.codes(dimension.parents), STRATEGIES)
-        choice = choose(dimension.id, models)
-        for group in (reference, fresh):
-            group.add(dimension.id, choice.model.factors)
-        weights.append(weight_frame(cell.population, build.edition, dimension.id, choice.model.factors))
-        trials += [
-            {
-                "population": cell.population,
-                "edition": build.edition,
-                "dimension": dimension.id,
-                "strategy": t.strategy,
-                "chosen": t.strategy == choice.strategy,
-                "reason": choice.reason if t.strategy == choice.strategy else "",
-                "marginal_tv": t.marginal_tv,
-                "one_way_tv": t.one_way_tv,
-                "one_way_worst": t.one_way_worst,
-                "two_way_tv": t.two_way_tv,
-                "js": t.js,
-            }
-            for t in tried
-        ]
-        shipped = next(t for t in tried if t.strategy == choice.strategy)
-        diagnostics = choice.model.diagnostics
+        problem = _problem(catalogue, dimension, pooled, known.reference.codes(dimension.parents))
+        held_out = [pooled[g] for g in dimension.held_out]
+        tried, declined = run_trials(problem, held_out, known.fresh.codes(dimension.parents), STRATEGIES)
+        override = dimension.override
+        choice = choose(dimension.id, tried, (override.strategy, override.reason) if override else None)
+        changed = known.add(dimension.id, choice.winner.model.factors)
+        stale = build.mark_stale(cell, set(context.partition_keys)) if changed else 0
+        weights.append(weight_frame(cell.population, build.edition, dimension.id, choice.winner.model.factors))
+        where = {"population": cell.population, "edition": build.edition, "dimension": dimension.id}
+        trials += [{**where, **row} for row in trial_rows(tried, declined, choice)]
+        trial_maps += [{**where, **row} for row in trial_map_rows(tried)]
+        _describe(context, key, choice, changed, stale)
         context.add_asset_metadata(
-            {
-                "strategy": choice.strategy,
-                "reason": choice.reason,
-                "marginal_tv": shipped.marginal_tv,
-                "one_way_tv": shipped.one_way_tv,
-                "two_way_tv": shipped.two_way_tv,
-                "converged": diagnostics.converged if diagnostics else True,
-                "iterations": diagnostics.iterations if diagnostics else 0,
-            },
-            asset_key="weights",
-            partition_key=key,
+            {"scores": dg.MetadataValue.md(trials_table(tried, declined, choice))}, asset_key="trials", partition_key=key
         )
         advance()
-    return pl.concat(weights), pl.DataFrame(trials, schema=TRIAL_COLUMNS)
-
-
-def _people(build: Build, catalogue: Catalogue) -> tuple[ReferencePopulation, ReferencePopulation]:
-    """Reference and trial populations, with the weights that are stored already."""
-    with build.connect() as connection:
-        stored = query(
-            connection,
-            "select * from weights where population = ? and edition = ?",
-            [catalogue.population.id, build.edition],
-        )
-    factors = weight_factors(stored)
-    groups = (
-        ReferencePopulation(catalogue, build.reference_size, "reference"),
-        ReferencePopulation(catalogue, build.trial_size, "trial"),
+    return (
+        pl.concat(weights),
+        pl.DataFrame(trials, schema=TRIAL_COLUMNS),
+        pl.DataFrame(trial_maps, schema=TRIAL_MAP_COLUMNS),
     )
-    for dimension in catalogue.dimensions:
-        if dimension.id in factors:
-            for group in groups:
-                group.add(dimension.id, factors[dimension.id])
-    return groups
+
+
+def _describe(context: dg.AssetExecutionContext, key: str, choice: Choice, changed: bool, stale: int) -> None:
+    winner, diagnostics = choice.winner, choice.winner.model.diagnostics
+    context.add_asset_metadata(
+        {
+            "strategy": winner.strategy,
+            "reason": choice.reason,
+            "overridden": choice.override is not None,
+            "marginal_tv": winner.marginal_tv,
+            "one_way_tv": winner.one_way_tv,
+            "two_way_tv": winner.two_way_tv,
+            "converged": diagnostics.converged if diagnostics else True,
+            "iterations": diagnostics.iterations if diagnostics else 0,
+            "changed": changed,
+            "marked_stale": stale,
+        },
+        asset_key="weights",
+        partition_key=key,
+    )
+
+
+class _People:
+    """Reference and trial populations of one catalogue, with the weights that are stored already."""
+
+    def __init__(self, build: Build, catalogue: Catalogue) -> None:
+        with build.connect() as connection:
+            stored = query(
+                connection,
+                "select * from weights where population = ? and edition = ?",
+                [catalogue.population.id, build.edition],
+            )
+        self._factors = weight_factors(stored)
+        self.reference = ReferencePopulation(catalogue, build.reference_size, "reference")
+        self.fresh = ReferencePopulation(catalogue, build.trial_size, "trial")
+        for dimension in catalogue.dimensions:
+            if dimension.id in self._factors:
+                for group in (self.reference, self.fresh):
+                    group.add(dimension.id, self._factors[dimension.id])
+
+    def add(self, dimension: str, factors: Sequence[Factor]) -> bool:
+        """Put a dimension's new factors in; returns whether they differ from those stored."""
+        before = self._factors.get(dimension, ())
+        for group in (self.reference, self.fresh):
+            group.add(dimension, factors)
+        return len(before) != len(factors) or any(
+            a.given != b.given or not np.array_equal(a.values, b.values) for a, b in zip(before, factors, strict=True)
+        )
 
 
 def _problem(catalogue: Catalogue, dimension: Dimension, pooled: dict[Given, ElicitedMap], reference: Codes) -> Problem:
@@ -136,7 +144,7 @@ def _problem(catalogue: Catalogue, dimension: Dimension, pooled: dict[Given, Eli
         parents=dimension.parents,
         sizes=tuple(len(catalogue.dimension(p).categories) for p in dimension.parents),
         base=pooled[()],
-        maps=tuple(m for given, m in pooled.items() if given),
+        maps=tuple(pooled[given] for given in dimension.givens if given),
         reference=reference,
         allowed=tuple(_allowed(catalogue, dimension)),
     )

@@ -36,8 +36,19 @@ class StructuralZero(_Frozen):
     reason: str
 
 
+class Override(_Frozen):
+    """A combination strategy set by hand against the rule of choice, and why."""
+
+    strategy: str
+    reason: str
+
+
 class Dimension(_Frozen):
-    """One categorical variable of a persona, with what its maps condition on."""
+    """One categorical variable of a persona, with what its maps condition on.
+
+    `pairs` get a two-way map that the fit uses; `held_out` pairs get one that the fit never sees, by which the
+    combination strategies are judged.
+    """
 
     id: str
     label: str
@@ -48,7 +59,9 @@ class Dimension(_Frozen):
     categories: tuple[Category, ...]
     parents: tuple[str, ...]
     pairs: tuple[tuple[str, str], ...]
+    held_out: tuple[tuple[str, str], ...] = ()
     zeros: tuple[StructuralZero, ...] = ()
+    override: Override | None = None
 
     @property
     def category_ids(self) -> tuple[str, ...]:
@@ -57,8 +70,13 @@ class Dimension(_Frozen):
 
     @property
     def givens(self) -> tuple[Given, ...]:
-        """Every given that has a map: `()` for the base rate, one per parent, one per interacting pair."""
+        """Every given that the fit uses: `()` for the base rate, one per parent, one per interacting pair."""
         return ((), *((p,) for p in self.parents), *self.pairs)
+
+    @property
+    def asked(self) -> tuple[Given, ...]:
+        """Every given that has a map: those of the fit, then the held-out pairs."""
+        return (*self.givens, *self.held_out)
 
 
 class Population(_Frozen):

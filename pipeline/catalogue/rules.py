@@ -79,6 +79,10 @@ def check_catalogue(located: Sequence[Located], rules: Rules) -> None:
         _check_pairs(item, rules)
         _check_zeros(item, earlier)
         earlier[item.dimension.id] = item.dimension
+    for item in located:
+        override = item.dimension.override
+        if override is not None and not override.reason.strip():
+            raise _fail(item, "an override of the strategy gives its reason: add it")
     _check_complete(earlier, rules)
     _check_influence({i.dimension.id: i for i in located}, rules)
 
@@ -148,10 +152,13 @@ def _check_pairs(item: Located, rules: Rules) -> None:
         raise _fail(item, f"{len(d.parents)} parents take {least} to {most} two-way maps, this has {len(d.pairs)}")
     if len({frozenset(p) for p in d.pairs}) < len(d.pairs):
         raise _fail(item, "a pair stands only once, whatever its order: remove the repeated one")
-    for pair in d.pairs:
+    for pair in (*d.pairs, *d.held_out):
         for member in pair:
             if member not in d.parents or pair[0] == pair[1]:
                 raise _fail(item, f"a pair names two different parents: correct {list(pair)}")
+    seen = [frozenset(p) for p in (*d.pairs, *d.held_out)]
+    if len(set(seen)) < len(seen):
+        raise _fail(item, "a held-out pair is unknown to the fit: take the repeated one out of pairs or held_out")
 
 
 def _check_zeros(item: Located, earlier: dict[str, Dimension]) -> None:

@@ -86,10 +86,10 @@ def render_request(catalogue: Catalogue, edition: str, dimension: Dimension, giv
 
 
 def render_corpus(catalogue: Catalogue, edition: str, panel: Sequence[Member]) -> Iterator[Request]:
-    """Every request of an edition: for each member and dimension the base map, then one-way, then two-way maps."""
+    """Every request of an edition: for each member and dimension base, one-way, two-way, then held-out maps."""
     for member in panel:
         for dimension in catalogue.dimensions:
-            for given in dimension.givens:
+            for given in dimension.asked:
                 yield render_request(catalogue, edition, dimension, given, member)
 
 

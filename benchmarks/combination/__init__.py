@@ -1,0 +1,1 @@
+"""The benchmark of combination strategies on survey microdata; run it with `make bench-combination`."""

@@ -1,0 +1,101 @@
+"""The arms: which maps a strategy is given. Exact ones, exact ones with noise, and ones that a language model believed.
+
+Does not belong here: recoding microdata (`tasks`), fitting or scoring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.combination.tasks import People, Task, task_requests
+from pipeline.catalogue.models import Given
+from pipeline.combination.pooling import pool
+from pipeline.combination.problem import ElicitedMap, Floats, Problem
+from pipeline.elicitation.batch import edition_files, read_lines
+from pipeline.elicitation.panel import load_panel
+from pipeline.elicitation.protocol import Completion
+from pipeline.prompts.validation import Estimate, validate_completion
+
+ANSWERS = Path(__file__).parent / "answers"
+FLOOR_PEOPLE = 0.5
+"""People added to every row in the proportions of the whole, so that a category unseen in a row is no veto."""
+
+PRIOR_PEOPLE = 20.0
+"""The same for rows of two-way maps, of which many hold a handful of respondents."""
+
+MEMBERS = 2
+"""Simulated panel members behind a noisy map: the spread that the fit may use is estimated from them, not given."""
+
+
+def problem_of(task: Task, people: People, base: ElicitedMap, maps: Iterable[ElicitedMap]) -> Problem:
+    """The combination problem of a task: these maps over these people's parents."""
+    target = task.target
+    return Problem(
+        dimension=task.id,
+        ordinal=target.ordinal,
+        categories=target.category_ids,
+        parents=target.parents,
+        sizes=task.sizes,
+        base=base,
+        maps=tuple(maps),
+        reference=people.parents,
+    )
+
+
+def exact_map(task: Task, people: People, given: Given) -> ElicitedMap:
+    """P(target | given) among these people, without spread.
+
+    A two-way row is filled up with `PRIOR_PEOPLE` who behave as its two one-way rows multiply; others as the whole does.
+    """
+    k = len(task.target.categories)
+    columns = [task.target.parents.index(p) for p in given]
+    shape = tuple(task.sizes[c] for c in columns)
+    counts = np.zeros((*shape, k))
+    np.add.at(counts, (*(people.parents[:, c] for c in columns), people.target), 1.0)
+    whole = counts.reshape(-1, k).sum(0)
+    base = (whole + FLOOR_PEOPLE) / (whole + FLOOR_PEOPLE).sum()
+    prior = base
+    if len(given) == 2:
+        first, second = (exact_map(task, people, (parent,)).p for parent in given)
+        prior = first[:, np.newaxis] * second[np.newaxis] / base
+        prior = prior / prior.sum(-1, keepdims=True)
+    counts += (FLOOR_PEOPLE if len(given) < 2 else PRIOR_PEOPLE) * prior
+    p = counts / counts.sum(-1, keepdims=True)
+    return ElicitedMap(given, p, np.zeros_like(p))
+
+
+def noisy_map(exact: ElicitedMap, sigma: float, seed: tuple[int, ...]) -> ElicitedMap:
+    """The pool of simulated members whose log probabilities err independently, by `sigma` nats once pooled."""
+    rng = np.random.default_rng([*seed, *(sum(map(ord, g)) for g in exact.given)])
+    answers: list[Floats] = []
+    for _ in range(MEMBERS):
+        p = exact.p * np.exp(sigma * np.sqrt(MEMBERS) * rng.standard_normal(exact.p.shape))
+        answers.append(p / p.sum(-1, keepdims=True))
+    return pool(exact.given, answers)
+
+
+def recorded_maps(task: Task, folder: Path = ANSWERS) -> dict[Given, ElicitedMap]:
+    """Maps pooled from the recorded answers of a language model, imported and validated as those of a corpus.
+
+    Raises `SystemExit` naming the first map that no accepted answer covers.
+    """
+    answered = {line.content.custom_id: line.content for path in edition_files(folder) for line in read_lines(path)}
+    panel = [m for m in load_panel() if m.source == "recorded"]
+    found: dict[Given, ElicitedMap] = {}
+    for given in task.target.givens:
+        answers = []
+        for request in task_requests(task, panel, [given]):
+            answer = answered.get(request.custom_id)  # of several attempts the last one counts
+            if not isinstance(answer, Completion):
+                continue
+            parents = [task.catalogue.dimension(g) for g in given]
+            outcome = validate_completion(answer, request, task.target, parents)
+            if isinstance(outcome, Estimate):
+                answers.append(outcome.p)
+        if not answers:
+            raise SystemExit(f"{task.id}: nobody's answer to P(target | {', '.join(given)}) stands: ask again and import")
+        found[given] = pool(given, answers)
+    return found

@@ -1,0 +1,112 @@
+"""How far maps may be wrong, and how large the true effects are: the two scales that shrinkage weighs.
+
+Belongs here: variances estimated from maps and the spread between models. Does not belong here: the fit that uses them.
+
+Tables here are flat: a map over m parents is (C, K), see `people`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.combination.people import flat_map
+from pipeline.combination.problem import ElicitedMap, Floats, Problem
+
+TINY = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Scales:
+    """Constants of the shrinkage, chosen on the `tune` tasks of the benchmark, reported on its others.
+
+    Attributes:
+        noise: Multiple of the estimated noise variance that the fit reckons with. Below 1, because effects have heavier
+            tails than the normal prior: few are large.
+        least: Standard deviation in nats below which no answer is believed exact.
+        resolution: Probability that answers do not resolve: half of the tenth of a percent they are written in.
+        shared: Degrees of freedom that the noise level of the whole dimension counts against that of one map.
+        own_row: Share of a row's own variance, against its map's, in the prior of its effects.
+        effect: Standard deviation in nats of effects in a map that shows none beyond its noise.
+    """
+
+    noise: float = 0.8
+    least: float = 0.02
+    resolution: float = 0.0005
+    shared: float = 50.0
+    own_row: float = 0.4
+    effect: float = 0.05
+
+
+def noise_variances(problem: Problem, scales: Scales) -> list[Floats]:
+    """Variance of the log probability of every cell, in nats squared, before rows were scaled to 1: (C, K) per map.
+
+    The base map first, then the problem's maps. Spread is that of centred logs, which by itself vanishes in rows where
+    one category takes all, so the level is that of the whole map, corrected for centring: from few models, single
+    cells tell next to nothing of their own noise. A small map has few cells to tell even its level from; the models
+    are the same for all maps of a dimension, so levels are moderated towards the dimension's (empirical Bayes, Efron &
+    Morris 1973).
+    """
+    maps = (problem.base, *problem.maps)
+    tables = [flat_map(problem, m) for m in maps]
+    spreads = [np.square(m.spread.reshape(t.shape)) / m.support for m, t in zip(maps, tables, strict=True)]
+    loose = [1 - np.square(t).sum(axis=1) for t in tables]
+    levels = np.array(
+        [float((t * s).sum()) / max(float(f.sum()), TINY) for t, s, f in zip(tables, spreads, loose, strict=True)]
+    )
+    free = np.array([t.shape[0] * max(t.shape[1] - 1, 1) for t in tables], dtype=np.float64)
+    whole = float(free @ levels / free.sum())
+    moderated = (free * levels + scales.shared * whole) / (free + scales.shared)
+    return [
+        np.asarray(level + scales.least**2 + np.square(scales.resolution / np.maximum(t, TINY)))
+        for level, t in zip(moderated, tables, strict=True)
+    ]
+
+
+def effect_variances(
+    problem: Problem, masses: Sequence[Floats], noise: Sequence[Floats], scales: Scales
+) -> list[Floats]:
+    """Prior variance of every condition's effects, in nats squared: (C,) per map of the problem.
+
+    What a map's log-lifts vary beyond their noise is signal (the method of moments of James & Stein 1961), averaged
+    between the condition's own and the whole map's. A two-way map's effects are what it says beyond its own two
+    one-way margins.
+
+    Args:
+        problem: The maps.
+        masses: Share of people under each condition, (C,) per map.
+        noise: As `noise_variances` gives it, without that of the base map.
+        scales: The constants.
+    """
+    result = []
+    for one, mass, variance in zip(problem.maps, masses, noise, strict=True):
+        table = flat_map(problem, one)
+        lift = _lift(problem, one, table, mass)
+        # Noise that survives centring within the row and against the base that the map itself implies.
+        left = (1 - np.square(table).sum(axis=1)) * (1 - mass)
+        excess = (table * np.square(lift)).sum(axis=1) - left * np.median(variance, axis=1)
+        whole = max(float(mass @ excess), 0.0) + scales.effect**2
+        result.append(np.asarray((1 - scales.own_row) * whole + scales.own_row * np.maximum(excess, 0.0)))
+    return result
+
+
+def _lift(
+    problem: Problem, one: ElicitedMap, table: Floats, mass: Floats
+) -> Floats:
+    """Centred log-lift over the base that the map implies, (C, K); for a pair, beyond its one-way lifts."""
+    own = np.maximum(mass @ table, TINY)
+    live = table > 0
+    lift = np.where(live, np.log(np.where(live, table, 1.0) / own), 0.0)
+    if len(one.given) > 1:
+        grid = np.indices(problem.shape_of(one.given)[:-1]).reshape(len(one.given), -1)
+        for axis, parent in enumerate(one.given):
+            # The pair's own margins, so that a one-way map asked apart does not count as interaction.
+            size = problem.sizes[problem.parents.index(parent)]
+            weight = np.bincount(grid[axis], mass, size)
+            total = np.zeros((size, table.shape[1]))
+            np.add.at(total, grid[axis], mass[:, np.newaxis] * table)
+            main = np.log(np.maximum(total / np.maximum(weight, TINY)[:, np.newaxis], TINY) / own)
+            lift = np.where(live, lift - main[grid[axis]], 0.0)
+    return np.asarray(np.where(live, lift - (table * lift).sum(axis=1, keepdims=True), 0.0))
