@@ -51,6 +51,7 @@ STAGES = (
     Stage("estimates", ("estimates", "rejections"), "model", "dimensions"),
     Stage("maps", ("maps",), "dimension", "dimensions"),
     Stage("weights", ("weights", "trials", "trial_maps"), "dimension", "dimensions", at_once=20),
+    Stage("trial_report", ("trial_report",), "population", "pages"),
     Stage("snapshot", ("snapshot",), "population", "populations"),
     Stage("personas", ("personas",), "population", "personas"),
     Stage("map_distances", ("map_distances",), "population", "dimensions"),
@@ -75,6 +76,7 @@ def stale_work(build: Build, stage: Stage) -> Work:
             for population in by_population.get_partition_keys()
             if (stage.name, Cell(population, "")) not in fresh
             or (stage.name == "snapshot" and not _snapshot_stands(build, population))
+            or (stage.name == "trial_report" and not build.trial_page(population).is_file())
         ]
         units = {"personas": build.personas, "map_distances": len(DIMENSION_KEYS)}.get(stage.name, 1)
         return Work(stage, tuple((p, p) for p in stale), len(stale) * units)

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from pipeline.catalogue.loader import load_catalogue, populations
 from pipeline.catalogue.models import Catalogue
-from warehouse.errors import CorpusError
+from warehouse.errors import CorpusError, WarehouseError
 
 if TYPE_CHECKING:
     from pipeline.plan import Plan
@@ -91,6 +91,31 @@ def build(home: Path | None, edition: str | None, corpus: Path | None, personas:
         _print_report(console, report(todo, population))
 
 
+@click.command()
+@POPULATION
+@click.option("--home", type=click.Path(path_type=Path), help="Folder of the build [default: as for build].")
+@click.option("--open", "show", is_flag=True, help="Open the page about the trials in a browser.")
+def report(population: str, home: Path | None, show: bool) -> None:
+    """Tell about the last build: answers, strategies, worst maps, and where its pages lie.
+
+    \b
+    Examples:
+      personagen report
+      personagen report --open
+    """
+    from pipeline.report import report as collect  # noqa: PLC0415  # Dagster takes seconds to import
+    from pipeline.resources import Build  # noqa: PLC0415
+
+    load_catalogue(population)  # an unknown population is told before anything is opened
+    built = Build(home=str(home.absolute()) if home else "")
+    if not built.database.is_file():
+        raise WarehouseError(f"nothing is built in {built.folder}: run `personagen build` first")
+    told = collect(built, population)
+    _print_report(Console(), told)
+    if show:
+        click.launch(told.places["trial report"].as_uri())
+
+
 def _print_report(console: Console, told: Report) -> None:
     console.rule("three personas")
     for prose in told.prose:
@@ -103,10 +128,12 @@ def _print_report(console: Console, told: Report) -> None:
     for row in told.reasons.iter_rows(named=True):
         console.print(f"  {row['model']}: {row['answers']} rejected as {row['reason']}")
     console.rule("strategies, tried on every dimension")
-    table = Table("strategy", "chosen for", "dimensions", "marginal TV", "one-way TV", "two-way TV")
+    columns = ("held_out_js", "held_out_tv", "marginal_tv", "one_way_tv", "two_way_tv")
+    table = Table("strategy", "chosen for", "tried on", "held-out JS", "TV", "marginal TV", "one-way TV", "two-way TV")
     for row in told.strategies.iter_rows(named=True):
-        figures = (f"{row[c]:.4f}" for c in ("marginal_tv", "one_way_tv", "two_way_tv"))
-        table.add_row(row["strategy"], str(row["chosen"]), str(row["dimensions"]), *figures)
+        figures = ("" if row[c] is None else f"{row[c]:.4f}" for c in columns)
+        chosen = f"{row['chosen']} ({row['overridden']} by override)" if row["overridden"] else str(row["chosen"])
+        table.add_row(row["strategy"], chosen, str(row["dimensions"]), *figures)
     console.print(table)
     console.rule("worst ten maps: total variation between batch and map")
     table = Table("map", "TV", "worst condition", "its TV", "its share")

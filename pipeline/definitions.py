@@ -15,6 +15,7 @@ from pipeline.assets.maps import maps
 from pipeline.assets.personas import personas
 from pipeline.assets.requests import requests
 from pipeline.assets.snapshot import snapshot
+from pipeline.assets.trial_report import trial_report
 from pipeline.assets.weights import combine
 from pipeline.checks import ALL_CHECKS
 from pipeline.jobs import ALL_JOBS
@@ -22,7 +23,18 @@ from pipeline.partitions import cells_frame
 from pipeline.resources import Build
 from warehouse.io_manager import WarehouseIOManager
 
-ALL_ASSETS = (dimensions, requests, completions, validate, maps, combine, snapshot, personas, map_distances)
+ALL_ASSETS = (
+    dimensions,
+    requests,
+    completions,
+    validate,
+    maps,
+    combine,
+    trial_report,
+    snapshot,
+    personas,
+    map_distances,
+)
 
 
 def resources_for(build: Build) -> dict[str, Any]:

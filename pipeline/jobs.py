@@ -16,7 +16,7 @@ mapping = dg.define_asset_job(
 )
 release = dg.define_asset_job(
     "release",
-    selection=dg.AssetSelection.assets("dimensions", "snapshot", "personas", "map_distances"),
+    selection=dg.AssetSelection.assets("dimensions", "trial_report", "snapshot", "personas", "map_distances"),
     description="Export and sample: catalogue table, snapshot, batch of personas, distances, by population.",
 )
 

@@ -29,10 +29,12 @@ _CODE = {
     "weights": (
         "pipeline.combination",
         "pipeline.frames",
+        "pipeline.trial_frames",
         "pipeline.assets.weights",
         "serving.counter",
         "serving.sampler",
     ),
+    "trial_report": ("pipeline.pages", "pipeline.assets.trial_report"),
     "snapshot": (
         "warehouse.snapshot_format",
         "warehouse.parquet",
@@ -117,6 +119,7 @@ class Plan:
             "estimates": [("completions", cell)],
             "maps": [("estimates", Cell(cell.population, cell.dimension, m.id)) for m in self.panel],
             "weights": [("maps", cell), *weights],
+            "trial_report": [("weights", Cell(cell.population, d.id)) for d in whole.dimensions],
             "snapshot": [("weights", Cell(cell.population, d.id)) for d in whole.dimensions],
             "personas": [("snapshot", cell)],
             "map_distances": [("personas", cell)],
@@ -166,6 +169,9 @@ class Plan:
             everything = [known["weights", population, d.id, ""] for d in catalogue.dimensions]
             everyone = (population, "", "")
             known["dimensions", *everyone] = _digest([code["dimensions"], catalogue.hash])
+            known["trial_report", *everyone] = _digest(
+                [code["trial_report"], self.edition, catalogue.hash, *everything]
+            )
             known["snapshot", *everyone] = _digest(
                 [code["snapshot"], catalogue.hash, self.edition, self.provenance, *everything]
             )
@@ -190,6 +196,6 @@ def _code_hash(modules: tuple[str, ...]) -> str:
         digests += [
             hashlib.sha256(p.read_bytes()).hexdigest()
             for p in sources
-            if p.suffix in {".py", ".txt", ".toml", ".parquet"} and "snapshots" not in p.parts
+            if p.suffix in {".py", ".txt", ".toml", ".parquet", ".j2"} and "snapshots" not in p.parts
         ]
     return _digest(digests)

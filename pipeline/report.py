@@ -51,12 +51,17 @@ def report(build: Build, population: str) -> Report:
         )
         strategies = query(
             connection,
-            "select strategy, count(*) as dimensions, avg(marginal_tv) as marginal_tv, avg(one_way_tv) as one_way_tv, "
-            "avg(two_way_tv) as two_way_tv, count(*) filter (chosen) as chosen from trials "
-            "where population = ? and edition = ? group by strategy order by avg(one_way_tv)",
+            "select strategy, count(marginal_tv) as dimensions, avg(marginal_tv) as marginal_tv, "
+            "avg(one_way_tv) as one_way_tv, avg(two_way_tv) as two_way_tv, avg(held_out_tv) as held_out_tv, avg(held_out_js) as held_out_js, "
+            "count(*) filter (chosen) as chosen, count(override) as overridden from trials "
+            "where population = ? and edition = ? group by strategy order by avg(held_out_js)",
             key,
         )
-        distances = query(connection, "select * from map_distances where population = ? order by tv desc", [population])
+        distances = query(
+            connection,
+            "select * from map_distances where population = ? and not held_out order by tv desc",
+            [population],
+        )
         (personas,) = connection.execute(
             f'select count(*) from "{table_name(population)}" where seed = ?', [build.seed]
         ).fetchall()[0]
@@ -76,6 +81,7 @@ def report(build: Build, population: str) -> Report:
         places={
             "warehouse": build.database,
             "snapshot": folder,
+            "trial report": build.trial_page(population),
             "recorded edition": build.edition_folder,
             "Dagster home": build.dagster_folder,
         },

@@ -84,6 +84,10 @@ class Build(dg.ConfigurableResource[None]):
         """Where the population's snapshot is exported to."""
         return self.folder / "snapshots" / population
 
+    def trial_page(self, population: str) -> Path:
+        """Where the page about the population's trials is written."""
+        return self.folder / "pages" / f"trials-{population}.html"
+
     def connect(self, *, read_only: bool = False) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         """Open the warehouse for a short while."""
         return connect(self.database, read_only=read_only)
@@ -125,8 +129,9 @@ class Build(dg.ConfigurableResource[None]):
         ]
         with self.connect() as connection:
             connection.execute(
-                "delete from fingerprints where population = ? and (stage in ('snapshot', 'personas', 'map_distances') "
-                "or (stage in ('weights', 'trials', 'trial_maps') and list_contains(?, dimension)))",
+                "delete from fingerprints where population = ? and (list_contains(?, dimension) "
+                "and stage in ('weights', 'trials', 'trial_maps') "
+                "or stage in ('trial_report', 'snapshot', 'personas', 'map_distances'))",
                 [cell.population, below],
             )
         return len(below)

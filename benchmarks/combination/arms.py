@@ -48,7 +48,7 @@ def problem_of(task: Task, people: People, base: ElicitedMap, maps: Iterable[Eli
 def exact_map(task: Task, people: People, given: Given) -> ElicitedMap:
     """P(target | given) among these people, without spread.
 
-    A two-way row is filled up with `PRIOR_PEOPLE` who behave as its two one-way rows multiply; others as the whole does.
+    A two-way row is filled up with `PRIOR_PEOPLE` who behave as its two one-way rows multiply; others with the whole.
     """
     k = len(task.target.categories)
     columns = [task.target.parents.index(p) for p in given]
@@ -96,6 +96,8 @@ def recorded_maps(task: Task, folder: Path = ANSWERS) -> dict[Given, ElicitedMap
             if isinstance(outcome, Estimate):
                 answers.append(outcome.p)
         if not answers:
-            raise SystemExit(f"{task.id}: nobody's answer to P(target | {', '.join(given)}) stands: ask again and import")
+            raise SystemExit(
+                f"{task.id}: nobody's answer to P(target | {', '.join(given)}) stands: ask again and import"
+            )
         found[given] = pool(given, answers)
     return found

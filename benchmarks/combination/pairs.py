@@ -24,13 +24,14 @@ def pair_rows(
     train: People,
     test: People,
     truth: Mapping[Given, ElicitedMap],
-    logit: float,
-    boosting: float,
+    references: tuple[float, float],
 ) -> list[dict[str, Any]]:
     """A row per pair of parents: what its exact two-way map adds to the gain, and its worth foretold without it.
 
-    A row for each number of pairs asked, in the order of the forecast, tells what they add together.
+    A row for each number of pairs asked, in the order of the forecast, tells what they add together. `references` are
+    the gains of multinomial logit and gradient boosting.
     """
+    logit, boosting = references
     mains = [truth[(p,)] for p in task.target.parents]
     plain = problem_of(task, train, truth[()], mains)
     without = gain(task, train, test, max_entropy_shrunk(plain).probabilities(test.parents))

@@ -1,1 +1,199 @@
-def write_pages(a,b): return ()
+"""The pages of the benchmark: tables and picture out of its rows. Nothing is computed here but means and intervals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from scipy.stats import spearmanr
+
+from pipeline.combination.strategies import CONTROLS, STRATEGIES
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+PAGE = DOCS / "combination.md"
+PICTURE = DOCS / "combination.svg"
+POOLS = ("linear_pool", "linear_pool_information", "beta_linear_pool", "log_pool", "log_pool_information", "backoff")
+DEFAULT = "max_entropy_shrunk"
+REPLICATES = 2_000
+
+
+def write_pages(scores: pl.DataFrame, pairs: pl.DataFrame) -> tuple[Path, ...]:
+    """Put tables into the marked places of the page and draw its picture; returns what was written."""
+    reported = scores.filter(pl.col("role") == "report")
+    text = PAGE.read_text(encoding="utf-8")
+    blocks = {
+        "shares": _shares(reported),
+        "distances": _distances(reported),
+        "default": _contest(reported),
+        "tasks": _tasks(scores),
+        "two-way": _two_way(reported),
+        "pairs": _pairs(pairs),
+        "tuning": _shares(scores.filter(pl.col("role") == "tune")),
+    }
+    for name, block in blocks.items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        if not pattern.search(text):
+            raise SystemExit(f"{PAGE.name} has no place for '{name}': put <!-- {name} --> and <!-- end --> in")
+        text = pattern.sub(lambda m, block=block: f"{m[1]}{block}\n{m[2]}", text)
+    PAGE.write_text(text, encoding="utf-8")
+    _draw(reported)
+    return PAGE, PICTURE
+
+
+def _arms(frame: pl.DataFrame) -> list[str]:
+    return sorted(a for a in frame["arm"].unique().to_list() if a != "reference")
+
+
+def by_task(frame: pl.DataFrame) -> pl.DataFrame:
+    """Mean of splits and noise seeds: a row per task, arm and strategy."""
+    return frame.group_by("task", "arm", "strategy", maintain_order=True).agg(
+        pl.col("share", "gain", "marginal_tv", "one_way_tv", "two_way_tv").mean()
+    )
+
+
+def _shares(frame: pl.DataFrame) -> str:
+    """Share of the logit's gain per strategy and arm: mean over tasks, the worst task in brackets."""
+    means, arms = by_task(frame), _arms(frame)
+    rows = []
+    for strategy in STRATEGIES:
+        cells = [strategy]
+        for arm in arms:
+            values = means.filter((pl.col("strategy") == strategy) & (pl.col("arm") == arm))["share"].to_list()
+            cells.append(f"{np.mean(values):.3f} ({min(values):.2f})" if values else "")
+        rows.append(cells)
+    reference = means.filter(pl.col("strategy") == "gradient boosting")["share"].to_list()
+    rows.append(
+        [f"gradient boosting on the microdata: {np.mean(reference):.3f} ({min(reference):.2f})", *[""] * len(arms)]
+    )
+    return _table(["strategy", *arms], rows)
+
+
+def _distances(frame: pl.DataFrame) -> str:
+    """Total variation to the training half's exact marginal, one-way and two-way maps, mean over tasks."""
+    means, arms = by_task(frame), _arms(frame)
+    rows = []
+    for strategy in STRATEGIES:
+        cells = [strategy]
+        for arm in arms:
+            found = means.filter((pl.col("strategy") == strategy) & (pl.col("arm") == arm))
+            figures = (found[c].mean() for c in ("marginal_tv", "one_way_tv", "two_way_tv"))
+            cells.append(" / ".join(f"{x:.3f}" for x in figures) if found.height else "")
+        rows.append(cells)
+    return _table(["strategy", *arms], rows)
+
+
+def _contest(frame: pl.DataFrame) -> str:
+    """The shipped default against the best other strategy and the best pool of every arm, paired over tasks."""
+    means = by_task(frame)
+    rows = []
+    for arm in _arms(frame):
+        table = (
+            means.filter((pl.col("arm") == arm) & pl.col("strategy").is_in(list(STRATEGIES)))
+            .pivot(on="strategy", index="task", values="share")
+            .sort("task")
+        )
+        mine = table[DEFAULT].to_numpy()
+        others = {s: table[s].to_numpy() for s in table.columns if s not in ("task", DEFAULT, *CONTROLS)}
+        whole = {s: v for s, v in others.items() if not np.isnan(v.astype(float)).any()}
+        best = max(whole, key=lambda s: float(np.mean(whole[s])))
+        pool = max((s for s in POOLS if s in whole), key=lambda s: float(np.mean(whole[s])))
+        rows.append([arm, f"{mine.mean():.3f}", *_against(mine, best, whole[best]), *_against(mine, pool, whole[pool])])
+    head = ["arm", DEFAULT, "best other", "difference", "best pool", "difference"]
+    return _table(head, rows)
+
+
+def _against(mine: np.ndarray, name: str, theirs: np.ndarray) -> tuple[str, str]:  # type: ignore[type-arg]
+    difference = mine - theirs
+    rng = np.random.default_rng(0)
+    drawn = difference[rng.integers(0, len(difference), (REPLICATES, len(difference)))].mean(axis=1)
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return f"{name} {theirs.mean():.3f}", f"{difference.mean():+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def _tasks(frame: pl.DataFrame) -> str:
+    means, arms = by_task(frame), _arms(frame)
+    rows = []
+    for task, role, people, logit in (
+        frame.group_by("task", "role", maintain_order=True)
+        .agg(pl.col("people").first(), pl.col("logit").mean())
+        .iter_rows()
+    ):
+        own = means.filter(pl.col("task") == task)
+        boosting = own.filter(pl.col("strategy") == "gradient boosting")["share"].item()
+        shares = [own.filter((pl.col("strategy") == DEFAULT) & (pl.col("arm") == arm))["share"].item() for arm in arms]
+        rows.append([task, role, str(people), f"{logit:.3f}", f"{boosting:.2f}", *(f"{s:.2f}" for s in shares)])
+    return _table(["task", "role", "people to train on", "logit's gain, nats", "boosting", *arms], rows)
+
+
+def _two_way(frame: pl.DataFrame) -> str:
+    means = by_task(frame)
+    rows = []
+    for arm in _arms(frame):
+        cells = [arm]
+        for strategy in (DEFAULT, f"{DEFAULT} + two-way maps"):
+            found = means.filter((pl.col("arm") == arm) & (pl.col("strategy") == strategy))
+            cells += [f"{found['share'].mean():.3f}", f"{found['two_way_tv'].mean():.4f}"]
+        rows.append(cells)
+    head = ["arm", "main effects: share", "two-way TV", "with two-way maps: share", "two-way TV"]
+    return _table(head, rows)
+
+
+def _pairs(frame: pl.DataFrame) -> str:
+    """How well the forecast ranks pairs, and what the pairs it puts first add, task by task."""
+    rows = []
+    for (task,), found in frame.group_by("task", maintain_order=True):
+        pairs = found.filter(pl.col("kind") == "pair")
+        logit = float(pairs["logit"][0])
+        best = pairs.sort("added", descending=True).row(0, named=True)
+        ranked = pairs.sort("forecast", descending=True)
+        rho = spearmanr(pairs["forecast"], pairs["added"])[0]
+        first = found.filter(pl.col("kind") == "first").sort("asked")
+        steps = ", ".join(f"{a / logit:+.3f}" for a in first["added"].to_list()[1:4])
+        rows.append(
+            [
+                str(task),
+                f"{float(pairs['headroom'][0]) / logit:+.3f}",
+                f"{best['pair']} {best['added'] / logit:+.3f}",
+                f"{ranked['pair'][0]} {ranked['added'][0] / logit:+.3f}",
+                steps,
+                f"{rho:+.2f}",
+            ]
+        )
+    head = ["task", "boosting's lead", "best pair", "pair put first", "first 1, 2, 3 pairs", "rank correlation"]
+    return _table(head, rows)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def _draw(frame: pl.DataFrame) -> None:
+    """Share recovered against noise, a line per strategy, and the recorded arm beside it."""
+    import matplotlib as mpl  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    mpl.rcParams["svg.hashsalt"] = "personagen"
+    means = by_task(frame).group_by("arm", "strategy").agg(pl.col("share").mean())
+    arms = _arms(frame)
+    shown = [s for s in STRATEGIES if s not in CONTROLS]
+    figure = Figure(figsize=(9, 5.2))
+    axis = figure.add_axes((0.08, 0.1, 0.62, 0.84))
+    colours = mpl.colormaps["tab20"](np.linspace(0, 1, len(shown)))
+    for strategy, colour in zip(shown, colours, strict=True):
+        own = dict(means.filter(pl.col("strategy") == strategy).select("arm", "share").iter_rows())
+        values = [own.get(a, np.nan) for a in arms]
+        strong = strategy == DEFAULT
+        axis.plot(
+            range(len(arms)), values, marker="o", label=strategy, color="black" if strong else colour,
+            linewidth=2.4 if strong else 1.2, zorder=3 if strong else 2,
+        )  # fmt: skip
+    axis.axhline(1.0, color="grey", linewidth=0.8, linestyle=":")
+    axis.set_ylim(-0.2, 1.06)
+    axis.set_xticks(range(len(arms)), arms)
+    axis.set_ylabel("share of the logit's information gain recovered")
+    figure.legend(loc="center right", fontsize=8, frameon=False)
+    figure.savefig(PICTURE, format="svg", metadata={"Date": None})

@@ -1,4 +1,4 @@
-"""`make bench-combination`: every strategy on every task and arm, then the tables and the picture of docs/combination.md.
+"""`make bench-combination`: every strategy on every task and arm; tables and picture of docs/combination.md.
 
 Does not belong here: how maps are made (`arms`), scored (`scoring`) or shown (`report`).
 """
@@ -18,7 +18,7 @@ from benchmarks.combination.arms import exact_map, noisy_map, problem_of, record
 from benchmarks.combination.pairs import pair_rows
 from benchmarks.combination.report import write_pages
 from benchmarks.combination.scoring import boosting_rows, gain, logit_rows, score, split
-from benchmarks.combination.tasks import Task, load_people, load_tasks
+from benchmarks.combination.tasks import load_people, load_tasks
 from pipeline.combination.problem import Given, StrategyDeclinedError
 from pipeline.combination.strategies import STRATEGIES
 
@@ -89,7 +89,7 @@ def _run(work: tuple[str, int]) -> tuple[list[dict[str, Any]], list[dict[str, An
                 label = f"{strategy} + two-way maps" if two_way else strategy
                 rows.append({**head, "arm": arm, "noise_seed": noise_seed, "strategy": label, **found})
                 rows[-1]["share"] = found["gain"] / logit
-    pairs = pair_rows(task, train, test, truth, logit, boosting) if seed == SPLIT_SEEDS[0] else []
+    pairs = pair_rows(task, train, test, truth, (logit, boosting)) if seed == SPLIT_SEEDS[0] else []
     return rows, pairs
 
 

@@ -1,10 +1,11 @@
-"""Tasks: one variable of a survey to be predicted from others. Reading `surveys.toml` and recoding microdata belong here.
+"""Tasks: one variable of a survey to be predicted from others. Reading `surveys.toml` and recoding belong here.
 
 Does not belong here: maps made from the data, strategies, scores.
 """
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -64,7 +65,9 @@ def load_tasks() -> tuple[Task, ...]:
     """All tasks in the order of the file."""
     surveys = tomllib.loads(SURVEYS.read_text(encoding="utf-8"))
     return tuple(
-        _task(survey, source, name, task) for survey, source in surveys.items() for name, task in source["tasks"].items()
+        _task(survey, source, name, task)
+        for survey, source in surveys.items()
+        for name, task in source["tasks"].items()
     )
 
 
@@ -132,7 +135,7 @@ def _codes(frame: pd.DataFrame, task: Task, name: str) -> np.ndarray[Any, np.dty
         for category, lowest in sorted(variable["cuts"].items(), key=lambda item: item[1]):
             result[numbers >= lowest] = place[category]
         return result
-    texts = column.map(lambda v: str(int(v)) if isinstance(v, (int, float)) and v == v else v)
+    texts = column.map(lambda v: str(int(v)) if isinstance(v, (int, float)) and not math.isnan(v) else v)
     for raw, category in variable["values"].items():
         result[(texts == raw).to_numpy()] = place[category]
     return result

@@ -1,7 +1,6 @@
 """Stage `weights`: strategies tried, one chosen, its factors stored. Combining is `pipeline.combination`."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -35,8 +34,8 @@ from warehouse.database import query
             kinds={"duckdb", "scipy"},
             description="Factors of P(dimension | all parents) by the chosen strategy: all that the sampler reads.\n\n"
             "**Owner's note**: dimensions depend on each other here. The fit of one draws its parents from the stored "
-            "weights of its ancestors, so ancestors come first (keys stand in that order). Re-fitting one dimension with "
-            "another outcome marks those below it as out of date: `personagen build` re-fits them.",
+            "weights of its ancestors, so ancestors come first (keys stand in that order). Re-fitting one with another "
+            "outcome marks those below it as out of date: `personagen build` re-fits them.",
         ),
         "trials": dg.AssetOut(
             io_manager_key="warehouse",
@@ -46,7 +45,7 @@ from warehouse.database import query
         "trial_maps": dg.AssetOut(
             io_manager_key="warehouse",
             kinds={"duckdb"},
-            description="The trials map by map: distances with intervals, chi-square of a drawn batch with its effect size.",
+            description="The trials map by map: distances with intervals, chi-square of a drawn batch, effect size.",
         ),
     },
 )
@@ -78,7 +77,9 @@ def combine(
         trial_maps += [{**where, **row} for row in trial_map_rows(tried)]
         _describe(context, key, choice, changed, stale)
         context.add_asset_metadata(
-            {"scores": dg.MetadataValue.md(trials_table(tried, declined, choice))}, asset_key="trials", partition_key=key
+            {"scores": dg.MetadataValue.md(trials_table(tried, declined, choice))},
+            asset_key="trials",
+            partition_key=key,
         )
         advance()
     return (

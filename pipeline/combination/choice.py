@@ -40,7 +40,7 @@ class Choice:
 
 
 def choose(dimension: str, trials: Sequence[Trial], override: tuple[str, str] | None = None) -> Choice:
-    """Choose the strategy of a dimension: the lowest divergence whose interval separates, else the simplest of the tied.
+    """Choose a dimension's strategy: the lowest divergence whose interval separates, else the simplest of the tied.
 
     1. Only strategies that keep to the maps they were given take part: the marginal within 0.02, one-way and two-way
        maps within 0.04 of total variation on average. If none does, the one that comes nearest is chosen.
@@ -96,9 +96,7 @@ def choose(dimension: str, trials: Sequence[Trial], override: tuple[str, str] | 
 
 def _excess(trial: Trial) -> float:
     """Distance from the maps it was given in units of what is allowed; at most 1 if it keeps to them."""
-    return max(
-        trial.marginal_tv / MARGINAL_LIMIT, trial.one_way_tv / ONE_WAY_LIMIT, trial.two_way_tv / TWO_WAY_LIMIT
-    )
+    return max(trial.marginal_tv / MARGINAL_LIMIT, trial.one_way_tv / ONE_WAY_LIMIT, trial.two_way_tv / TWO_WAY_LIMIT)
 
 
 def _ties(trial: Trial, best: Trial) -> bool:

@@ -13,10 +13,10 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from pipeline.combination.factors import PROBABILITY_FLOOR, compile_factors, safe_log
+from pipeline.combination.people import cells, collapse
 from pipeline.combination.problem import Codes, Combined, Diagnostics, FactorModel, Floats, Problem, normalised_rows
 from pipeline.combination.raking import Margin, rake
 from pipeline.combination.scores import implied_map
-from pipeline.combination.people import cells, collapse
 
 TUNING_PEOPLE = 2_000
 """Reference people over whom a constant is tuned: its optimum is flat, and more change its second digit."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import chisquare
 
+from pipeline.combination.people import Cells
 from pipeline.combination.problem import Codes, ElicitedMap, Floats
 
 LEAST_EXPECTED = 5.0
@@ -34,15 +35,14 @@ def draw(rows: Floats, seed: int) -> Codes:
     """Draw a category for each row of probabilities (n, K), uint8 (n,)."""
     uniform = np.random.default_rng(seed).random(len(rows))
     cumulative = np.cumsum(rows, axis=1)
-    return np.minimum((cumulative <= uniform[:, np.newaxis] * cumulative[:, -1:]).sum(1), rows.shape[1] - 1).astype(
-        np.uint8
-    )
+    below = (cumulative <= uniform[:, np.newaxis] * cumulative[:, -1:]).sum(axis=1)
+    return np.asarray(np.minimum(below, rows.shape[1] - 1), dtype=np.uint8)
 
 
-def chi_square(elicited: ElicitedMap, conditions: Codes, drawn: Codes) -> ChiSquare:
+def chi_square(elicited: ElicitedMap, conditions: Cells, drawn: Codes) -> ChiSquare:
     """Test drawn categories (n,) under flat condition numbers (n,) against a map."""
     k = elicited.p.shape[-1]
-    table = np.bincount(conditions.astype(np.intp) * k + drawn, minlength=elicited.p.size).reshape(-1, k)
+    table = np.bincount(conditions * k + drawn, minlength=elicited.p.size).reshape(-1, k)
     expected = elicited.p.reshape(-1, k) * table.sum(axis=1, keepdims=True)
     seen: list[float] = []
     wanted: list[float] = []

@@ -11,8 +11,8 @@ from scipy.special import ndtr, ndtri
 from pipeline.combination.additive import joint_effects
 from pipeline.combination.controls import base_only
 from pipeline.combination.evaluated import Evaluated
-from pipeline.combination.problem import Codes, Combined, ElicitedMap, Floats, Problem, StrategyDeclinedError
 from pipeline.combination.people import collapse
+from pipeline.combination.problem import Codes, Combined, ElicitedMap, Floats, Problem, StrategyDeclinedError
 
 EDGE = 1e-6
 BISECTIONS = 50

@@ -68,11 +68,13 @@ def max_entropy(problem: Problem) -> FactorModel:
         mass = np.bincount(margin.cells, people.weights, len(log)).astype(np.float64)
         own = _own_lift(flat_map(problem, one), mass)
         tables.append((one, np.where((mass > 0)[:, np.newaxis], log, own), mass))
-    diagnostics = Diagnostics(fit.converged, fit.iterations, fit.residual, len(people.weights), _distance(base, problem))
+    diagnostics = Diagnostics(
+        fit.converged, fit.iterations, fit.residual, len(people.weights), _distance(base, problem)
+    )
     return _compiled(problem, fit.logs[0][0], tables, diagnostics)
 
 
-def max_entropy_shrunk(problem: Problem, settings: Settings = Settings()) -> FactorModel:  # noqa: B008  # frozen
+def max_entropy_shrunk(problem: Problem, settings: Settings = Settings()) -> FactorModel:  # frozen
     """Fit the same form, two-way maps included, to maps that may be wrong by as much as their spread says.
 
     Every map is a noisy reading of what the joint implies: its log probabilities have a variance (see
@@ -204,7 +206,7 @@ class _Scene:
         result = np.exp(logs, out=logs)
         result *= self.start
         result /= result.sum(axis=1, keepdims=True)
-        return result
+        return np.asarray(result)
 
     def implied(self, vector: Floats) -> list[Floats]:
         """The maps that the factors imply, (C, K) each, rows of 0 where nobody is."""
@@ -272,9 +274,7 @@ def _agreeing(people: People, where: Cells, table: Floats, base: Floats) -> Floa
     """Rake a one-way map (C, K) to the base rate, its conditions' mass and its zeros kept."""
     rows = np.where(people.allowed, table[where], 0.0)
     rows = np.where(rows.sum(axis=1, keepdims=True) > 0, rows, people.allowed)
-    fit = rake(
-        people.weights, rows, [Margin(np.zeros(len(where), dtype=np.intp), base[np.newaxis])], tolerance=1e-7
-    )
+    fit = rake(people.weights, rows, [Margin(np.zeros(len(where), dtype=np.intp), base[np.newaxis])], tolerance=1e-7)
     sums = np.zeros_like(table)
     np.add.at(sums, where, fit.table * people.weights[:, np.newaxis])
     totals = sums.sum(axis=1, keepdims=True)

@@ -92,9 +92,7 @@ def effect_variances(
     return result
 
 
-def _lift(
-    problem: Problem, one: ElicitedMap, table: Floats, mass: Floats
-) -> Floats:
+def _lift(problem: Problem, one: ElicitedMap, table: Floats, mass: Floats) -> Floats:
     """Centred log-lift over the base that the map implies, (C, K); for a pair, beyond its one-way lifts."""
     own = np.maximum(mass @ table, TINY)
     live = table > 0

@@ -23,7 +23,7 @@ def naive_bayes(problem: Problem) -> Combined:
     A two-way map contributes only what its one-way maps do not say, p(k|a,b) base(k) / (p(k|a) p(k|b)), so that a
     pair counts once (Kirkwood 1935).
     """
-    return _product(problem, {p: 1.0 for p in problem.parents})
+    return _product(problem, dict.fromkeys(problem.parents, 1.0))
 
 
 def tempered_product(problem: Problem) -> Combined:
@@ -31,8 +31,8 @@ def tempered_product(problem: Problem) -> Combined:
 
     Tau is tuned on the one-way maps: below 1 where the parents overlap.
     """
-    tau = tuned(problem, lambda t: _product(problem, {p: t for p in problem.parents}), 0.0, 1.5)
-    return _product(problem, {p: tau for p in problem.parents})
+    tau = tuned(problem, lambda t: _product(problem, dict.fromkeys(problem.parents, t)), 0.0, 1.5)
+    return _product(problem, dict.fromkeys(problem.parents, tau))
 
 
 def tau_redundancy(problem: Problem) -> Combined:
