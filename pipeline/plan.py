@@ -87,7 +87,8 @@ class Plan:
         """All requests by (population, dimension, panel member)."""
         return {
             (population, dimension.id, member.id): tuple(
-                render_request(catalogue, self.edition, dimension, given, member) for given in dimension.asked
+                render_request(catalogue, self.edition, dimension, given, member)
+                for given in (dimension.asked if member.held_out else dimension.givens)
             )
             for population, catalogue in self.catalogues.items()
             for dimension in catalogue.dimensions

@@ -52,7 +52,8 @@ def report(build: Build, population: str) -> Report:
         strategies = query(
             connection,
             "select strategy, count(marginal_tv) as dimensions, avg(marginal_tv) as marginal_tv, "
-            "avg(one_way_tv) as one_way_tv, avg(two_way_tv) as two_way_tv, avg(held_out_tv) as held_out_tv, avg(held_out_js) as held_out_js, "
+            "avg(one_way_tv) as one_way_tv, avg(two_way_tv) as two_way_tv, "
+            "avg(held_out_tv) as held_out_tv, avg(held_out_js) as held_out_js, "
             "count(*) filter (chosen) as chosen, count(override) as overridden from trials "
             "where population = ? and edition = ? group by strategy order by avg(held_out_js)",
             key,

@@ -17,6 +17,9 @@ ONE_WAY_LIMIT = 0.04
 TWO_WAY_LIMIT = 0.04
 """How far a dimension may lie from its marginal and, on average, from the maps that were asked: total variation."""
 
+NEGLIGIBLE = 1e-6
+"""Divergence in nats that the rounding of stored factors can cause."""
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -47,7 +50,7 @@ def choose(dimension: str, trials: Sequence[Trial], override: tuple[str, str] | 
     2. Controls take no part, unless the dimension has no parents and they are all there is to say.
     3. Divergence is Jensen-Shannon, averaged over the held-out maps (over the maps of the fit where none is held out).
     4. A strategy ties with the lowest if the 95 % bootstrap interval of their difference, paired condition by
-       condition, reaches 0.
+       condition, reaches 0, or what the rounding of stored factors can make of it.
     5. Of those tied the simplest wins, which is the first in the registry.
 
     Args:
@@ -101,4 +104,4 @@ def _excess(trial: Trial) -> float:
 
 def _ties(trial: Trial, best: Trial) -> bool:
     difference = trial.judged - best.judged
-    return bool(np.percentile(difference[1:], 50 * (1 - LEVEL)) <= 0)
+    return bool(np.percentile(difference[1:], 50 * (1 - LEVEL)) <= NEGLIGIBLE)

@@ -1,5 +1,4 @@
-"""Maximum entropy: factors whose implied maps equal the elicited ones, exactly (`max_entropy`) or as far as these can be
-trusted (`max_entropy_shrunk`).
+"""Maximum entropy: factors whose implied maps equal the elicited ones, exactly or as far as these can be trusted.
 
 Belongs here: the two joint fits and their compilation into factors. Does not belong here: the solver of the exact one
 (`raking`), how far maps can be trusted (`noise`).
@@ -9,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
@@ -47,7 +47,7 @@ class Settings:
     scales: Scales = field(default_factory=Scales)
     guard: float = 0.01
     doubt: float = 0.15
-    max_iterations: int = 300
+    max_iterations: int = 1000
 
 
 def max_entropy(problem: Problem) -> FactorModel:
@@ -56,8 +56,8 @@ def max_entropy(problem: Problem) -> FactorModel:
     Of all joints that have the reference population's parents and the given maps as margins, the one of maximum
     entropy has exactly this form (Jaynes 1957; Good 1963), and iterative proportional fitting finds it (Deming &
     Stephan 1940; Ireland & Kullback 1968). Overlapping maps are not counted twice, because a factor only adds what
-    the others do not already imply. Each map is first raked to the base map, so that the margins agree; how far it can be
-    trusted, and two-way maps, are ignored. A condition that no reference person meets gets the map's own lift.
+    the others do not already imply. Each map is first raked to the base map, so that the margins agree; how far it can
+    be trusted, and two-way maps, are ignored. A condition that no reference person meets gets the map's own lift.
     """
     people = collapse(problem)
     margins = _main_margins(problem, people)
@@ -157,7 +157,7 @@ class _Scene:
         rows = sp.csr_array((np.ones(slots.size), slots.ravel(), pointers), shape=(count, bounds[-1]))
         columns = sp.csr_array(rows.T)
         mass = np.asarray(columns @ people.weights)
-        masses = [mass[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        masses = [mass[a:b] for a, b in pairwise(bounds)]
         noise = noise_variances(problem, scales)
         effects = effect_variances(problem, masses[1:], noise[1:], scales)
         reachable = np.asarray(columns @ people.allowed.astype(np.float64)) > 0

@@ -79,16 +79,17 @@ def rake(
     vetoed = [(m.target == 0) & (mass > 0)[:, np.newaxis] for m, mass in zip(margins, masses, strict=True)]
     table = start / start.sum(axis=1, keepdims=True)
     residual, iteration = np.inf, 0
-    for iteration in range(1, max_iterations + 1):
+    while iteration < max_iterations and residual > tolerance:
+        iteration += 1
         residual = 0.0
-        for margin, matrix, mass, log, veto in zip(margins, spread_to, masses, logs, vetoed, strict=True):
+        for place, (margin, matrix, mass, veto) in enumerate(zip(margins, spread_to, masses, vetoed, strict=True)):
             wanted = margin.target * mass[:, np.newaxis]
             implied = np.asarray(matrix @ table)
             live = (implied > TINY) & (wanted > 0)
             residual = max(residual, 0.5 * float(np.abs(np.where(implied > TINY, wanted - implied, 0.0)).sum()))
             ratio = np.where(live, wanted, 1.0) / np.where(live, implied, 1.0)
             step = np.clip(np.log(ratio), -STEP_LIMIT, STEP_LIMIT)
-            log += step
+            logs[place] += step
             table *= np.where(veto, 0.0, np.exp(step))[margin.cells]
             totals = table.sum(axis=1, keepdims=True)
             # A row whose every category was vetoed has no solution; it keeps what it may have had.
@@ -97,8 +98,6 @@ def rake(
                 table[stuck] = start[stuck]
                 totals = table.sum(axis=1, keepdims=True)
             table /= totals
-        if residual <= tolerance:
-            break
     for log, veto in zip(logs, vetoed, strict=True):
         log[veto] = -np.inf
     return Raked(tuple(logs), table, iteration, residual, residual <= tolerance)

@@ -1,1 +1,1 @@
-"""Pages a person reads: templates, and the data put into them. No figure is computed here that a table does not hold."""
+"""Pages a person reads: templates and what is put into them. No figure is computed here that no table holds."""

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from pipeline.combination.max_entropy import PLAIN, max_entropy
+from pipeline.combination.max_entropy import max_entropy, max_entropy_shrunk
 from pipeline.combination.pooling import pool
 from pipeline.combination.problem import Combined, ElicitedMap, Problem
 from pipeline.combination.scores import implied_map, map_score, one_hot, total_variation
@@ -112,14 +112,15 @@ def problem(one: Population, seed: int, noise: float = 0.0, models: int = 1) -> 
 
 @cache
 def fitted(seed: int) -> dict[str, Combined]:
-    return {name: fit(problem(population(seed), seed)) for name, fit in STRATEGIES.items()}
+    given = replace(problem(population(seed), seed), ordinal=True)  # so that no strategy declines
+    return {name: fit(given) for name, fit in STRATEGIES.items()}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_given_map_is_reproduced_within_sampling_error(seed: int) -> None:
     one = population(seed)
     given = problem(one, seed)
-    model = fitted(seed)["max_entropy"]
+    model = fitted(seed)["max_entropy_shrunk"]
     rng = np.random.default_rng(seed)
     codes = draw_parents(one, rng, REFERENCE)
     cumulative = model.probabilities(codes).cumsum(axis=1)
@@ -150,8 +151,8 @@ def test_max_entropy_is_nearest_to_the_truth_on_held_out_joints(seed: int) -> No
         return np.array(result)
 
     models = fitted(seed)
-    best = distances(models["max_entropy"])
-    for name in ("linear_pool", "log_pool", "naive_bayes"):
+    best = distances(models["max_entropy_shrunk"])
+    for name in ("linear_pool", "log_pool", "naive_bayes", "tempered_product", "backoff"):
         other = distances(models[name])
         assert (best < other).all(), name
         assert best.mean() < 0.25 * other.mean(), (name, best.mean(), other.mean())
@@ -161,8 +162,9 @@ def test_max_entropy_is_nearest_to_the_truth_on_held_out_joints(seed: int) -> No
 def test_max_entropy_recovers_nearly_all_information_from_exact_maps(seed: int) -> None:
     one = population(seed)
     recovered = {name: one.information(model) for name, model in fitted(seed).items()}
-    assert recovered["max_entropy"] > 0.99, recovered
-    assert max(v for k, v in recovered.items() if k != "max_entropy") < 0.95, recovered
+    assert recovered["max_entropy_shrunk"] > 0.99, recovered
+    # The two-way maps are what main effects alone cannot say.
+    assert max(v for k, v in recovered.items() if k != "max_entropy_shrunk") < 0.95, recovered
 
 
 @pytest.mark.parametrize("seed", [s for s in SEEDS if s % 2 == 0])
@@ -175,12 +177,12 @@ def test_no_strategy_gives_mass_to_a_structural_zero(name: str, seed: int) -> No
 
 
 def mean_recovered(noise: float, models: int) -> tuple[float, float]:
-    """Information recovered with the default settings and by plain raking, mean over populations."""
+    """Information recovered by the shrunk and by the exact fit, mean over populations."""
     values = []
     for seed in SEEDS:
         one = population(seed)
         noisy = problem(one, seed, noise, models)
-        values.append((one.information(max_entropy(noisy)), one.information(max_entropy(noisy, PLAIN))))
+        values.append((one.information(max_entropy_shrunk(noisy)), one.information(max_entropy(noisy))))
     shrunk, plain = np.mean(values, axis=0)
     return float(shrunk), float(plain)
 
@@ -202,7 +204,7 @@ def test_maps_of_a_mildly_noisy_panel_are_kept_within_the_accepted_distance() ->
     marginal, one_way = [], []
     for seed in SEEDS:
         noisy = problem(population(seed), seed, noise=0.1, models=2)
-        rows = max_entropy(noisy).probabilities(noisy.reference)
+        rows = max_entropy_shrunk(noisy).probabilities(noisy.reference)
         marginal.append(map_score(noisy.base, noisy.reference, rows, PARENTS).tv)
         one_way += [map_score(m, noisy.reference, rows, PARENTS).tv for m in noisy.one_way]
     assert max(marginal) < 0.015
