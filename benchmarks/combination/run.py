@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmarks.combination.arms import exact_map, noisy_map, problem_of, recorded_maps
+from benchmarks.combination.arms import ANSWERS, exact_map, noisy_map, problem_of, recorded_maps
 from benchmarks.combination.pairs import pair_rows
 from benchmarks.combination.report import write_pages
 from benchmarks.combination.scoring import boosting_rows, gain, logit_rows, score, split
@@ -24,7 +24,7 @@ from pipeline.combination.strategies import STRATEGIES
 
 NOISE = (0.1, 0.2, 0.35)
 NOISE_SEEDS = (1, 2, 3)
-SPLIT_SEEDS = (0, 1)
+SPLIT_SEEDS = (0,)
 
 
 def main() -> None:
@@ -67,8 +67,9 @@ def _run(work: tuple[str, int]) -> tuple[list[dict[str, Any]], list[dict[str, An
     ]
     mains: list[Given] = [(), *((p,) for p in task.target.parents)]
     truth = {g: exact_map(task, train, g) for g in task.target.givens}
-    believed = recorded_maps(task)
-    arms = {("A exact", 0): truth, ("C recorded", 0): believed}
+    arms = {("A exact", 0): truth}
+    if ANSWERS.is_dir():
+        arms["C recorded", 0] = recorded_maps(task)
     arms |= {
         (f"B noise {sigma}", s): {g: noisy_map(m, sigma, (s, seed)) for g, m in truth.items()}
         for sigma in NOISE

@@ -23,10 +23,13 @@ from pipeline.combination.raking import Margin, rake
 FLAT = 10.0
 """Prior standard deviation in nats of the base factor: none, to all purposes."""
 
-PINNED = 1e-3
+PINNED = 1e-4
 """Standard deviation in nats of a base rate that the guard holds fast."""
 
 LEAST_MASS = 1e-9
+
+FLAT_ENERGY = 1e-6
+"""Mean square log-lift below which it makes no sense to ask which share of it was kept."""
 
 OUTSET_SWEEPS = 50
 STEEPEST = 6.0
@@ -109,7 +112,8 @@ def max_entropy_shrunk(problem: Problem, settings: Settings = Settings()) -> Fac
         mass, target = scene.masses[place], scene.targets[place]
         own, now = _own_lift(target, mass), _own_lift(implied[place], mass)
         energy = float(mass @ (target * np.square(own)).sum(axis=1))
-        share = float(np.clip(mass @ (target * own * now).sum(axis=1) / max(energy, LEAST_MASS), 0, 1))
+        shared = float(mass @ (target * own * now).sum(axis=1))
+        share = float(np.clip(shared / energy, 0, 1)) if energy > FLAT_ENERGY else 1.0
         kept.append((one.given, share))
         lift = share * own if len(one.given) == 1 else np.zeros_like(own)
         tables.append((one, np.where((mass > 0)[:, np.newaxis], log, lift), mass))

@@ -76,8 +76,8 @@ def rake(
     ]
     masses = [np.bincount(m.cells, weights, len(m.target)).astype(np.float64) for m in margins]
     logs = [np.zeros_like(m.target) for m in margins]
-    vetoed = [(m.target == 0) & (mass > 0)[:, np.newaxis] for m, mass in zip(margins, masses, strict=True)]
     table = start / start.sum(axis=1, keepdims=True)
+    vetoed = [(m.target == 0) & (np.asarray(s @ table) > TINY) for m, s in zip(margins, spread_to, strict=True)]
     residual, iteration = np.inf, 0
     while iteration < max_iterations and residual > tolerance:
         iteration += 1

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import duckdb
+import polars as pl
 import pytest
 
 from pipeline.build import STAGES, Work, alone, prune, run_work, stale_work
@@ -61,12 +62,12 @@ def test_redoing_one_map_touches_that_dimension_only(built: Build) -> None:
     run_work(built, Work(stage, (("us/diet", "us/diet"),), 1), lambda steps: None)
     assert table(built, "select dimension, rowid from maps where dimension <> 'diet' order by rowid") == before
     assert table(built, "select count(distinct given) from maps where dimension = 'diet'") == [
-        (len(built.catalogue("us").dimension("diet").givens),)
+        (len(built.catalogue("us").dimension("diet").asked),)
     ]
 
 
 def test_a_lost_or_damaged_snapshot_is_made_again(built: Build) -> None:
-    stage, folder = STAGES[6], built.snapshot_folder("us")
+    stage, folder = next(s for s in STAGES if s.name == "snapshot"), built.snapshot_folder("us")
     before = Snapshot.load(folder).id
     weights = folder / "weights.parquet"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
@@ -86,6 +87,61 @@ def test_a_map_made_from_stale_estimates_stays_stale(built: Build) -> None:
     assert stale_work(built, stage).runs == (("us/sport", "us/sport"),)
     assert sum(build_all(built).values()) > 0
     assert not any(stale_work(built, stage).runs for stage in STAGES)
+
+
+def test_every_dimension_has_one_winner_among_fifteen(built: Build) -> None:
+    catalogue = built.catalogue("us")
+    rows = table(
+        built, "select dimension, count(*), count(*) filter (chosen), count(held_out_js) from trials group by 1"
+    )
+    assert {r[0] for r in rows} == set(catalogue.by_id)
+    for dimension, tried, chosen, held_out in rows:
+        assert (tried, chosen) == (15, 1)
+        assert (held_out > 0) == bool(catalogue.dimension(str(dimension)).held_out)
+    roles = dict(table(built, "select role, count(distinct (dimension, given)) from trial_maps group by 1"))
+    assert roles["held_out"] == sum(len(d.held_out) for d in catalogue.dimensions) >= 60
+    strategies = Snapshot.load(built.snapshot_folder("us")).manifest.strategies
+    winners = dict(table(built, "select dimension, strategy from trials where chosen"))
+    assert {d: s["winner"] for d, s in strategies.items()} == winners
+
+
+def test_held_out_maps_stay_out_of_fit_and_snapshot(built: Build) -> None:
+    diet = built.catalogue("us").dimension("diet")
+    assert dict(
+        table(built, "select held_out, count(distinct given) from maps where dimension = 'diet' group by 1")
+    ) == {
+        True: len(diet.held_out),
+        False: len(diet.givens),
+    }
+    maps = pl.read_parquet(built.snapshot_folder("us") / "maps.parquet")
+    assert set(map(tuple, maps.filter(pl.col("dimension") == "diet")["given"].to_list())) == set(diet.givens)
+
+
+def test_the_trial_page_is_whole_and_needs_no_network(built: Build) -> None:
+    page = built.trial_page("us").read_text(encoding="utf-8")
+    for dimension in built.catalogue("us").dimensions:
+        assert f'<details id="{dimension.id}"' in page
+    for pattern in ("http:", "https:", "<script", "src="):
+        assert pattern not in page
+    assert "simplest" in page
+
+
+def test_another_outcome_marks_what_depends_on_it_as_stale(built: Build) -> None:
+    stage = next(s for s in STAGES if s.name == "weights")
+    again = Work(stage, (("us/political_views", "us/political_views"),), 1)
+    run_work(built, again, lambda steps: None)
+    assert not stale_work(built, stage).runs  # the same outcome leaves what depends on it as it is
+    with duckdb.connect(str(built.database)) as connection:
+        connection.execute(
+            "update weights set factors = list_transform(factors, lambda f: f * 2) where dimension = 'political_views'"
+        )
+    run_work(built, again, lambda steps: None)
+    stale = {key for first, last in stale_work(built, stage).runs for key in (first, last)}
+    assert "us/party" in stale
+    assert "us/political_views" not in stale
+    assert stale_work(built, next(s for s in STAGES if s.name == "snapshot")).runs
+    build_all(built)
+    assert not any(stale_work(built, s).runs for s in STAGES)
 
 
 def test_a_second_build_in_the_same_folder_is_kept_out(built: Build) -> None:

@@ -17,6 +17,8 @@ GRAPH = {
     "maps": {"estimates"},
     "weights": {"maps"},
     "trials": {"maps"},
+    "trial_maps": {"maps"},
+    "trial_report": {"trials", "trial_maps"},
     "snapshot": {"weights", "dimensions"},
     "personas": {"snapshot"},
     "map_distances": {"personas", "maps"},

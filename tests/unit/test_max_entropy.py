@@ -48,7 +48,7 @@ def test_without_interaction_the_truth_itself_is_found() -> None:
     rng = np.random.default_rng(3)
     weights = np.exp(rng.normal(0, 1, (2, 1, 3)) + rng.normal(0, 1, (1, 2, 3)))
     truth = weights / weights.sum(axis=-1, keepdims=True)
-    found = max_entropy_shrunk(consistent(REFERENCE, truth)).probabilities(CODES)
+    found = max_entropy(consistent(REFERENCE, truth)).probabilities(CODES)
     assert np.allclose(found.reshape(2, 2, 3), truth, atol=3e-3)
 
 

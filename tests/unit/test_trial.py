@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 
 from pipeline.combination.choice import choose
-from pipeline.combination.problem import CombinationError, Combined, ElicitedMap, FactorModel, Problem
-from pipeline.combination.problem import StrategyDeclinedError
+from pipeline.combination.problem import (
+    CombinationError,
+    Combined,
+    ElicitedMap,
+    FactorModel,
+    Problem,
+    StrategyDeclinedError,
+)
 from pipeline.combination.scores import implied_map
 from pipeline.combination.strategies import STRATEGIES
 from pipeline.combination.trial import Trial, run_trials
