@@ -17,6 +17,9 @@ ONE_WAY_LIMIT = 0.04
 TWO_WAY_LIMIT = 0.04
 """How far a dimension may lie from its marginal and, on average, from the maps that were asked: total variation."""
 
+MARGINAL_ROOM = 0.015
+"""What a trial allows of the marginal's limit: a batch adds the drift of ancestors and its own sampling error."""
+
 NEGLIGIBLE = 1e-6
 """Divergence in nats that the rounding of stored factors can cause."""
 
@@ -45,8 +48,8 @@ class Choice:
 def choose(dimension: str, trials: Sequence[Trial], override: tuple[str, str] | None = None) -> Choice:
     """Choose a dimension's strategy: the lowest divergence whose interval separates, else the simplest of the tied.
 
-    1. Only strategies that keep to the maps they were given take part: the marginal within 0.02, one-way and two-way
-       maps within 0.04 of total variation on average. If none does, the one that comes nearest is chosen.
+    1. Only strategies that keep to the maps they were given take part: the marginal within 0.015, one-way and two-way
+       maps within 0.04 of total variation on average. If none does, the nearest with such a marginal is chosen.
     2. Controls take no part, unless the dimension has no parents and they are all there is to say.
     3. Divergence is Jensen-Shannon, averaged over the held-out maps (over the maps of the fit where none is held out).
     4. A strategy ties with the lowest if the 95 % bootstrap interval of their difference, paired condition by
@@ -66,7 +69,7 @@ def choose(dimension: str, trials: Sequence[Trial], override: tuple[str, str] | 
     rooted = all(len(m.given) == 0 for m in trials[0].maps)
     free = [t for t in trials if rooted or t.strategy not in CONTROLS] or list(trials)
     keeping = [t for t in free if _excess(t) <= 1]
-    field = keeping or [min(free, key=_excess)]
+    field = keeping or [min(free, key=lambda t: (t.marginal_tv > MARGINAL_ROOM, _excess(t)))]
     best = min(field, key=lambda t: float(t.judged[0]))
     tied = [t for t in field if _ties(t, best)]
     order = list(STRATEGIES)
@@ -99,7 +102,7 @@ def choose(dimension: str, trials: Sequence[Trial], override: tuple[str, str] | 
 
 def _excess(trial: Trial) -> float:
     """Distance from the maps it was given in units of what is allowed; at most 1 if it keeps to them."""
-    return max(trial.marginal_tv / MARGINAL_LIMIT, trial.one_way_tv / ONE_WAY_LIMIT, trial.two_way_tv / TWO_WAY_LIMIT)
+    return max(trial.marginal_tv / MARGINAL_ROOM, trial.one_way_tv / ONE_WAY_LIMIT, trial.two_way_tv / TWO_WAY_LIMIT)
 
 
 def _ties(trial: Trial, best: Trial) -> bool:

@@ -13,7 +13,7 @@ import jinja2
 import polars as pl
 
 from pipeline.catalogue.models import Catalogue
-from pipeline.combination.choice import MARGINAL_LIMIT, ONE_WAY_LIMIT, TWO_WAY_LIMIT, choose
+from pipeline.combination.choice import MARGINAL_ROOM, ONE_WAY_LIMIT, TWO_WAY_LIMIT, choose
 from pipeline.combination.strategies import STRATEGIES
 
 
@@ -50,7 +50,7 @@ def render_trials(catalogue: Catalogue, edition: str, trials: pl.DataFrame, tria
         sections=sections,
         overview=_overview(trials),
         rule=[line.strip() for line in (choose.__doc__ or "").split("Args:")[0].strip().splitlines()],
-        limits=(MARGINAL_LIMIT, ONE_WAY_LIMIT, TWO_WAY_LIMIT),
+        limits=(MARGINAL_ROOM, ONE_WAY_LIMIT, TWO_WAY_LIMIT),
         held_out=trial_maps.filter(pl.col("role") == "held_out").select("dimension", "given").n_unique(),
     )
 
