@@ -116,12 +116,12 @@ def map_frame(
 
 
 def map_arrays(frame: pl.DataFrame, catalogue: Catalogue, dimension: Dimension) -> dict[Given, ElicitedMap]:
-    """The pooled maps of one dimension, by given: those of the fit, then the held-out ones.
+    """The pooled maps of one dimension, by given: those of the fit, then the held-out ones that the frame has.
 
     Raises `WarehouseError` if a map or a cell is missing.
     """
     rows = {tuple(g): r for (g,), r in frame.group_by("given", maintain_order=True)}
-    missing = [g for g in dimension.asked if g not in rows]
+    missing = [g for g in dimension.givens if g not in rows]
     if missing:
         raise WarehouseError(
             f"map P({dimension.id} | {', '.join(missing[0])}) is missing: materialise maps of '{dimension.id}'"
@@ -134,6 +134,7 @@ def map_arrays(frame: pl.DataFrame, catalogue: Catalogue, dimension: Dimension) 
             float(rows[given]["support"][0]),
         )
         for given in dimension.asked
+        if given in rows
     }
 
 
