@@ -88,7 +88,7 @@ class Plan:
         return {
             (population, dimension.id, member.id): tuple(
                 render_request(catalogue, self.edition, dimension, given, member)
-                for given in (dimension.asked if member.held_out else dimension.givens)
+                for given in dimension.asked
             )
             for population, catalogue in self.catalogues.items()
             for dimension in catalogue.dimensions

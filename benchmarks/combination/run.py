@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from threadpoolctl import threadpool_limits
 
 from benchmarks.combination.arms import ANSWERS, exact_map, noisy_map, problem_of, recorded_maps
 from benchmarks.combination.pairs import pair_rows
@@ -39,7 +40,8 @@ def main() -> None:
     work = [(t.id, s) for t in tasks for s in SPLIT_SEEDS]
     rows: list[dict[str, Any]] = []
     pairs: list[dict[str, Any]] = []
-    with ProcessPoolExecutor(options.workers) as pool:
+    # One thread a worker: libraries that each start as many as there are cores would only wait for each other.
+    with ProcessPoolExecutor(options.workers, initializer=threadpool_limits, initargs=(1,)) as pool:
         for (name, seed), (scores, found) in zip(work, pool.map(_run, work), strict=True):
             rows += scores
             pairs += found

@@ -1,39 +1,27 @@
 """Maximum entropy: factors whose implied maps equal the elicited ones, exactly or as far as these can be trusted.
 
 Belongs here: the two joint fits and their compilation into factors. Does not belong here: the solver of the exact one
-(`raking`), how far maps can be trusted (`noise`).
+(`raking`), the search for the shrunk one (`posterior`), how far maps can be trusted (`noise`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
-import scipy.sparse as sp
-from scipy.optimize import minimize
 
 from pipeline.combination.factors import PROBABILITY_FLOOR, compile_factors
-from pipeline.combination.noise import Scales, effect_variances, noise_variances
+from pipeline.combination.noise import Scales
 from pipeline.combination.people import Cells, People, cells, collapse, flat_map
+from pipeline.combination.posterior import Posterior
 from pipeline.combination.problem import Diagnostics, ElicitedMap, FactorModel, Floats, Problem
 from pipeline.combination.raking import Margin, rake
-
-FLAT = 10.0
-"""Prior standard deviation in nats of the base factor: none, to all purposes."""
-
-PINNED = 1e-4
-"""Standard deviation in nats of a base rate that the guard holds fast."""
 
 LEAST_MASS = 1e-9
 
 FLAT_ENERGY = 1e-6
 """Mean square log-lift below which it makes no sense to ask which share of it was kept."""
-
-OUTSET_SWEEPS = 50
-STEEPEST = 6.0
-"""Log factor in nats beyond which the rough fit that the shrunk one starts from is not followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +32,11 @@ class Settings:
         scales: How noise and effects are estimated.
         guard: Total variation that the fitted base rate may lie from the elicited base map.
         doubt: Standard deviation in nats of the elicited base map's log probabilities above which it is not guarded.
-        max_iterations: Of L-BFGS.
     """
 
     scales: Scales = field(default_factory=Scales)
     guard: float = 0.01
     doubt: float = 0.15
-    max_iterations: int = 1000
 
 
 def max_entropy(problem: Problem) -> FactorModel:
@@ -95,21 +81,21 @@ def max_entropy_shrunk(problem: Problem, settings: Settings = Settings()) -> Fac
         condition that no reference person meets gets the map's own lift, shrunk as the rest of the map.
     """
     people = collapse(problem)
-    scene = _Scene.of(problem, people, settings.scales)
-    solution, iterations, converged = scene.solve(scene.outset(problem, people), settings.max_iterations)
-    elicited = _permitted(people, scene.targets[0][0])
-    fitted = scene.implied(solution)[0][0]
+    posterior = Posterior.of(problem, people, settings.scales)
+    solution, iterations, converged = posterior.solve(posterior.outset())
+    elicited = _permitted(people, posterior.targets[0][0])
+    fitted = posterior.implied(solution)[0][0]
     shift = 0.5 * float(np.abs(fitted - elicited).sum())
-    if shift > settings.guard and scene.doubt <= settings.doubt:
-        scene.pin(elicited + settings.guard / shift * (fitted - elicited))
-        solution, more, converged = scene.solve(solution, settings.max_iterations)
+    if shift > settings.guard and posterior.doubt <= settings.doubt:
+        posterior.pin(elicited + settings.guard / shift * (fitted - elicited))
+        solution, more, converged = posterior.solve(solution)
         iterations += more
-    base, logs = scene.factors(solution)
-    implied = scene.implied(solution)
+    base, logs = posterior.factors(solution)
+    implied = posterior.implied(solution)
     tables = []
     kept = []
     for place, (one, log) in enumerate(zip(problem.maps, logs, strict=True), start=1):
-        mass, target = scene.masses[place], scene.targets[place]
+        mass, target = posterior.masses[place], posterior.targets[place]
         own, now = _own_lift(target, mass), _own_lift(implied[place], mass)
         energy = float(mass @ (target * np.square(own)).sum(axis=1))
         shared = float(mass @ (target * own * now).sum(axis=1))
@@ -119,7 +105,7 @@ def max_entropy_shrunk(problem: Problem, settings: Settings = Settings()) -> Fac
         tables.append((one, np.where((mass > 0)[:, np.newaxis], log, lift), mass))
     residual = max(
         0.5 * float((m[:, np.newaxis] * np.abs(i - t)).sum())
-        for m, i, t in zip(scene.masses, implied, scene.targets, strict=True)
+        for m, i, t in zip(posterior.masses, implied, posterior.targets, strict=True)
     )
     diagnostics = Diagnostics(
         converged,
@@ -130,128 +116,6 @@ def max_entropy_shrunk(problem: Problem, settings: Settings = Settings()) -> Fac
         tuple(kept),
     )
     return _compiled(problem, base, tables, diagnostics)
-
-
-@dataclass(slots=True, eq=False)
-class _Scene:
-    """The posterior as a function of one vector: all factors, each in units of its prior standard deviation."""
-
-    rows: sp.csr_array
-    columns: sp.csr_array
-    start: Floats
-    weights: Floats
-    masses: list[Floats]
-    targets: list[Floats]
-    precision: Floats
-    log_target: Floats
-    prior: Floats
-    bounds: list[int]
-    doubt: float
-
-    @staticmethod
-    def of(problem: Problem, people: People, scales: Scales) -> _Scene:
-        maps = (problem.base, *problem.maps)
-        count = len(people.weights)
-        targets = [flat_map(problem, m) for m in maps]
-        bounds = [0, *np.cumsum([len(t) for t in targets]).tolist()]
-        slots = np.stack(
-            [cells(problem, m.given, people.codes) + b for m, b in zip(maps, bounds[:-1], strict=True)], axis=1
-        )
-        pointers = np.arange(0, slots.size + 1, len(maps))
-        rows = sp.csr_array((np.ones(slots.size), slots.ravel(), pointers), shape=(count, bounds[-1]))
-        columns = sp.csr_array(rows.T)
-        mass = np.asarray(columns @ people.weights)
-        masses = [mass[a:b] for a, b in pairwise(bounds)]
-        noise = noise_variances(problem, scales)
-        effects = effect_variances(problem, masses[1:], noise[1:], scales)
-        reachable = np.asarray(columns @ people.allowed.astype(np.float64)) > 0
-        stacked = np.concatenate(targets)
-        live = reachable & (stacked > 0)
-        return _Scene(
-            rows,
-            columns,
-            people.allowed.astype(np.float64),
-            people.weights,
-            masses,
-            targets,
-            np.where(live, 1 / (scales.noise * np.concatenate(noise)), 0.0),
-            np.log(np.where(stacked > 0, stacked, 1.0)),
-            np.concatenate([np.full(1, FLAT), *(np.sqrt(e) for e in effects)])[:, np.newaxis],
-            bounds,
-            float(np.sqrt(np.median(noise[0]))),
-        )
-
-    @property
-    def size(self) -> int:
-        return int(self.precision.size)
-
-    def outset(self, problem: Problem, people: People) -> Floats:
-        """Where to start: no effects, or those of a rough exact fit, whichever lies nearer to the solution."""
-        nothing = np.zeros(self.size)
-        margins = _main_margins(problem, people)
-        fit = rake(people.weights, self.start, margins, max_iterations=OUTSET_SWEEPS, tolerance=1e-3)
-        places = {(): 0} | {m.given: i for i, m in enumerate(problem.maps, start=1)}
-        exact = np.zeros_like(self.precision)
-        for given, log in zip([(), *(m.given for m in problem.one_way)], fit.logs, strict=True):
-            a, b = self.bounds[places[given]], self.bounds[places[given] + 1]
-            exact[a:b] = np.clip(log, -STEEPEST, STEEPEST) / self.prior[a:b]
-        vectors = [nothing, exact.ravel()]
-        return min(vectors, key=lambda v: self.misfit(v)[0])
-
-    def pin(self, base: Floats) -> None:
-        """Hold the base rate at `base`."""
-        self.log_target[0] = np.log(np.maximum(base, PROBABILITY_FLOOR))
-        self.precision[0] = np.where(self.precision[0] > 0, 1 / PINNED**2, 0.0)
-
-    def table(self, vector: Floats) -> Floats:
-        """Rows P(k | person), (n, K)."""
-        logs = np.asarray(self.rows @ (vector.reshape(self.precision.shape) * self.prior))
-        logs -= logs.max(axis=1, keepdims=True)
-        result = np.exp(logs, out=logs)
-        result *= self.start
-        result /= result.sum(axis=1, keepdims=True)
-        return np.asarray(result)
-
-    def implied(self, vector: Floats) -> list[Floats]:
-        """The maps that the factors imply, (C, K) each, rows of 0 where nobody is."""
-        sums = np.asarray(self.columns @ (self.table(vector) * self.weights[:, np.newaxis]))
-        sums /= np.maximum(sums.sum(axis=1, keepdims=True), LEAST_MASS)
-        return [sums[a:b] for a, b in zip(self.bounds[:-1], self.bounds[1:], strict=True)]
-
-    def misfit(self, vector: Floats) -> tuple[float, Floats]:
-        """Minus the log posterior up to a constant, and its gradient."""
-        table = self.table(vector)
-        sums = np.asarray(self.columns @ (table * self.weights[:, np.newaxis]))
-        totals = np.maximum(sums.sum(axis=1, keepdims=True), LEAST_MASS)
-        error = np.log(np.maximum(sums / totals, PROBABILITY_FLOOR)) - self.log_target
-        # Scaling a row to 1 took one degree of freedom of its noise: only differences within a row are evidence.
-        precision = self.precision
-        error -= (precision * error).sum(axis=1, keepdims=True) / np.maximum(
-            precision.sum(axis=1, keepdims=True), LEAST_MASS
-        )
-        push = precision * error
-        pull = np.asarray(self.rows @ (push / np.maximum(sums, PROBABILITY_FLOOR * totals)))
-        pull -= (table * pull).sum(axis=1, keepdims=True)
-        pull *= table * self.weights[:, np.newaxis]
-        gradient = np.asarray(self.columns @ pull) * self.prior
-        value = 0.5 * float((push * error).sum()) + 0.5 * float(vector @ vector)
-        return value, gradient.ravel() + vector
-
-    def solve(self, start: Floats, max_iterations: int) -> tuple[Floats, int, bool]:
-        """Minimise the misfit from `start`: the vector, the iterations, whether it converged."""
-        found = minimize(
-            self.misfit,
-            start,
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": max_iterations, "maxcor": 20, "ftol": 1e-7, "gtol": 1e-6},
-        )
-        return np.asarray(found.x), int(found.nit), bool(found.success)
-
-    def factors(self, vector: Floats) -> tuple[Floats, list[Floats]]:
-        """Log factors of the base (K,) and of every map (C, K)."""
-        logs = vector.reshape(self.precision.shape) * self.prior
-        return logs[0], [logs[a:b] for a, b in zip(self.bounds[1:-1], self.bounds[2:], strict=True)]
 
 
 def _main_margins(problem: Problem, people: People) -> list[Margin]:

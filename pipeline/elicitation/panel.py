@@ -20,8 +20,7 @@ class Member(BaseModel):
     """One panel member: a model with the prompt variant and the sampling settings it is asked with.
 
     A `live` member also has the `base_url` of an OpenAI-compatible endpoint, the name of the environment variable
-    that holds the key, if it needs one, and whether the endpoint takes a JSON schema as `response_format`. A member
-    with `held_out` false is not asked for the held-out maps.
+    that holds the key, if it needs one, and whether the endpoint takes a JSON schema as `response_format`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,7 +32,6 @@ class Member(BaseModel):
     base_url: str | None = None
     key_variable: str | None = None
     structured_output: bool = False
-    held_out: bool = True
 
 
 def load_panel(path: Path = PANEL_FILE) -> tuple[Member, ...]:

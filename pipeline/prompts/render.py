@@ -89,7 +89,7 @@ def render_corpus(catalogue: Catalogue, edition: str, panel: Sequence[Member]) -
     """Every request of an edition: for each member and dimension base, one-way, two-way, then held-out maps."""
     for member in panel:
         for dimension in catalogue.dimensions:
-            for given in dimension.asked if member.held_out else dimension.givens:
+            for given in dimension.asked:
                 yield render_request(catalogue, edition, dimension, given, member)
 
 

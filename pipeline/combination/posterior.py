@@ -1,0 +1,200 @@
+"""The posterior of a log-linear model's factors given maps that may be wrong, and the search for its mode.
+
+Belongs here: the misfit, its gradient and its minimiser. Does not belong here: how far maps can be trusted (`noise`),
+and what becomes of the factors (`max_entropy`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.optimize import minimize
+
+from pipeline.combination.factors import PROBABILITY_FLOOR
+from pipeline.combination.noise import Scales, effect_variances, noise_variances
+from pipeline.combination.people import People, cells, flat_map
+from pipeline.combination.problem import Floats, Problem
+
+FLAT = 10.0
+"""Prior standard deviation in nats of the base factor: none, to all purposes."""
+
+PINNED = 1e-3
+"""Standard deviation in nats of a base rate that the guard holds fast."""
+
+LEAST_MASS = 1e-9
+
+ROUND = 40
+MAX_ROUNDS = 12
+ENOUGH = 0.05
+"""A round that raises the log posterior by less than this, in nats, was the last."""
+
+
+@dataclass(slots=True, eq=False)
+class Posterior:
+    """Minus the log posterior as a function of one vector: all log factors, each in units of its prior deviation.
+
+    With K categories, R conditions of all maps (the base map's first) and n distinct people:
+
+    Attributes:
+        rows: Which conditions each person meets, (n, R) of zeros and ones.
+        columns: The same transposed.
+        start: Categories that logic allows each person, (n, K) of zeros and ones.
+        weights: Share of each person, (n,).
+        masses: Share of people under each condition, (C,) per map.
+        targets: The maps, (C, K) each.
+        precision: One over the noise variance of each log probability, (R, K); 0 where nothing can or need be met.
+        log_target: Log of the targets, (R, K).
+        prior: Prior standard deviation of each condition's log factors in nats, (R, 1).
+        bounds: First condition of each map, and R.
+        doubt: Standard deviation in nats of the base map's noise.
+    """
+
+    rows: sp.csr_array
+    columns: sp.csr_array
+    start: Floats
+    weights: Floats
+    masses: list[Floats]
+    targets: list[Floats]
+    precision: Floats
+    log_target: Floats
+    prior: Floats
+    bounds: list[int]
+    doubt: float
+
+    @staticmethod
+    def of(problem: Problem, people: People, scales: Scales) -> Posterior:
+        """Lay out a problem over its distinct people."""
+        maps = (problem.base, *problem.maps)
+        count = len(people.weights)
+        targets = [flat_map(problem, m) for m in maps]
+        bounds = [0, *np.cumsum([len(t) for t in targets]).tolist()]
+        slots = np.stack(
+            [cells(problem, m.given, people.codes) + b for m, b in zip(maps, bounds[:-1], strict=True)], axis=1
+        )
+        pointers = np.arange(0, slots.size + 1, len(maps))
+        rows = sp.csr_array((np.ones(slots.size), slots.ravel(), pointers), shape=(count, bounds[-1]))
+        columns = sp.csr_array(rows.T)
+        mass = np.asarray(columns @ people.weights)
+        masses = [mass[a:b] for a, b in pairwise(bounds)]
+        noise = noise_variances(problem, scales)
+        effects = effect_variances(problem, masses[1:], noise[1:], scales)
+        reachable = np.asarray(columns @ people.allowed.astype(np.float64)) > 0
+        stacked = np.concatenate(targets)
+        live = reachable & (stacked > 0)
+        return Posterior(
+            rows,
+            columns,
+            people.allowed.astype(np.float64),
+            people.weights,
+            masses,
+            targets,
+            np.where(live, 1 / (scales.noise * np.concatenate(noise)), 0.0),
+            np.log(np.where(stacked > 0, stacked, 1.0)),
+            np.concatenate([np.full(1, FLAT), *(np.sqrt(e) for e in effects)])[:, np.newaxis],
+            bounds,
+            float(np.sqrt(np.median(noise[0]))),
+        )
+
+    def outset(self) -> Floats:
+        """Where to start: the elicited base rate and no effects."""
+        start = np.zeros_like(self.precision)
+        start[0] = np.maximum(self.log_target[0], np.log(PROBABILITY_FLOOR)) / self.prior[0]
+        return start.ravel()
+
+    def pin(self, base: Floats) -> None:
+        """Hold the base rate at `base`."""
+        self.log_target[0] = np.log(np.maximum(base, PROBABILITY_FLOOR))
+        self.precision[0] = np.where(self.precision[0] > 0, 1 / PINNED**2, 0.0)
+
+    def table(self, vector: Floats) -> Floats:
+        """Rows P(k | person), (n, K)."""
+        logs = np.asarray(self.rows @ (vector.reshape(self.precision.shape) * self.prior))
+        logs -= logs.max(axis=1, keepdims=True)
+        result = np.exp(logs, out=logs)
+        result *= self.start
+        result /= result.sum(axis=1, keepdims=True)
+        return np.asarray(result)
+
+    def implied(self, vector: Floats) -> list[Floats]:
+        """The maps that the factors imply, (C, K) each, rows of 0 where nobody is."""
+        sums = np.asarray(self.columns @ (self.table(vector) * self.weights[:, np.newaxis]))
+        sums /= np.maximum(sums.sum(axis=1, keepdims=True), LEAST_MASS)
+        return [sums[a:b] for a, b in zip(self.bounds[:-1], self.bounds[1:], strict=True)]
+
+    def misfit(self, vector: Floats) -> tuple[float, Floats]:
+        """Minus the log posterior up to a constant, and its gradient."""
+        table = self.table(vector)
+        sums = np.asarray(self.columns @ (table * self.weights[:, np.newaxis]))
+        totals = np.maximum(sums.sum(axis=1, keepdims=True), LEAST_MASS)
+        error = np.log(np.maximum(sums / totals, PROBABILITY_FLOOR)) - self.log_target
+        # Scaling a row to 1 took one degree of freedom of its noise: only differences within a row are evidence.
+        precision = self.precision
+        error -= (precision * error).sum(axis=1, keepdims=True) / np.maximum(
+            precision.sum(axis=1, keepdims=True), LEAST_MASS
+        )
+        push = precision * error
+        pull = np.asarray(self.rows @ (push / np.maximum(sums, PROBABILITY_FLOOR * totals)))
+        pull -= (table * pull).sum(axis=1, keepdims=True)
+        pull *= table * self.weights[:, np.newaxis]
+        gradient = np.asarray(self.columns @ pull) * self.prior
+        value = 0.5 * float((push * error).sum()) + 0.5 * float(vector @ vector)
+        return value, gradient.ravel() + vector
+
+    def solve(self, start: Floats, max_rounds: int = MAX_ROUNDS) -> tuple[Floats, int, bool]:
+        """Minimise the misfit from `start`: the vector, the iterations, whether it converged.
+
+        L-BFGS (Liu & Nocedal 1989) in rounds, each in coordinates in which the misfit is nearly round at the round's
+        start (see `_rounding`): overlapping parents make a long valley of it, along which plain L-BFGS creeps.
+        """
+        shape = self.precision.shape
+        vector, value, iterations = start, np.inf, 0
+        for _ in range(max_rounds):
+            into, out = self._rounding(vector)
+
+            def misfit(u: Floats, out: Floats = out) -> tuple[float, Floats]:
+                found, gradient = self.misfit(_apply(out, u.reshape(shape)).ravel())
+                return found, _apply(np.swapaxes(out, 1, 2), gradient.reshape(shape)).ravel()
+
+            found = minimize(
+                misfit,
+                _apply(into, vector.reshape(shape)).ravel(),
+                jac=True,
+                method="L-BFGS-B",
+                options={"maxiter": ROUND, "maxcor": 20, "ftol": 1e-9, "gtol": 1e-6},
+            )
+            vector = _apply(out, found.x.reshape(shape)).ravel()
+            iterations += int(found.nit)
+            gained, value = value - float(found.fun), float(found.fun)
+            if gained < ENOUGH:
+                return vector, iterations, True
+        return vector, iterations, False
+
+    def _rounding(self, vector: Floats) -> tuple[Floats, Floats]:
+        """Maps from a vector into round coordinates and back, (K, R, R) each, R conditions of all maps.
+
+        They come from the Gauss-Newton matrix of the misfit at the vector, taken category by category as if the others
+        stood still: its Cholesky factor holds how maps overlap, which is what makes the misfit hard.
+        """
+        table = self.table(vector)
+        sums = np.asarray(self.columns @ (table * self.weights[:, np.newaxis]))
+        prior = self.prior[:, 0]
+        into = np.empty((table.shape[1], len(prior), len(prior)))
+        for k in range(table.shape[1]):
+            moved = sp.diags_array(self.weights * table[:, k] * (1 - table[:, k]))
+            slope = (self.columns @ moved @ self.rows).toarray()
+            slope *= prior / np.maximum(sums[:, k], LEAST_MASS)[:, np.newaxis]
+            into[k] = np.linalg.cholesky(np.eye(len(prior)) + (slope.T * self.precision[:, k]) @ slope).T
+        return into, np.linalg.inv(into)
+
+    def factors(self, vector: Floats) -> tuple[Floats, list[Floats]]:
+        """Log factors of the base (K,) and of every map (C, K)."""
+        logs = vector.reshape(self.precision.shape) * self.prior
+        return logs[0], [logs[a:b] for a, b in zip(self.bounds[1:-1], self.bounds[2:], strict=True)]
+
+
+def _apply(maps: Floats, table: Floats) -> Floats:
+    """Apply (K, R, R) matrices to the columns of a table (R, K)."""
+    return np.ascontiguousarray((maps @ table.T[:, :, np.newaxis])[:, :, 0].T)
