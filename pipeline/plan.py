@@ -87,8 +87,7 @@ class Plan:
         """All requests by (population, dimension, panel member)."""
         return {
             (population, dimension.id, member.id): tuple(
-                render_request(catalogue, self.edition, dimension, given, member)
-                for given in dimension.asked
+                render_request(catalogue, self.edition, dimension, given, member) for given in dimension.asked
             )
             for population, catalogue in self.catalogues.items()
             for dimension in catalogue.dimensions

@@ -18,6 +18,7 @@ PICTURE = DOCS / "combination.svg"
 POOLS = ("linear_pool", "linear_pool_information", "beta_linear_pool", "log_pool", "log_pool_information", "backoff")
 DEFAULT = "max_entropy_shrunk"
 REPLICATES = 2_000
+FIRST = 3
 
 
 def write_pages(scores: pl.DataFrame, pairs: pl.DataFrame) -> tuple[Path, ...]:
@@ -142,28 +143,48 @@ def _two_way(frame: pl.DataFrame) -> str:
 
 
 def _pairs(frame: pl.DataFrame) -> str:
-    """How well the forecast ranks pairs, and what the pairs it puts first add, task by task."""
-    rows = []
-    for (task,), found in frame.group_by("task", maintain_order=True):
-        pairs = found.filter(pl.col("kind") == "pair")
-        logit = float(pairs["logit"][0])
-        best = pairs.sort("added", descending=True).row(0, named=True)
+    """How well the forecast ranks pairs, and what the pairs it puts first are worth, task by task."""
+    keys = ["task", "role", "kind", "pair", "asked"]
+    frame = frame.group_by(keys, maintain_order=True).agg(pl.exclude(keys).mean())
+    rows, summary = [], []
+    for (task, role), found in frame.group_by("task", "role", maintain_order=True):
+        pairs = found.filter(pl.col("kind") == "pair").with_columns(
+            pl.col("worth", "added", "headroom") / pl.col("logit")
+        )
+        best = pairs.sort("worth", descending=True)
         ranked = pairs.sort("forecast", descending=True)
-        rho = spearmanr(pairs["forecast"], pairs["added"])[0]
+        rho = float(spearmanr(pairs["forecast"], pairs["worth"])[0])
         first = found.filter(pl.col("kind") == "first").sort("asked")
-        steps = ", ".join(f"{a / logit:+.3f}" for a in first["added"].to_list()[1:4])
+        steps = ", ".join(f"{v / n:+.3f}" for v, n in first.select("added", "logit").iter_rows())
+        summary.append(
+            (*(float(f["worth"].head(FIRST).mean()) for f in (ranked, best)), float(pairs["worth"].mean()), rho)
+        )
         rows.append(
             [
                 str(task),
-                f"{float(pairs['headroom'][0]) / logit:+.3f}",
-                f"{best['pair']} {best['added'] / logit:+.3f}",
-                f"{ranked['pair'][0]} {ranked['added'][0] / logit:+.3f}",
+                str(role),
+                f"{pairs['headroom'][0]:+.3f}",
+                f"{best['pair'][0]} {best['worth'][0]:+.3f}",
+                f"{ranked['pair'][0]} {ranked['worth'][0]:+.3f}",
                 steps,
                 f"{rho:+.2f}",
             ]
         )
-    head = ["task", "boosting's lead", "best pair", "pair put first", "first 1, 2, 3 pairs", "rank correlation"]
-    return _table(head, rows)
+    chosen, possible, blind, rho = np.mean(summary, axis=0)
+    head = [
+        "task",
+        "role",
+        "boosting's lead",
+        "best pair",
+        "pair put first",
+        "first 1, 2, 3 pairs, measured",
+        "rank correlation",
+    ]
+    said = (
+        f"Over all tasks, a pair among the {FIRST} put first is worth {chosen:+.3f} on average, one among the {FIRST} "
+        f"best {possible:+.3f}, one taken blindly {blind:+.3f}; mean rank correlation {rho:+.2f}."
+    )
+    return f"{_table(head, rows)}\n\n{said}"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -23,25 +23,22 @@ class PairWorth:
 
     Attributes:
         pair: The parents.
-        cells: Figures that an answer has to give.
-        disagreement: Jensen-Shannon divergence in nats between two predictions of the map.
-        worth: Disagreement per cell, by which pairs are ranked.
+        cells: Figures that an answer has to give: what it costs.
+        disagreement: Jensen-Shannon divergence in nats between two predictions of the map, by which pairs are ranked.
     """
 
     pair: tuple[str, str]
     cells: int
     disagreement: float
-    worth: float
 
 
 def pair_worth(problem: Problem) -> tuple[PairWorth, ...]:
-    """Rank all pairs of parents by how far two additive models disagree about their two-way map, per cell, most first.
+    """Rank all pairs of parents by how far two additive models disagree about their two-way map, most first.
 
     One-way maps do not say on which scale effects add up: a product of lifts (log scale) and a sum of differences
     (probability scale) fit them equally well, and an interaction on one scale is none on the other (Loftus 1978).
     Where both predict the same two-way map there is little to learn; where they differ only an answer can tell (query
-    by committee, Seung, Opper & Sompolinsky 1992). It is taken per cell because cells are what an answer costs and what
-    brings its noise. Needs the one-way maps and the reference population, no answer.
+    by committee, Seung, Opper & Sompolinsky 1992). Needs the one-way maps and the reference population, no answer.
 
     A dimension with fewer than two one-way maps has no pairs.
     """
@@ -57,8 +54,8 @@ def pair_worth(problem: Problem) -> tuple[PairWorth, ...]:
         first, mass = implied_map(codes, products, columns, sizes)
         second, _ = implied_map(codes, sums, columns, sizes)
         apart = float((mass * np.where(mass > 0, jensen_shannon(first, second), 0.0)).sum())
-        found.append(PairWorth(pair, first.size, apart, apart / first.size))
-    return tuple(sorted(found, key=lambda w: (-w.worth, w.pair)))
+        found.append(PairWorth(pair, first.size, apart))
+    return tuple(sorted(found, key=lambda w: (-w.disagreement, w.pair)))
 
 
 def _additive(problem: Problem) -> Evaluated:

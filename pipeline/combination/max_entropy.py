@@ -32,11 +32,13 @@ class Settings:
         scales: How noise and effects are estimated.
         guard: Total variation that the fitted base rate may lie from the elicited base map.
         doubt: Standard deviation in nats of the elicited base map's log probabilities above which it is not guarded.
+        max_rounds: Of the search for the mode, before it gives up.
     """
 
     scales: Scales = field(default_factory=Scales)
     guard: float = 0.01
     doubt: float = 0.15
+    max_rounds: int = 12
 
 
 def max_entropy(problem: Problem) -> FactorModel:
@@ -82,13 +84,13 @@ def max_entropy_shrunk(problem: Problem, settings: Settings = Settings()) -> Fac
     """
     people = collapse(problem)
     posterior = Posterior.of(problem, people, settings.scales)
-    solution, iterations, converged = posterior.solve(posterior.outset())
+    solution, iterations, converged = posterior.solve(posterior.outset(), settings.max_rounds)
     elicited = _permitted(people, posterior.targets[0][0])
     fitted = posterior.implied(solution)[0][0]
     shift = 0.5 * float(np.abs(fitted - elicited).sum())
     if shift > settings.guard and posterior.doubt <= settings.doubt:
         posterior.pin(elicited + settings.guard / shift * (fitted - elicited))
-        solution, more, converged = posterior.solve(solution)
+        solution, more, converged = posterior.solve(solution, settings.max_rounds)
         iterations += more
     base, logs = posterior.factors(solution)
     implied = posterior.implied(solution)

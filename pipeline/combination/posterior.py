@@ -21,13 +21,14 @@ from pipeline.combination.problem import Floats, Problem
 FLAT = 10.0
 """Prior standard deviation in nats of the base factor: none, to all purposes."""
 
-PINNED = 1e-3
+PINNED = 3e-4
 """Standard deviation in nats of a base rate that the guard holds fast."""
 
 LEAST_MASS = 1e-9
 
 ROUND = 40
-MAX_ROUNDS = 12
+"""Iterations after which coordinates are made anew."""
+
 ENOUGH = 0.05
 """A round that raises the log posterior by less than this, in nats, was the last."""
 
@@ -143,7 +144,7 @@ class Posterior:
         value = 0.5 * float((push * error).sum()) + 0.5 * float(vector @ vector)
         return value, gradient.ravel() + vector
 
-    def solve(self, start: Floats, max_rounds: int = MAX_ROUNDS) -> tuple[Floats, int, bool]:
+    def solve(self, start: Floats, max_rounds: int) -> tuple[Floats, int, bool]:
         """Minimise the misfit from `start`: the vector, the iterations, whether it converged.
 
         L-BFGS (Liu & Nocedal 1989) in rounds, each in coordinates in which the misfit is nearly round at the round's
@@ -187,7 +188,7 @@ class Posterior:
             slope = (self.columns @ moved @ self.rows).toarray()
             slope *= prior / np.maximum(sums[:, k], LEAST_MASS)[:, np.newaxis]
             into[k] = np.linalg.cholesky(np.eye(len(prior)) + (slope.T * self.precision[:, k]) @ slope).T
-        return into, np.linalg.inv(into)
+        return into, np.asarray(np.linalg.inv(into), dtype=np.float64)
 
     def factors(self, vector: Floats) -> tuple[Floats, list[Floats]]:
         """Log factors of the base (K,) and of every map (C, K)."""

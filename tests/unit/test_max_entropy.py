@@ -113,7 +113,7 @@ def test_structural_zeros_win_over_maps_and_base() -> None:
 
 def test_fit_reports_that_it_gave_up() -> None:
     problem = consistent(REFERENCE, np.random.default_rng(2).dirichlet(np.ones(3), (2, 2)))
-    diagnostics = max_entropy_shrunk(problem, Settings(max_iterations=1)).diagnostics
+    diagnostics = max_entropy_shrunk(problem, Settings(max_rounds=1)).diagnostics
     assert diagnostics is not None
     assert not diagnostics.converged
     assert diagnostics.residual > 1e-5
