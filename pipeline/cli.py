@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from pipeline.catalogue.loader import load_catalogue, populations
 from pipeline.catalogue.models import Catalogue
@@ -127,9 +128,11 @@ def _print_report(console: Console, told: Report) -> None:
     console.print(table)
     for row in told.reasons.iter_rows(named=True):
         console.print(f"  {row['model']}: {row['answers']} rejected as {row['reason']}")
-    console.rule("strategies, tried on every dimension")
+    console.rule("strategies, tried on every dimension: mean distance from maps")
     columns = ("held_out_js", "held_out_tv", "marginal_tv", "one_way_tv", "two_way_tv")
-    table = Table("strategy", "chosen for", "tried on", "held-out JS", "TV", "marginal TV", "one-way TV", "two-way TV")
+    console.print("JS: Jensen-Shannon divergence of held-out maps in nats; TV: total variation, theirs first")
+    table = Table(Column("strategy", no_wrap=True), "chosen", "tried", "JS", "TV", "base", "1-way", "2-way")
+    table.box, table.pad_edge, table.collapse_padding = box.SIMPLE, False, True
     for row in told.strategies.iter_rows(named=True):
         figures = ("" if row[c] is None else f"{row[c]:.4f}" for c in columns)
         chosen = f"{row['chosen']} ({row['overridden']} by override)" if row["overridden"] else str(row["chosen"])
