@@ -157,12 +157,13 @@ def _print_report(console: Console, told: Report) -> None:
 @POPULATION
 @click.pass_context
 def catalogue(context: click.Context, population: str) -> None:
-    """List the dimensions with their categories and parents; `graph` draws them.
+    """List the dimensions with their categories and parents; `graph` draws them, `pairs` tells what to ask next.
 
     \b
     Examples:
       personagen catalogue
       personagen catalogue graph -o catalogue.svg
+      personagen catalogue pairs party
     """
     context.obj = load_catalogue(population)
     if context.invoked_subcommand is None:
@@ -185,6 +186,39 @@ def graph(catalogue: Catalogue, output: Path) -> None:
 
     draw(catalogue, output)
     click.echo(f"wrote {output}")
+
+
+@catalogue.command()
+@click.argument("dimension")
+@click.option("--snapshot", help="Snapshot folder that has the one-way maps [default: the packaged one].")
+@click.pass_obj
+def pairs(catalogue: Catalogue, dimension: str, snapshot: str | None) -> None:
+    """Rank the pairs of parents of DIMENSION by what their two-way map can be expected to tell, most first.
+
+    The forecast needs the one-way maps only: it is how far two models that fit these equally well disagree about the
+    two-way map (Jensen-Shannon divergence in nats). Figures are what an answer must give. docs/combination.md tells how
+    far the forecast can be trusted.
+
+    \b
+    Examples:
+      personagen catalogue pairs party
+      personagen catalogue pairs party --snapshot warehouse/build/snapshots/us
+    """
+    from pipeline.problems import snapshot_pairs  # noqa: PLC0415  # scipy is slow to import
+    from serving.snapshot import Snapshot  # noqa: PLC0415
+
+    found = snapshot_pairs(catalogue, Snapshot.load(snapshot or catalogue.population.id), dimension)
+    target = catalogue.dimension(dimension)
+    state = dict.fromkeys(map(frozenset, target.pairs), "in the fit")
+    state |= dict.fromkeys(map(frozenset, target.held_out), "held out")
+    table = Table(Column("pair", no_wrap=True), "nats", "figures", "asked", box=box.SIMPLE, pad_edge=False)
+    for one in found:
+        status = state.get(frozenset(one.pair), "")
+        table.add_row(" x ".join(one.pair), f"{one.disagreement:.6f}", str(one.cells), status)
+    if found:
+        Console().print(table)
+    else:
+        click.echo(f"{dimension} has fewer than two parents: there is no pair to ask for")
 
 
 def _listing(catalogue: Catalogue) -> str:

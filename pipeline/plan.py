@@ -29,6 +29,7 @@ _CODE = {
     "weights": (
         "pipeline.combination",
         "pipeline.frames",
+        "pipeline.problems",
         "pipeline.trial_frames",
         "pipeline.assets.weights",
         "serving.counter",

@@ -23,16 +23,22 @@ FIRST = 3
 
 def write_pages(scores: pl.DataFrame, pairs: pl.DataFrame) -> tuple[Path, ...]:
     """Put tables into the marked places of the page and draw its picture; returns what was written."""
-    reported = scores.filter(pl.col("role") == "report")
+    plain = scores.filter(~pl.col("two_way"))
+    # With two-way maps, strategies that cannot use them stand beside those that can, as they are.
+    used = scores.filter("two_way").select("strategy").unique().to_series()
+    full = scores.filter(pl.col("two_way") | ~pl.col("strategy").is_in(used.implode()))
+    role = pl.col("role")
     text = PAGE.read_text(encoding="utf-8")
     blocks = {
-        "shares": _shares(reported),
-        "distances": _distances(reported),
-        "default": _contest(reported),
-        "tasks": _tasks(scores),
-        "two-way": _two_way(reported),
+        "shares": _shares(plain.filter(role == "report")),
+        "shares-two-way": _shares(full.filter(role == "report")),
+        "default": _contest(plain.filter(role == "report")),
+        "default-two-way": _contest(full.filter(role == "report")),
+        "distances": _distances(plain.filter(role == "report")),
+        "tasks": _tasks(plain),
+        "two-way": _two_way(scores.filter(role == "report")),
         "pairs": _pairs(pairs),
-        "tuning": _shares(scores.filter(pl.col("role") == "tune")),
+        "tuning": _shares(plain.filter(role == "tune")),
     }
     for name, block in blocks.items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -40,7 +46,7 @@ def write_pages(scores: pl.DataFrame, pairs: pl.DataFrame) -> tuple[Path, ...]:
             raise SystemExit(f"{PAGE.name} has no place for '{name}': put <!-- {name} --> and <!-- end --> in")
         text = pattern.sub(lambda m, block=block: f"{m[1]}{block}\n{m[2]}", text)
     PAGE.write_text(text, encoding="utf-8")
-    _draw(reported)
+    _draw(plain.filter(role == "report"))
     return PAGE, PICTURE
 
 
@@ -130,15 +136,18 @@ def _tasks(frame: pl.DataFrame) -> str:
 
 
 def _two_way(frame: pl.DataFrame) -> str:
-    means = by_task(frame)
+    """What two-way maps do for the default, and which share of boosting's lead over the logit they close."""
+    frame = frame.filter(pl.col("strategy").is_in([DEFAULT, "gradient boosting"]))
+    main, more = by_task(frame.filter(~pl.col("two_way"))), by_task(frame.filter("two_way"))
+    boosting = float(main.filter(pl.col("arm") == "reference")["share"].mean())  # type: ignore[arg-type]
     rows = []
     for arm in _arms(frame):
         cells = [arm]
-        for strategy in (DEFAULT, f"{DEFAULT} + two-way maps"):
-            found = means.filter((pl.col("arm") == arm) & (pl.col("strategy") == strategy))
+        for table in (main, more):
+            found = table.filter(pl.col("arm") == arm)
             cells += [f"{found['share'].mean():.3f}", f"{found['two_way_tv'].mean():.4f}"]
-        rows.append(cells)
-    head = ["arm", "main effects: share", "two-way TV", "with two-way maps: share", "two-way TV"]
+        rows.append([*cells, f"{boosting:.3f}"])
+    head = ["arm", "main effects: share", "two-way TV", "with two-way maps: share", "two-way TV", "gradient boosting"]
     return _table(head, rows)
 
 

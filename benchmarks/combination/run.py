@@ -64,8 +64,15 @@ def _run(work: tuple[str, int]) -> tuple[list[dict[str, Any]], list[dict[str, An
     boosting = gain(task, train, test, boosting_rows(task, train, test))
     head = {"task": name, "role": task.role, "split": seed, "people": len(train.target), "logit": logit}
     rows = [
-        {**head, "arm": "reference", "strategy": "gradient boosting", "share": boosting / logit, "gain": boosting},
-        {**head, "arm": "reference", "strategy": "multinomial logit", "share": 1.0, "gain": logit},
+        {
+            **head,
+            "arm": "reference",
+            "two_way": False,
+            "strategy": "gradient boosting",
+            "share": boosting / logit,
+            "gain": boosting,
+        },
+        {**head, "arm": "reference", "two_way": False, "strategy": "multinomial logit", "share": 1.0, "gain": logit},
     ]
     mains: list[Given] = [(), *((p,) for p in task.target.parents)]
     truth = {g: exact_map(task, train, g) for g in task.target.givens}
@@ -82,21 +89,21 @@ def _run(work: tuple[str, int]) -> tuple[list[dict[str, Any]], list[dict[str, An
             used = [maps[g] for g in (task.target.givens if two_way else mains) if g]
             problem = problem_of(task, train, maps[()], used)
             for strategy, fit in STRATEGIES.items():
-                if two_way and strategy not in TWO_WAY:
+                if two_way and strategy in ONE_WAY_ONLY:
                     continue
                 try:
                     combined = fit(problem)
                 except StrategyDeclinedError:
                     continue
                 found = asdict(score(task, train, test, combined, truth))
-                label = f"{strategy} + two-way maps" if two_way else strategy
-                rows.append({**head, "arm": arm, "noise_seed": noise_seed, "strategy": label, **found})
+                key = {"arm": arm, "noise_seed": noise_seed, "strategy": strategy, "two_way": two_way}
+                rows.append({**head, **key, **found})
                 rows[-1]["share"] = found["gain"] / logit
     return rows, pair_rows(task, train, test, truth, (logit, boosting))
 
 
-TWO_WAY = ("max_entropy_shrunk",)
-"""Strategies that are also scored with the task's two-way maps; `max_entropy` uses main effects only."""
+ONE_WAY_ONLY = ("base_only", "strongest_parent", "latent_shift", "max_entropy")
+"""Strategies to which two-way maps make no difference."""
 
 
 if __name__ == "__main__":

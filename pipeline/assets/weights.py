@@ -7,16 +7,16 @@ import numpy as np
 import polars as pl
 
 from pipeline.assets.pictures import trials_table
-from pipeline.catalogue.models import Catalogue, Dimension
+from pipeline.catalogue.models import Catalogue
 from pipeline.combination.choice import Choice, choose
-from pipeline.combination.problem import Bools, Codes, ElicitedMap, Factor, Given, Problem
+from pipeline.combination.problem import Factor
 from pipeline.combination.reference import ReferencePopulation
 from pipeline.combination.strategies import STRATEGIES
 from pipeline.combination.trial import run_trials
 from pipeline.frames import WEIGHT_COLUMNS, map_arrays, weight_factors, weight_frame
 from pipeline.partitions import by_dimension, cell_of
+from pipeline.problems import dimension_problem
 from pipeline.progress import advance
-from pipeline.prompts.validation import allowed_mask
 from pipeline.resources import Build
 from pipeline.trial_frames import TRIAL_COLUMNS, TRIAL_MAP_COLUMNS, trial_map_rows, trial_rows
 from warehouse.database import query
@@ -64,7 +64,7 @@ def combine(
             people[cell.population] = _People(build, catalogue)
         known = people[cell.population]
         pooled = map_arrays(by_cell.get((cell.population, cell.dimension), maps.clear()), catalogue, dimension)
-        problem = _problem(catalogue, dimension, pooled, known.reference.codes(dimension.parents))
+        problem = dimension_problem(catalogue, dimension, pooled, known.reference.codes(dimension.parents))
         held_out = [pooled[g] for g in dimension.held_out]
         tried, declined = run_trials(problem, held_out, known.fresh.codes(dimension.parents), STRATEGIES)
         override = dimension.override
@@ -135,23 +135,3 @@ class _People:
         return len(before) != len(factors) or any(
             a.given != b.given or not np.array_equal(a.values, b.values) for a, b in zip(before, factors, strict=True)
         )
-
-
-def _problem(catalogue: Catalogue, dimension: Dimension, pooled: dict[Given, ElicitedMap], reference: Codes) -> Problem:
-    return Problem(
-        dimension=dimension.id,
-        ordinal=dimension.ordinal,
-        categories=dimension.category_ids,
-        parents=dimension.parents,
-        sizes=tuple(len(catalogue.dimension(p).categories) for p in dimension.parents),
-        base=pooled[()],
-        maps=tuple(pooled[given] for given in dimension.givens if given),
-        reference=reference,
-        allowed=tuple(_allowed(catalogue, dimension)),
-    )
-
-
-def _allowed(catalogue: Catalogue, dimension: Dimension) -> list[tuple[Given, Bools]]:
-    """The structural zeros as masks, one per set of parents that some zero conditions on."""
-    conditions = dict.fromkeys(tuple(p for p in dimension.parents if p in zero.given) for zero in dimension.zeros)
-    return [(g, allowed_mask(dimension, [catalogue.dimension(p) for p in g])) for g in conditions]

@@ -37,7 +37,7 @@ class Scales:
     resolution: float = 0.0005
     shared: float = 50.0
     own_row: float = 0.4
-    effect: float = 0.05
+    effect: float = 0.1
 
 
 def noise_variances(problem: Problem, scales: Scales) -> list[Floats]:

@@ -86,10 +86,11 @@ def test_disagreement_shrinks_and_agreement_does_not() -> None:
         found = max_entropy_shrunk(problem).probabilities(CODES)
         return float(np.log(found[0, 0] / found[3, 0]))
 
-    lifts = [lift(s) for s in (0.0, 0.1, 0.3, 2.0)]
+    lifts = [lift(s) for s in (0.0, 0.1, 0.3, 2.0, 8.0)]
     assert lifts == sorted(lifts, reverse=True)
     assert lifts[1] > 0.8 * lifts[0]
-    assert lifts[3] == pytest.approx(0, abs=1e-3)
+    assert lifts[3] < 0.01 * lifts[0]
+    assert lifts[4] == pytest.approx(0, abs=1e-3)
 
 
 def test_conditions_that_no_reference_person_meets_get_the_maps_own_lift() -> None:

@@ -73,3 +73,20 @@ def test_an_unknown_member_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
     where = ["--edition", EDITION, "--corpus", str(tmp_path)]
     assert main(["corpus", "export", str(tmp_path / "x"), "--model", "nobody", *where]) == 2
     assert "unknown panel member 'nobody': choose one of recorded-pass-1" in capsys.readouterr().err
+
+
+def test_pairs_are_ranked_with_what_is_asked_already(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["catalogue", "pairs", "voting"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if " x " in line]
+    assert len(lines) == 8 * 7 / 2
+    told = [float(line.split()[3]) for line in lines]
+    assert told == sorted(told, reverse=True) and told[0] > 0
+    assert sum("in the fit" in line for line in lines) == 2
+    assert sum("held out" in line for line in lines) == 2
+
+
+@pytest.mark.parametrize(("dimension", "said"), [("sex", "no pair to ask for"), ("nope", "unknown dimension 'nope'")])
+def test_a_dimension_without_pairs_says_so(dimension: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["catalogue", "pairs", dimension])
+    out = capsys.readouterr()
+    assert said in out.out + out.err
