@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 import numpy as np
 import polars as pl
+from threadpoolctl import threadpool_limits
 
 from pipeline.assets.pictures import trials_table
 from pipeline.catalogue.models import Catalogue
@@ -66,7 +67,9 @@ def combine(
         pooled = map_arrays(by_cell.get((cell.population, cell.dimension), maps.clear()), catalogue, dimension)
         problem = dimension_problem(catalogue, dimension, pooled, known.reference.codes(dimension.parents))
         held_out = [pooled[g] for g in dimension.held_out]
-        tried, declined = run_trials(problem, held_out, known.fresh.codes(dimension.parents), STRATEGIES)
+        # The number of threads decides the last digits of a sum, and a search that stops at a tolerance enlarges them.
+        with threadpool_limits(1, "blas"):
+            tried, declined = run_trials(problem, held_out, known.fresh.codes(dimension.parents), STRATEGIES)
         override = dimension.override
         choice = choose(dimension.id, tried, (override.strategy, override.reason) if override else None)
         changed = known.add(dimension.id, choice.winner.model.factors)
