@@ -202,28 +202,33 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _draw(frame: pl.DataFrame) -> None:
-    """Share recovered against noise, a line per strategy, and the recorded arm beside it."""
+    """Share recovered against noise, a line per strategy; beside it the recorded arm, off that axis."""
     import matplotlib as mpl  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     mpl.rcParams["svg.hashsalt"] = "personagen"
     means = by_task(frame).group_by("arm", "strategy").agg(pl.col("share").mean())
-    arms = _arms(frame)
+    noise = {arm: float(arm.split()[-1]) if arm.startswith("B") else 0.0 for arm in _arms(frame)[:-1]}
+    recorded = _arms(frame)[-1]
     shown = [s for s in STRATEGIES if s not in CONTROLS]
     figure = Figure(figsize=(9, 5.2))
-    axis = figure.add_axes((0.08, 0.1, 0.62, 0.84))
+    axis = figure.add_axes((0.08, 0.1, 0.52, 0.84))
+    beside = figure.add_axes((0.62, 0.1, 0.1, 0.84), sharey=axis)
     colours = mpl.colormaps["tab20"](np.linspace(0, 1, len(shown)))
     for strategy, colour in zip(shown, colours, strict=True):
         own = dict(means.filter(pl.col("strategy") == strategy).select("arm", "share").iter_rows())
-        values = [own.get(a, np.nan) for a in arms]
         strong = strategy == DEFAULT
-        axis.plot(
-            range(len(arms)), values, marker="o", label=strategy, color="black" if strong else colour,
-            linewidth=2.4 if strong else 1.2, zorder=3 if strong else 2,
-        )  # fmt: skip
-    axis.axhline(1.0, color="grey", linewidth=0.8, linestyle=":")
+        look = {"marker": "o", "color": "black" if strong else colour, "zorder": 3 if strong else 2}
+        values = [own.get(a, np.nan) for a in noise]
+        axis.plot(list(noise.values()), values, label=strategy, linewidth=2.4 if strong else 1.2, **look)
+        beside.plot([0], [own.get(recorded, np.nan)], **look)
+    for one in (axis, beside):
+        one.axhline(1.0, color="grey", linewidth=0.8, linestyle=":")
     axis.set_ylim(-0.2, 1.06)
-    axis.set_xticks(range(len(arms)), arms)
+    axis.set_xticks(list(noise.values()), ["exact maps", *(f"{v:g}" for v in list(noise.values())[1:])])
+    axis.set_xlabel("noise on the log probabilities, nats")
     axis.set_ylabel("share of the logit's information gain recovered")
+    beside.set_xticks([0], ["recorded\nanswers"])
+    beside.tick_params(labelleft=False)
     figure.legend(loc="center right", fontsize=8, frameon=False)
     figure.savefig(PICTURE, format="svg", metadata={"Date": None})
