@@ -5,6 +5,7 @@ Does not belong here: recoding microdata (`tasks`), fitting or scoring.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -67,9 +68,12 @@ def exact_map(task: Task, people: People, given: Given) -> ElicitedMap:
     return ElicitedMap(given, p, np.zeros_like(p))
 
 
-def noisy_map(exact: ElicitedMap, sigma: float, seed: tuple[int, ...]) -> ElicitedMap:
-    """The pool of simulated members whose log probabilities err independently, by `sigma` nats once pooled."""
-    rng = np.random.default_rng([*seed, *(sum(map(ord, g)) for g in exact.given)])
+def noisy_map(task: Task, exact: ElicitedMap, sigma: float, seed: tuple[int, ...]) -> ElicitedMap:
+    """The pool of simulated members whose log probabilities err independently, by `sigma` nats once pooled.
+
+    Each map of each task has a stream of its own.
+    """
+    rng = np.random.default_rng([*seed, *(zlib.crc32(name.encode()) for name in (task.id, *exact.given))])
     answers: list[Floats] = []
     for _ in range(MEMBERS):
         p = exact.p * np.exp(sigma * np.sqrt(MEMBERS) * rng.standard_normal(exact.p.shape))

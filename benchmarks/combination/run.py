@@ -80,7 +80,7 @@ def _run(work: tuple[str, int]) -> tuple[list[dict[str, Any]], list[dict[str, An
     if ANSWERS.is_dir():
         arms["C recorded", 0] = recorded_maps(task)
     arms |= {
-        (f"B noise {sigma}", s): {g: noisy_map(m, sigma, (s, seed)) for g, m in truth.items()}
+        (f"B noise {sigma}", s): {g: noisy_map(task, m, sigma, (s, seed)) for g, m in truth.items()}
         for sigma in NOISE
         for s in NOISE_SEEDS
     }
@@ -99,7 +99,7 @@ def _run(work: tuple[str, int]) -> tuple[list[dict[str, Any]], list[dict[str, An
                 key = {"arm": arm, "noise_seed": noise_seed, "strategy": strategy, "two_way": two_way}
                 rows.append({**head, **key, **found})
                 rows[-1]["share"] = found["gain"] / logit
-    return rows, pair_rows(task, train, test, truth, (logit, boosting))
+    return rows, pair_rows(task, train, test, (logit, boosting), seed)
 
 
 ONE_WAY_ONLY = ("base_only", "strongest_parent", "latent_shift", "max_entropy")

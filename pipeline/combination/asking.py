@@ -12,8 +12,10 @@ import numpy as np
 
 from pipeline.combination.additive import joint_effects
 from pipeline.combination.evaluated import Evaluated
-from pipeline.combination.max_entropy import max_entropy
+from pipeline.combination.max_entropy import main_margins, max_entropy
+from pipeline.combination.people import collapse
 from pipeline.combination.problem import Codes, Floats, Problem
+from pipeline.combination.raking import rake
 from pipeline.combination.scores import implied_map, jensen_shannon
 
 
@@ -45,14 +47,16 @@ def pair_worth(problem: Problem) -> tuple[PairWorth, ...]:
     maps = {m.given[0]: m for m in problem.one_way}
     if len(maps) < 2:
         return ()
-    codes = problem.reference
-    products = max_entropy(problem).probabilities(codes)
-    sums = _additive(problem).probabilities(codes)
+    people = collapse(problem)
+    products = max_entropy(problem).probabilities(people.codes)
+    # The sum is cut off at 0 and must be brought back to the one-way maps, or their misfit would count as disagreement.
+    margins = main_margins(problem, people)
+    sums = rake(people.weights, _additive(problem).probabilities(people.codes), margins, tolerance=1e-5).table
     found = []
     for pair in combinations(maps, 2):
         columns, sizes = problem.columns_of(pair), problem.shape_of(pair)[:-1]
-        first, mass = implied_map(codes, products, columns, sizes)
-        second, _ = implied_map(codes, sums, columns, sizes)
+        first, mass = implied_map(people.codes, products, columns, sizes, people.weights)
+        second, _ = implied_map(people.codes, sums, columns, sizes, people.weights)
         apart = float((mass * np.where(mass > 0, jensen_shannon(first, second), 0.0)).sum())
         found.append(PairWorth(pair, first.size, apart))
     return tuple(sorted(found, key=lambda w: (-w.disagreement, w.pair)))

@@ -31,7 +31,8 @@ class Choice:
     Attributes:
         winner: The trial of the chosen strategy.
         runner_up: Name of the best other strategy that could have been chosen; None if there is none.
-        margin: Divergence of the runner-up less the winner's, in nats: negative if the simpler of two tied won.
+        margin: Divergence of the runner-up less the winner's, in nats: negative if the simpler of two tied won,
+            the winner was set by hand, or is the nearest to its maps where no strategy keeps to them.
         tied: Names of all whose divergence does not separate from the lowest, simplest first.
         reason: Why, in a sentence.
         override: The catalogue's reason for choosing otherwise; None if the rule decided.

@@ -43,10 +43,10 @@ def compile_factors(
 
 
 def rounded(model: FactorModel) -> FactorModel:
-    """Return the model with factors rounded to 4 significant digits, so that rebuilding gives the same bytes.
+    """Return the model with factors rounded to 4 significant digits.
 
-    Differences between processors enter in the sixteenth digit and grow in a fit that stops at a tolerance; the
-    rounding removes them. What it adds, 1 in 10,000 of a probability, is a hundredth of an answer's uncertainty.
+    It keeps files small and takes out differences in the last digits of a sum. What it adds, 1 in 10,000 of a
+    probability, is a hundredth of an answer's uncertainty.
     """
     return replace(model, factors=tuple(replace(f, values=_round(f.values)) for f in model.factors))
 

@@ -51,7 +51,7 @@ def max_entropy(problem: Problem) -> FactorModel:
     be trusted, and two-way maps, are ignored. A condition that no reference person meets gets the map's own lift.
     """
     people = collapse(problem)
-    margins = _main_margins(problem, people)
+    margins = main_margins(problem, people)
     fit = rake(people.weights, people.allowed.astype(np.float64), margins, max_iterations=300, tolerance=1e-5)
     base = margins[0].target[0]
     tables = []
@@ -120,7 +120,7 @@ def max_entropy_shrunk(problem: Problem, settings: Settings = Settings()) -> Fac
     return _compiled(problem, base, tables, diagnostics)
 
 
-def _main_margins(problem: Problem, people: People) -> list[Margin]:
+def main_margins(problem: Problem, people: People) -> list[Margin]:
     """The base map and every one-way map as margins that agree."""
     base = _permitted(people, flat_map(problem, problem.base)[0])
     margins = [Margin(cells(problem, (), people.codes), base[np.newaxis])]

@@ -170,7 +170,7 @@ class Posterior:
             iterations += int(found.nit)
             gained, value = value - float(found.fun), float(found.fun)
             if gained < ENOUGH:
-                return vector, iterations, True
+                return vector, iterations, found.nit > 0 or bool(found.success)
         return vector, iterations, False
 
     def _rounding(self, vector: Floats) -> tuple[Floats, Floats]:

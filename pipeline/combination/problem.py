@@ -199,9 +199,9 @@ class Diagnostics:
     """How a fit ended.
 
     Attributes:
-        converged: Whether `residual` fell under the tolerance.
-        iterations: Sweeps over all margins.
-        residual: Largest total variation between a margin and its (damped) target, weighted by condition mass.
+        converged: Whether the fit came to its end, by the criterion of its solver.
+        iterations: Sweeps over all margins (raking) or steps of the search (posterior mode).
+        residual: Largest total variation between a map and what the fit implies for it, weighted by condition mass.
         rows: Distinct parent combinations in the reference population.
         consensus_shift: Total variation between the elicited base map and the base rate that was fitted.
         kept: Share of each map's log-lift left after shrinkage, weighted by condition mass: pairs (given, 0..1).

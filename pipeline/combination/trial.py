@@ -66,7 +66,7 @@ class Trial:
         held_out_js: The same in Jensen-Shannon divergence; None likewise.
         judged: Divergence by which strategies are compared, per bootstrap replicate, (1 + replicates,).
         diversity: Effective number of categories of the marginal (exp entropy) over that of the base map.
-        extreme: Share of people given some category with more than 0.99, those left aside whom logic gives one only.
+        extreme: Share given some category with more than 0.99, among people to whom logic leaves more than one.
         projection_tv: Mean total variation between the strategy and what is served for it; 0 for factor models.
     """
 
@@ -170,7 +170,7 @@ class _Scorer:
             held_out_js=interval(judged) if held else None,
             judged=judged,
             diversity=float(np.exp(entropy(marginal) - entropy(self.problem.base.p))),
-            extreme=float(((rows.max(axis=1) > EXTREME) & self.free).mean()),
+            extreme=float((rows[self.free].max(axis=1) > EXTREME).mean()) if self.free.any() else 0.0,
             projection_tv=lost,
         )
 
