@@ -48,7 +48,8 @@ def main() -> None:
             print(f"{name}, split {seed}: {len(scores)} fits", file=sys.stderr, flush=True)
     frame, pair_frame = pl.DataFrame(rows, infer_schema_length=None), pl.DataFrame(pairs, infer_schema_length=None)
     if options.tasks:
-        shown = frame.group_by("arm", "strategy", maintain_order=True).agg(pl.col("share", "marginal_tv").mean())
+        keys = ["arm", "strategy", "two_way"]
+        shown = frame.group_by(keys, maintain_order=True).agg(pl.col("share", "marginal_tv").mean())
         with pl.Config(tbl_rows=-1, tbl_hide_dataframe_shape=True):
             print(shown)
         return
