@@ -131,8 +131,8 @@ def _print_report(console: Console, told: Report) -> None:
     console.rule("strategies, tried on every dimension: mean distance from maps")
     columns = ("held_out_js", "held_out_tv", "marginal_tv", "one_way_tv", "two_way_tv")
     console.print("JS: Jensen-Shannon divergence of held-out maps in nats; TV: total variation, theirs first")
-    table = Table(Column("strategy", no_wrap=True), "chosen", "tried", "JS", "TV", "base", "1-way", "2-way")
-    table.box, table.pad_edge, table.collapse_padding = box.SIMPLE, False, True
+    head = (Column("strategy", no_wrap=True), "chosen", "tried", "JS", "TV", "base", "1-way", "2-way")
+    table = Table(*head, box=box.SIMPLE, pad_edge=False, collapse_padding=True)
     for row in told.strategies.iter_rows(named=True):
         figures = ("" if row[c] is None else f"{row[c]:.4f}" for c in columns)
         chosen = f"{row['chosen']} ({row['overridden']} by override)" if row["overridden"] else str(row["chosen"])
@@ -204,7 +204,7 @@ def pairs(catalogue: Catalogue, dimension: str, snapshot: str | None) -> None:
       personagen catalogue pairs party
       personagen catalogue pairs party --snapshot warehouse/build/snapshots/us
     """
-    from pipeline.problems import snapshot_pairs  # noqa: PLC0415  # scipy is slow to import
+    from pipeline.pairs import snapshot_pairs  # noqa: PLC0415  # scipy is slow to import
     from serving.snapshot import Snapshot  # noqa: PLC0415
 
     found = snapshot_pairs(catalogue, Snapshot.load(snapshot or catalogue.population.id), dimension)

@@ -5,7 +5,6 @@ Does not belong here: the measure itself, which the pipeline offers as `pipeline
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
@@ -17,7 +16,7 @@ from benchmarks.combination.tasks import People, Task
 from pipeline.combination.asking import pair_worth
 from pipeline.combination.goodness import draw
 from pipeline.combination.max_entropy import max_entropy_shrunk
-from pipeline.combination.problem import Combined, Given, Problem
+from pipeline.combination.problem import Combined, Problem
 
 DRAWS = 3
 """Simulated answers without interaction, by which the price of a thin map is told."""
@@ -34,17 +33,15 @@ def pair_rows(
     Tibshirani 1993). `references` are the gains of multinomial logit and gradient boosting.
     """
     logit, boosting = references
-    pairs = list(combinations(task.target.parents, 2))
     plain, fit = _main_effects(task, train)
-    without = gain(task, train, test, fit.probabilities(test.parents))
-    added = _additions(task, train, test, pairs)
+    without, added = _additions(task, train, test, plain, fit)
     nulls = []
     for turn in range(DRAWS):
         first, second = (
             People(people.parents, draw(fit.probabilities(people.parents), 1000 * seed + 10 * turn + half))
             for half, people in enumerate((train, test))
         )
-        nulls.append(_additions(task, first, second, pairs))
+        nulls.append(_additions(task, first, second, *_main_effects(task, first))[1])
     price = np.mean(nulls, axis=0)
     forecasts = {w.pair: w for w in pair_worth(plain)}
     return [
@@ -59,7 +56,7 @@ def pair_rows(
             "worth": float(added[i] - price[i]) / logit,
             "headroom": (boosting - without) / logit,
         }
-        for i, pair in enumerate(pairs)
+        for i, pair in enumerate(combinations(task.target.parents, 2))
     ]
 
 
@@ -69,12 +66,11 @@ def _main_effects(task: Task, people: People) -> tuple[Problem, Combined]:
     return problem, max_entropy_shrunk(problem)
 
 
-def _additions(task: Task, train: People, test: People, pairs: Sequence[Given]) -> list[float]:
-    """What each pair's map, taken from the one half, adds to the gain of main effects on the other, in nats."""
-    plain, fit = _main_effects(task, train)
+def _additions(task: Task, train: People, test: People, plain: Problem, fit: Combined) -> tuple[float, list[float]]:
+    """The gain of main effects on the other half, and what each pair's map, taken from the one half, adds; in nats."""
     without = gain(task, train, test, fit.probabilities(test.parents))
     found = []
-    for pair in pairs:
+    for pair in combinations(task.target.parents, 2):
         problem = problem_of(task, train, plain.base, [*plain.maps, exact_map(task, train, pair)])
         found.append(gain(task, train, test, max_entropy_shrunk(problem).probabilities(test.parents)) - without)
-    return found
+    return without, found

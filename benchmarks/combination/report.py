@@ -28,19 +28,20 @@ def write_pages(scores: pl.DataFrame, pairs: pl.DataFrame) -> tuple[Path, ...]:
     # With two-way maps, strategies that cannot use them stand beside those that can, as they are.
     used = scores.filter("two_way").select("strategy").unique().to_series()
     full = scores.filter(pl.col("two_way") | ~pl.col("strategy").is_in(used.implode()))
-    role = pl.col("role")
+    reporting = pl.col("role") == "report"
+    reported, reported_full = plain.filter(reporting), full.filter(reporting)
     text = PAGE.read_text(encoding="utf-8")
     blocks = {
-        "shares": _shares(plain.filter(role == "report")),
-        "shares-two-way": _shares(full.filter(role == "report")),
-        "default": _contest(plain.filter(role == "report")),
-        "default-two-way": _contest(full.filter(role == "report")),
-        "distances": _distances(plain.filter(role == "report")),
+        "shares": _shares(reported),
+        "shares-two-way": _shares(reported_full),
+        "default": _contest(reported),
+        "default-two-way": _contest(reported_full),
+        "distances": _distances(reported),
         "tasks": _tasks(plain),
-        "two-way": _two_way(scores.filter(role == "report")),
-        "recall": _recall(plain.filter(role == "report"), full.filter(role == "report")),
+        "two-way": _two_way(scores.filter(reporting)),
+        "recall": _recall(reported, reported_full),
         "pairs": _pairs(pairs),
-        "tuning": _shares(plain.filter(role == "tune")),
+        "tuning": _shares(plain.filter(~reporting)),
     }
     for name, block in blocks.items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -48,7 +49,7 @@ def write_pages(scores: pl.DataFrame, pairs: pl.DataFrame) -> tuple[Path, ...]:
             raise SystemExit(f"{PAGE.name} has no place for '{name}': put <!-- {name} --> and <!-- end --> in")
         text = pattern.sub(lambda m, block=block: f"{m[1]}{block}\n{m[2]}", text)
     PAGE.write_text(text, encoding="utf-8")
-    _draw(plain.filter(role == "report"))
+    _draw(reported)
     return PAGE, PICTURE
 
 
@@ -143,7 +144,7 @@ def _two_way(frame: pl.DataFrame) -> str:
     """What two-way maps do for the default, beside what gradient boosting makes of the microdata."""
     frame = frame.filter(pl.col("strategy").is_in([DEFAULT, "gradient boosting"]))
     main, more = by_task(frame.filter(~pl.col("two_way"))), by_task(frame.filter("two_way"))
-    boosting = float(main.filter(pl.col("arm") == "reference")["share"].mean())  # type: ignore[arg-type]
+    boosting = _mean(main.filter(pl.col("arm") == "reference")["share"])
     rows = []
     for arm in _arms(frame):
         cells = [arm]

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from benchmarks.combination.arms import ANSWERS, exact_map, noisy_map, problem_of, recorded_maps
+from benchmarks.combination.arms import exact_map, noisy_map, problem_of, recorded_maps
 from benchmarks.combination.pairs import pair_rows
 from benchmarks.combination.report import write_pages
 from benchmarks.combination.scoring import boosting_rows, gain, logit_rows, score, split
@@ -64,22 +64,14 @@ def _run(work: tuple[str, int]) -> tuple[list[dict[str, Any]], list[dict[str, An
     logit = gain(task, train, test, logit_rows(task, train, test))
     boosting = gain(task, train, test, boosting_rows(task, train, test))
     head = {"task": name, "role": task.role, "split": seed, "people": len(train.target), "logit": logit}
+    reference = {**head, "arm": "reference", "two_way": False}
     rows = [
-        {
-            **head,
-            "arm": "reference",
-            "two_way": False,
-            "strategy": "gradient boosting",
-            "share": boosting / logit,
-            "gain": boosting,
-        },
-        {**head, "arm": "reference", "two_way": False, "strategy": "multinomial logit", "share": 1.0, "gain": logit},
+        {**reference, "strategy": "gradient boosting", "share": boosting / logit, "gain": boosting},
+        {**reference, "strategy": "multinomial logit", "share": 1.0, "gain": logit},
     ]
     mains: list[Given] = [(), *((p,) for p in task.target.parents)]
     truth = {g: exact_map(task, train, g) for g in task.target.givens}
-    arms = {("A exact", 0): truth}
-    if ANSWERS.is_dir():
-        arms["C recorded", 0] = recorded_maps(task)
+    arms = {("A exact", 0): truth, ("C recorded", 0): recorded_maps(task)}
     arms |= {
         (f"B noise {sigma}", s): {g: noisy_map(task, m, sigma, (s, seed)) for g, m in truth.items()}
         for sigma in NOISE

@@ -14,11 +14,9 @@ import numpy as np
 from pipeline.combination.factors import PROBABILITY_FLOOR, compile_factors
 from pipeline.combination.noise import Scales
 from pipeline.combination.people import Cells, People, cells, collapse, flat_map
-from pipeline.combination.posterior import Posterior
+from pipeline.combination.posterior import LEAST_MASS, Posterior
 from pipeline.combination.problem import Diagnostics, ElicitedMap, FactorModel, Floats, Problem
 from pipeline.combination.raking import Margin, rake
-
-LEAST_MASS = 1e-9
 
 FLAT_ENERGY = 1e-6
 """Mean square log-lift below which it makes no sense to ask which share of it was kept."""

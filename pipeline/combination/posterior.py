@@ -119,16 +119,20 @@ class Posterior:
         result /= result.sum(axis=1, keepdims=True)
         return np.asarray(result)
 
+    def _sums(self, table: Floats) -> Floats:
+        """Mass of every category under every condition, (R, K), of rows (n, K)."""
+        return np.asarray(self.columns @ (table * self.weights[:, np.newaxis]))
+
     def implied(self, vector: Floats) -> list[Floats]:
         """The maps that the factors imply, (C, K) each, rows of 0 where nobody is."""
-        sums = np.asarray(self.columns @ (self.table(vector) * self.weights[:, np.newaxis]))
+        sums = self._sums(self.table(vector))
         sums /= np.maximum(sums.sum(axis=1, keepdims=True), LEAST_MASS)
         return [sums[a:b] for a, b in zip(self.bounds[:-1], self.bounds[1:], strict=True)]
 
     def misfit(self, vector: Floats) -> tuple[float, Floats]:
         """Minus the log posterior up to a constant, and its gradient."""
         table = self.table(vector)
-        sums = np.asarray(self.columns @ (table * self.weights[:, np.newaxis]))
+        sums = self._sums(table)
         totals = np.maximum(sums.sum(axis=1, keepdims=True), LEAST_MASS)
         error = np.log(np.maximum(sums / totals, PROBABILITY_FLOOR)) - self.log_target
         # Scaling a row to 1 took one degree of freedom of its noise: only differences within a row are evidence.
@@ -180,7 +184,7 @@ class Posterior:
         stood still: its Cholesky factor holds how maps overlap, which is what makes the misfit hard.
         """
         table = self.table(vector)
-        sums = np.asarray(self.columns @ (table * self.weights[:, np.newaxis]))
+        sums = self._sums(table)
         prior = self.prior[:, 0]
         into = np.empty((table.shape[1], len(prior), len(prior)))
         for k in range(table.shape[1]):

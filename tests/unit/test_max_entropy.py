@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.combination.factors import rounded
 from pipeline.combination.max_entropy import Settings, max_entropy, max_entropy_shrunk
+from pipeline.combination.noise import Scales
 from pipeline.combination.problem import ElicitedMap, Problem
 from tests.support.problems import BY_A, CODES, A, B, certain, make
 
@@ -79,18 +80,20 @@ def test_consensus_stays_near_the_elicited_base() -> None:
     assert free.consensus_shift > 0.1
 
 
-def test_disagreement_shrinks_and_agreement_does_not() -> None:
+@pytest.mark.parametrize("effect", [0.05, Scales().effect])
+def test_disagreement_shrinks_and_agreement_does_not(effect: float) -> None:
     def lift(spread: float) -> float:
         maps = tuple(ElicitedMap(m.given, m.p, np.full(m.p.shape, spread)) for m in (A, B))
         problem = replace(make(*maps), reference=REFERENCE)
-        found = max_entropy_shrunk(problem).probabilities(CODES)
+        found = max_entropy_shrunk(problem, Settings(scales=Scales(effect=effect))).probabilities(CODES)
         return float(np.log(found[0, 0] / found[3, 0]))
 
-    lifts = [lift(s) for s in (0.0, 0.1, 0.3, 2.0, 8.0)]
+    # What is left where maps say next to nothing falls with the ratio of prior to noise: 2 is far enough for 0.05.
+    lifts = [lift(s) for s in (0.0, 0.1, 0.3, 2.0 * effect / 0.05)]
     assert lifts == sorted(lifts, reverse=True)
     assert lifts[1] > 0.8 * lifts[0]
-    assert lifts[3] < 0.01 * lifts[0]
-    assert lifts[4] == pytest.approx(0, abs=1e-3)
+    assert lifts[3] == pytest.approx(0, abs=1e-3)
+    assert lift(2.0) < 0.01 * lifts[0]
 
 
 def test_conditions_that_no_reference_person_meets_get_the_maps_own_lift() -> None:
