@@ -80,7 +80,8 @@ def stale_work(build: Build, stage: Stage) -> Work:
         ]
         units = {"personas": build.personas, "map_distances": len(DIMENSION_KEYS)}.get(stage.name, 1)
         return Work(stage, tuple((p, p) for p in stale), len(stale) * units)
-    models = MODEL_KEYS if stage.partitioned_by == "model" else ("",)
+    members = [m.id for m in build.plan.panel]
+    models = members if stage.partitioned_by == "model" else [""]
     places = [
         place
         for place, key in enumerate(DIMENSION_KEYS)
@@ -90,9 +91,12 @@ def stale_work(build: Build, stage: Stage) -> Work:
     runs = []
     for first, last in _neighbours(places, stage.at_once):
         start, end = DIMENSION_KEYS[first], DIMENSION_KEYS[last]
-        if stage.partitioned_by == "model":
-            start, end = f"{start}|{MODEL_KEYS[0]}", f"{end}|{MODEL_KEYS[-1]}"
-        runs.append((start, end))
+        if stage.partitioned_by != "model":
+            runs.append((start, end))
+            continue
+        # A range is a box: members that stand together in the panel share one, others get their own.
+        for left, right in _neighbours(sorted(map(MODEL_KEYS.index, members)), len(MODEL_KEYS)):
+            runs.append((f"{start}|{MODEL_KEYS[left]}", f"{end}|{MODEL_KEYS[right]}"))
     return Work(stage, tuple(runs), len(places) * len(models))
 
 

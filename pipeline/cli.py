@@ -256,11 +256,9 @@ def corpus() -> None:
 
 
 def _plan(edition: str | None, folder: Path | None) -> Plan:
-    from pipeline.plan import Plan  # noqa: PLC0415
-    from pipeline.resources import CORPUS, EDITION  # noqa: PLC0415
+    from pipeline.resources import EDITION, Build  # noqa: PLC0415
 
-    chosen = edition or EDITION
-    return Plan(chosen, (folder or CORPUS) / chosen)
+    return Build(edition=edition or EDITION, corpus=str(folder.absolute()) if folder else "").plan
 
 
 EDITION_OPTION = click.option("--edition", help="Edition of the corpus [default: the current one].")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -16,9 +16,10 @@ from pathlib import Path
 from pipeline.catalogue.loader import load_catalogue, populations
 from pipeline.catalogue.models import Catalogue
 from pipeline.elicitation.batch import edition_files, read_lines
-from pipeline.elicitation.panel import Member, load_panel
+from pipeline.elicitation.edition import members_of
+from pipeline.elicitation.panel import Member
 from pipeline.prompts.render import Request, render_request
-from warehouse.errors import CorpusError
+from warehouse.errors import CorpusError, ElicitationError
 
 _CODE = {
     "dimensions": ("pipeline.catalogue", "pipeline.frames", "pipeline.assets.catalogue"),
@@ -69,14 +70,18 @@ class Plan:
     """The fingerprints of one edition under the catalogue, panel and code at hand.
 
     `batch` is the size and seed of the batch table, `sizes` those of the reference and trial populations; both matter
-    to fingerprints only.
+    to fingerprints only. `panel` are the members that are asked; by default those that the edition's folder names.
     """
 
     edition: str
     corpus: Path
     batch: tuple[int, str] = (0, "")
     sizes: tuple[int, int] = (0, 0)
-    panel: tuple[Member, ...] = field(default_factory=load_panel)
+    panel: tuple[Member, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.panel:
+            object.__setattr__(self, "panel", members_of(self.corpus))
 
     @cached_property
     def catalogues(self) -> dict[str, Catalogue]:
@@ -94,6 +99,15 @@ class Plan:
             for dimension in catalogue.dimensions
             for member in self.panel
         }
+
+    def requests_of(self, cell: Cell) -> tuple[Request, ...]:
+        """The requests of one cell; `ElicitationError` if its member was not asked for this edition."""
+        if cell.model not in {m.id for m in self.panel}:
+            raise ElicitationError(
+                f"'{cell.model}' is no member of edition '{self.edition}': choose one of "
+                f"{', '.join(m.id for m in self.panel)}, or name it in {self.corpus / 'edition.toml'}"
+            )
+        return self.requests[cell.population, cell.dimension, cell.model]
 
     @cached_property
     def provenance(self) -> str:

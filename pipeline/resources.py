@@ -12,6 +12,7 @@ import polars as pl
 from pydantic import PrivateAttr
 
 from pipeline.catalogue.models import Catalogue
+from pipeline.elicitation.edition import checked_name
 from pipeline.elicitation.panel import Member
 from pipeline.partitions import cell_of
 from pipeline.plan import Cell, Plan
@@ -51,13 +52,14 @@ class Build(dg.ConfigurableResource[None]):
 
     @property
     def edition_folder(self) -> Path:
-        """Folder of the recorded edition."""
-        return (Path(self.corpus) if self.corpus else CORPUS) / self.edition
+        """Folder of the edition: the packaged one, or the one that its live answers are kept in."""
+        recorded = (Path(self.corpus) if self.corpus else CORPUS) / checked_name(self.edition)
+        return recorded if recorded.is_dir() or self.corpus else self.live_folder
 
     @property
     def live_folder(self) -> Path:
         """Folder in which live answers of this edition are kept."""
-        return self.folder / "live" / self.edition
+        return self.folder / "editions" / checked_name(self.edition)
 
     @property
     def dagster_folder(self) -> Path:

@@ -47,7 +47,7 @@ def completions(context: dg.AssetExecutionContext, build: Build) -> pl.DataFrame
     for model in dict.fromkeys(cell.model for cell in keys):
         for population in dict.fromkeys(cell.population for cell in keys if cell.model == model):
             cells = [c for c in keys if c.model == model and c.population == population]
-            requests = {r.custom_id: r for c in cells for r in build.plan.requests[c.population, c.dimension, c.model]}
+            requests = {r.custom_id: r for c in cells for r in build.plan.requests_of(c)}
             source = source_for(
                 build.member(model),
                 corpus=build.edition_folder,

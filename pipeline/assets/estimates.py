@@ -55,7 +55,7 @@ def validate(
     estimates, rejections = [pl.DataFrame(schema=ESTIMATE_COLUMNS)], []
     for key in context.partition_keys:
         cell = cell_of(key)
-        requests = build.plan.requests[cell.population, cell.dimension, cell.model]
+        requests = build.plan.requests_of(cell)
         answers = by_cell.get((cell.population, cell.dimension, cell.model))
         look_up = build.catalogue(cell.population).dimension
         outcome = validate_all(

@@ -39,7 +39,7 @@ def requests(context: dg.AssetExecutionContext, build: Build) -> pl.DataFrame:
     rows = []
     for key in context.partition_keys:
         cell = cell_of(key)
-        rendered = build.plan.requests[cell.population, cell.dimension, cell.model]
+        rendered = build.plan.requests_of(cell)
         context.add_asset_metadata(
             {
                 "requests": len(rendered),

@@ -39,12 +39,13 @@ def source_for(
     """
     if member.source == "recorded":
         return RecordedSource(corpus, known)
-    if not member.base_url:
-        raise ElicitationError(f"panel member '{member.id}' is live but has no base_url: add it to panel.toml")
+    if member.endpoint is None:
+        raise ElicitationError(f"panel member '{member.id}' is live but has no endpoint: name one in panel.toml")
     endpoint = LiveSource(
-        member.base_url,
-        key_variable=member.key_variable,
-        response_format=json_schema_format(dimension_of) if member.structured_output else None,
+        member.endpoint.base_url,
+        key_variable=member.endpoint.key_variable,
+        concurrency=member.concurrency,
+        response_format=json_schema_format(dimension_of) if member.structured_output == "json_schema" else None,
     )
     name = re.sub(r"[^A-Za-z0-9.-]+", "_", member.id)
     return KeptSource(endpoint, live / f"{name}.jsonl")

@@ -68,7 +68,7 @@ def render_request(catalogue: Catalogue, edition: str, dimension: Dimension, giv
         list(given),
         list(messages),
         member.id,
-        member.settings,
+        member.sent,
     ]
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
     return Request(
@@ -80,7 +80,7 @@ def render_request(catalogue: Catalogue, edition: str, dimension: Dimension, giv
         variant=variant.id,
         model=member.id,
         messages=messages,
-        settings=member.settings,
+        settings=member.sent,
         number_format=variant.number_format,
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.catalogue.loader import load_catalogue
-from pipeline.elicitation.panel import Member
+from pipeline.elicitation.panel import Endpoint, Member
 from pipeline.elicitation.protocol import Completion, to_completion
 from pipeline.elicitation.recorded import RecordedSource
 from pipeline.elicitation.sources import KeptSource, source_for
@@ -17,11 +17,14 @@ from warehouse.errors import ElicitationError
 
 US = load_catalogue("us")
 MEMBER = Member(
-    id="maker/model", source="live", variant="analyst.whole_map.percent_keyed", base_url="http://127.0.0.1:9"
+    id="maker/model",
+    source="live",
+    variant="analyst.whole_map.percent_keyed",
+    endpoint=Endpoint(base_url="http://127.0.0.1:9"),
 )
 
 
-class Endpoint:
+class Answering:
     """Answers every request, or breaks off after some; remembers what it was asked."""
 
     def __init__(self, breaks_after: int | None = None) -> None:
@@ -50,14 +53,14 @@ def test_answers_are_kept_as_they_arrive_and_asked_for_once(tmp_path: Path) -> N
     wanted = requests()
     known = {r.custom_id for r in wanted}
     record = tmp_path / "deep" / "kept.jsonl"
-    first = Endpoint(breaks_after=2)
+    first = Answering(breaks_after=2)
     with pytest.raises(ElicitationError, match="cut off"):
         list(KeptSource(first, record).complete(wanted))
-    second = Endpoint()
+    second = Answering()
     got = list(KeptSource(second, record).complete(wanted))
     assert {c.custom_id for c in got} == known and len(got) == len(wanted)
     assert not set(first.asked) & set(second.asked)
-    third = Endpoint()
+    third = Answering()
     again = list(KeptSource(third, record).complete(wanted))
     assert third.asked == [] and {c.custom_id: c.text for c in again} == {c.custom_id: c.text for c in got}
 
@@ -75,6 +78,6 @@ def test_a_live_member_is_kept_in_a_file_that_its_name_cannot_escape(tmp_path: P
 
 
 def test_a_live_member_without_an_endpoint_is_named(tmp_path: Path) -> None:
-    lost = MEMBER.model_copy(update={"base_url": None})
-    with pytest.raises(ElicitationError, match="'maker/model' is live but has no base_url"):
+    lost = MEMBER.model_copy(update={"endpoint": None})
+    with pytest.raises(ElicitationError, match="'maker/model' is live but has no endpoint"):
         source_for(lost, corpus=tmp_path, live=tmp_path, known=set(), dimension_of=US.dimension)

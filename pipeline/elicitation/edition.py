@@ -1,0 +1,72 @@
+"""An edition as its folder tells it: who was or is asked for it. Reading and writing `edition.toml` belongs here.
+
+Answers are the business of the sources; what is built from them, that of the plan. A folder without the file is an
+edition of all recorded members.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.elicitation.panel import Member, load_panel
+from warehouse.errors import ElicitationError
+
+EDITION_FILE = "edition.toml"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class _Edition(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    members: list[str] = Field(min_length=1)
+
+
+def checked_name(edition: str) -> str:
+    """The name of an edition, which is also that of a folder; `ElicitationError` if it could not be one."""
+    if not _NAME.fullmatch(edition):
+        raise ElicitationError(f"edition '{edition}': write it in letters, digits, dots and dashes, such as 2026.12")
+    return edition
+
+
+def members_of(folder: Path, panel: Sequence[Member] | None = None) -> tuple[Member, ...]:
+    """The panel members of the edition in `folder`, in the order of the panel.
+
+    Raises `ElicitationError` if the file cannot be read, or names a member that the panel does not have.
+    """
+    panel = load_panel() if panel is None else panel
+    path = folder / EDITION_FILE
+    try:
+        names = _Edition(**tomllib.loads(path.read_text(encoding="utf-8"))).members
+    except FileNotFoundError:
+        return tuple(m for m in panel if m.source == "recorded")
+    except OSError as error:
+        raise ElicitationError(f"{path} cannot be read ({error.strerror}): restore it") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ElicitationError(f"{path} is not valid TOML ({error}): correct it there") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise ElicitationError(f"{path}: '{'.'.join(map(str, first['loc']))}': {first['msg']}") from error
+    unknown = [n for n in names if n not in {m.id for m in panel}]
+    if unknown:
+        raise ElicitationError(f"{path}: '{unknown[0]}' is no member of the panel: correct it there or in panel.toml")
+    return tuple(m for m in panel if m.id in names)
+
+
+def write_members(folder: Path, members: Sequence[str]) -> Path:
+    """Write `edition.toml` into a new edition's folder; `ElicitationError` if it is there already or cannot be."""
+    path = folder / EDITION_FILE
+    lines = ["# Who is asked for this edition; ids of pipeline/elicitation/panel.toml.", "members = ["]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write("\n".join([*lines, *(f'    "{m}",' for m in members), "]"]) + "\n")
+    except FileExistsError:
+        raise ElicitationError(f"{path} exists already: choose another edition, or edit it there") from None
+    except OSError as error:
+        raise ElicitationError(f"{path} cannot be written ({error.strerror}): choose another folder") from error
+    return path

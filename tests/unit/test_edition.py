@@ -1,0 +1,45 @@
+"""Who is asked for an edition: what its folder says, and what is wrong with what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.elicitation.edition import checked_name, members_of, write_members
+from pipeline.elicitation.panel import load_panel
+from warehouse.errors import ElicitationError
+
+
+def test_an_edition_without_the_file_has_all_recorded_members(tmp_path: Path) -> None:
+    assert members_of(tmp_path) == tuple(m for m in load_panel() if m.source == "recorded")
+
+
+def test_what_is_written_is_read_back_in_the_order_of_the_panel(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "2031.01"
+    write_members(folder, ["recorded-pass-2", "recorded-pass-1"])
+    assert [m.id for m in members_of(folder)] == ["recorded-pass-1", "recorded-pass-2"]
+    with pytest.raises(ElicitationError, match="exists already"):
+        write_members(folder, ["recorded-pass-1"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("members = [", "not valid TOML"),
+        ("members = []", "'members'"),
+        ('members = ["nobody"]', "'nobody' is no member"),
+        ('members = ["recorded-pass-1"]\nlabel = "x"', "'label'"),
+    ],
+)
+def test_a_broken_file_is_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "edition.toml").write_text(text)
+    with pytest.raises(ElicitationError, match=message) as caught:
+        members_of(tmp_path)
+    assert "edition.toml" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "a b"])
+def test_a_name_that_is_no_folder_is_refused(name: str) -> None:
+    with pytest.raises(ElicitationError, match="write it in letters"):
+        checked_name(name)
