@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -37,6 +37,26 @@ class Completion:
         """The provider's own refusal message, where it has a field for one."""
         refusal = self.received["choices"][0]["message"].get("refusal")
         return refusal if isinstance(refusal, str) and refusal else None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of an endpoint, for the books: every attempt has one, whether or not an answer came of it.
+
+    `outcome` is `answered` or the kind of failure (`rate_limited`, `timeout`, `cut_off`, `server_error`, ...).
+    `seconds` runs from sending to the last byte. Tokens are as the endpoint reported them, None where it did not. `usd`
+    is what the books count, and `basis` says what that rests on: `reported` (the endpoint named a cost), `tokens`
+    (reported tokens times the panel's prices), `estimated` (nothing was reported, but it may have been charged) or
+    `free`.
+    """
+
+    outcome: str
+    started: str
+    seconds: float
+    tokens_in: int | None
+    tokens_out: int | None
+    usd: float
+    basis: Literal["reported", "tokens", "estimated", "free"]
 
 
 class Source(Protocol):

@@ -1,0 +1,33 @@
+"""Options that several commands share, and what they make. Nothing that only one command needs belongs here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from pipeline.resources import Build
+
+POPULATION = click.option("--population", default="us", show_default=True, help="Population of the catalogue.")
+EDITION = click.option("--edition", help="Edition of the corpus [default: the current one].")
+CORPUS = click.option(
+    "--corpus",
+    type=click.Path(path_type=Path),
+    help="Folder that holds the editions [default: the packaged ones].",
+)
+HOME = click.option(
+    "--home",
+    type=click.Path(path_type=Path),
+    help="Folder for all that is made [default: $PERSONAGEN_HOME or warehouse/build].",
+)
+
+
+def build_of(home: Path | None, edition: str | None, corpus: Path | None, **settings: int | str) -> Build:
+    """The build that these options name; what is not given is the resource's own default."""
+    from pipeline.resources import Build  # noqa: PLC0415  # Dagster takes seconds to import
+
+    named = {"home": home and str(home.absolute()), "edition": edition, "corpus": corpus and str(corpus.absolute())}
+    given: dict[str, Any] = {name: value for name, value in {**named, **settings}.items() if value is not None}
+    return Build(**given)

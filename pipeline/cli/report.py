@@ -1,0 +1,79 @@
+"""The command `report`, and how a build is told on the terminal. Thin: it parses, calls, and prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Column, Table
+
+from pipeline.catalogue.loader import load_catalogue
+from pipeline.cli.options import HOME, POPULATION, build_of
+from warehouse.errors import WarehouseError
+
+if TYPE_CHECKING:
+    from pipeline.report import Report
+
+
+@click.command()
+@POPULATION
+@HOME
+@click.option("--open", "show", is_flag=True, help="Open the page about the trials in a browser.")
+def report(population: str, home: Path | None, show: bool) -> None:
+    """Tell about the last build: answers, strategies, worst maps, and where its pages lie.
+
+    \b
+    Examples:
+      personagen report
+      personagen report --open
+    """
+    from pipeline.report import report as collect  # noqa: PLC0415  # Dagster takes seconds to import
+
+    load_catalogue(population)  # an unknown population is told before anything is opened
+    built = build_of(home, None, None)
+    if not built.database.is_file():
+        raise WarehouseError(f"nothing is built in {built.folder}: run `personagen build` first")
+    told = collect(built, population)
+    print_report(Console(), told)
+    if show:
+        click.launch(told.places["trial report"].as_uri())
+
+
+def print_report(console: Console, told: Report) -> None:
+    """Print what a build has to tell."""
+    console.rule("three personas")
+    for prose in told.prose:
+        console.print(prose, highlight=False, end="\n\n")
+    console.rule("answers")
+    table = Table("panel member", "requests", "accepted", "rejected answers")
+    for count in told.counts.iter_rows():
+        table.add_row(*map(str, count))
+    console.print(table)
+    for row in told.reasons.iter_rows(named=True):
+        console.print(f"  {row['model']}: {row['answers']} rejected as {row['reason']}")
+    console.rule("strategies, tried on every dimension: mean distance from maps")
+    columns = ("held_out_js", "held_out_tv", "marginal_tv", "one_way_tv", "two_way_tv")
+    console.print("JS: Jensen-Shannon divergence of held-out maps in nats; TV: total variation, theirs first")
+    head = (Column("strategy", no_wrap=True), "chosen", "tried", "JS", "TV", "base", "1-way", "2-way")
+    table = Table(*head, box=box.SIMPLE, pad_edge=False, collapse_padding=True)
+    for row in told.strategies.iter_rows(named=True):
+        figures = ("" if row[c] is None else f"{row[c]:.4f}" for c in columns)
+        chosen = f"{row['chosen']} ({row['overridden']} by override)" if row["overridden"] else str(row["chosen"])
+        table.add_row(row["strategy"], chosen, str(row["dimensions"]), *figures)
+    console.print(table)
+    console.rule("worst ten maps: total variation between batch and map")
+    table = Table("map", "TV", "worst condition", "its TV", "its share")
+    for row in told.worst_maps.iter_rows(named=True):
+        name = f"P({row['dimension']} | {', '.join(row['given'])})" if row["given"] else f"P({row['dimension']})"
+        worst = ", ".join(row["worst_condition"])
+        table.add_row(name, f"{row['tv']:.4f}", worst, f"{row['worst_tv']:.3f}", f"{100 * row['worst_mass']:.2f} %")
+    console.print(table)
+    name, tv = told.marginal_worst
+    console.print(f"worst marginal: {name} {tv:.4f}; one-way maps on average: {told.one_way_mean:.4f}")
+    console.rule("where everything lies")
+    console.print(f"{told.personas} personas of snapshot {told.snapshot_id} in table '{told.table}'")
+    for what, place in told.places.items():
+        console.print(f"{what}: {place}", soft_wrap=True, highlight=False)
