@@ -141,6 +141,11 @@ class Plan:
         }
         return above.get(_WRITTEN_WITH.get(stage, stage), [])
 
+    @property
+    def partitions(self) -> list[tuple[str, Cell]]:
+        """Every partition that a whole edition has, with its stage, upstream before downstream."""
+        return [(stage, Cell(*cell)) for name in _CODE for stage, *cell in self._known if stage == name]
+
     def known(self, stage: str, population: str, dimension: str = "", model: str = "") -> str | None:
         """The fingerprint of a partition, or None if the catalogue and panel of today do not have it."""
         return self._known.get((_WRITTEN_WITH.get(stage, stage), population, dimension, model))

@@ -33,3 +33,7 @@ class SamplingError(PersonaGenError):
 
 class ElicitationError(PersonaGenError):
     """A language model endpoint cannot be used as configured."""
+
+
+class PromotionError(PersonaGenError):
+    """An edition may not serve; the message says what is missing."""

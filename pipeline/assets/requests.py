@@ -29,6 +29,7 @@ REQUEST_COLUMNS: dict[str, Any] = {
     group_name="requests",
     kinds={"duckdb"},
     partitions_def=by_dimension_and_model,
+    pool="warehouse",
     backfill_policy=dg.BackfillPolicy.single_run(),
     io_manager_key="warehouse",
     deps=["dimensions"],
