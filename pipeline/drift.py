@@ -89,7 +89,7 @@ class Drift:
         gone, new: Maps that only the first or only the second has, and those whose categories differ (in both lists).
         strategies: Dimensions combined in another way: (dimension, before, after).
         marginals, pairs: Dimensions of equal categories in both, and pairs of these.
-        examples: The first few people.
+        examples: The first few people of whom anything changed.
     """
 
     population: str
@@ -129,7 +129,7 @@ def drift(before: Snapshot, after: Snapshot, *, people: int = PEOPLE, seed: int 
         strategies=tuple(_strategies(before, after)),
         marginals=tuple(sorted(marginals, key=lambda m: -m.tv.value)),
         pairs=tuple(sorted(pairs, key=lambda p: -abs(p.after - p.before))),
-        examples=tuple(_examples(drawn[0], drawn[1], before, after)),
+        examples=tuple(_examples(drawn[0], drawn[1], codes)),
     )
 
 
@@ -229,9 +229,11 @@ def _strategies(before: Snapshot, after: Snapshot) -> Iterator[tuple[str, str, s
             yield dimension, str(old["winner"]), str(choice["winner"])
 
 
-def _examples(one: Batch, other: Batch, before: Snapshot, after: Snapshot) -> Iterator[Example]:
-    shared = [d.id for d in after.dimensions if d.id in before]
-    for place in range(min(EXAMPLES, len(one))):
+def _examples(one: Batch, other: Batch, codes: Sequence[Mapping[str, Codes]]) -> Iterator[Example]:
+    """The first people of whom any value differs."""
+    shared = list(codes[0])
+    differs = np.any([codes[0][d] != codes[1][d] for d in shared], axis=0)
+    for place in np.flatnonzero(differs)[:EXAMPLES].tolist():
         old, new = one[place], other[place]
         changed = tuple((d, str(old[d]), str(new[d])) for d in shared if old[d] != new[d])
         yield Example(old.to_prompt(), new.to_prompt(), changed)

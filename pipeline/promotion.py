@@ -3,8 +3,8 @@
 Belongs here: the gate and the switch. Does not belong here: how a snapshot is built or compared (`drift`), and who asks
 for it: promotion is never part of a build, except of the very first one in a folder.
 
-The gate wants, in this order: a snapshot that loads and is the one last exported; nothing of the edition out of date;
-every check of it green, evaluated now, because Dagster's record of checks does not tell editions apart; and, where
+The gate wants, in this order: a snapshot that loads and is the one last exported, with a batch of its people;
+nothing of the edition out of date; every check of it green, evaluated now, because Dagster's record of checks does not tell editions apart; and, where
 another snapshot serves, a drift report against that one which somebody says to have read. A snapshot that has served
 before passed all that then: rolling back asks only that it is whole.
 """
@@ -107,11 +107,19 @@ def gate(build: Build, population: str, accepted: str, checks: Iterable[dg.Asset
             "select 1 from promotions where population = ? and edition = ? and snapshot_id = ?",
             [population, build.edition, candidate],
         )
+        measured = query(
+            connection,
+            "select 1 from map_distances where population = ? and edition = ? and snapshot_id = ? limit 1",
+            [population, build.edition, candidate],
+        )
     if made != [candidate]:
         return f"snapshot {candidate} of edition '{build.edition}' is not the one that was exported last: {again}"
     if served.height:
         return ""
-    stale = build.stale()
+    # The size and seed of the batch are no matter of the edition: what counts is that it was drawn and measured.
+    stale = [part for part in build.stale() if part[0] not in ("personas", "map_distances")]
+    if not measured.height:
+        return f"no batch of snapshot {candidate} was drawn and measured: {again}"
     if stale:
         return f"edition '{build.edition}' is out of date in {len(stale)} partitions, first of '{stale[0][0]}': {again}"
     red = _red(build, checks)
