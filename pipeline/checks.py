@@ -9,7 +9,7 @@ import math
 import dagster as dg
 import polars as pl
 
-from pipeline.combination.choice import MARGINAL_LIMIT, ONE_WAY_LIMIT
+from pipeline.combination.choice import MARGINAL_LIMIT, MARGINAL_ROOM, ONE_WAY_LIMIT
 from pipeline.combination.information import mutual_information
 from pipeline.elicitation.expectations import expected_cells, validate_estimates
 from pipeline.frames import map_arrays, shape_of
@@ -136,7 +136,7 @@ def batch_fits_maps(build: Build) -> dg.AssetCheckResult:
     one_way = frame.filter(pl.col("given").list.len() == 1)
     mean = float(one_way["tv"].mean() or 0.0)  # type: ignore[arg-type]
     chance = [_chance(build, *row) for row in base.select("population", "dimension", "given", "personas").iter_rows()]
-    limit = pl.max_horizontal(pl.lit(MARGINAL_LIMIT), pl.lit(MARGINAL_LIMIT / 2) + pl.Series(chance, dtype=pl.Float64))
+    limit = pl.max_horizontal(pl.lit(MARGINAL_LIMIT), pl.lit(MARGINAL_ROOM) + pl.Series(chance, dtype=pl.Float64))
     over = base.filter(pl.col("tv") > limit)["dimension"].to_list()
     drawn = [_chance(build, *row) for row in one_way.select("population", "dimension", "given", "personas").iter_rows()]
     one_way_limit = max(ONE_WAY_LIMIT, ONE_WAY_LIMIT / 2 + (sum(drawn) / len(drawn) if drawn else 0.0))
@@ -147,7 +147,7 @@ def batch_fits_maps(build: Build) -> dg.AssetCheckResult:
             "marginals_over_limit": over,
             "mean_one_way_tv": mean,
             "limits": f"{MARGINAL_LIMIT} for each marginal and {one_way_limit:.4f} for the mean of one-way maps; "
-            "for marginals of small batches, half of it and what chance explains",
+            f"where chance alone explains more, {MARGINAL_ROOM} for a marginal beside that",
         },
     )
 

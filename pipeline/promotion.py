@@ -3,10 +3,10 @@
 Belongs here: the gate and the switch. Does not belong here: how a snapshot is built or compared (`drift`), and who asks
 for it: promotion is never part of a build, except of the very first one in a folder.
 
-The gate wants, in this order: a snapshot that loads and is the one last exported, with a batch of its people;
-nothing of the edition out of date; every check of it green, evaluated now, because Dagster's record of checks does not tell editions apart; and, where
-another snapshot serves, a drift report against that one which somebody says to have read. A snapshot that has served
-before passed all that then: rolling back asks only that it is whole.
+The gate wants, in this order: a snapshot that loads and is the one last exported, with a batch of its people; nothing
+that it is made from out of date; every check of the edition green, evaluated now, because Dagster's record of checks
+does not tell editions apart; and, where another snapshot serves, a drift report against that one which somebody says to
+have read. A snapshot that has served before passed all that then: rolling back asks only that it is whole.
 """
 
 from __future__ import annotations
@@ -91,41 +91,29 @@ def promote(
 
 def gate(build: Build, population: str, accepted: str, checks: Iterable[dg.AssetChecksDefinition]) -> str:
     """Why this edition may not serve, in one line; empty if it may."""
-    again = f"run `personagen build --edition {build.edition}`"
     try:
         candidate = Snapshot.load(build.snapshot_folder(population)).id
     except SnapshotError as error:
-        return f"edition '{build.edition}' has no snapshot of '{population}' to promote ({error}): {again}"
-    with build.connect() as connection:
-        made = query(
-            connection,
-            "select snapshot_id from snapshots where population = ? and edition = ?",
-            [population, build.edition],
-        )["snapshot_id"].to_list()
-        served = query(
-            connection,
-            "select 1 from promotions where population = ? and edition = ? and snapshot_id = ?",
-            [population, build.edition, candidate],
-        )
-        measured = query(
-            connection,
-            "select 1 from map_distances where population = ? and edition = ? and snapshot_id = ? limit 1",
-            [population, build.edition, candidate],
-        )
-    if made != [candidate]:
-        return f"snapshot {candidate} of edition '{build.edition}' is not the one that was exported last: {again}"
-    if served.height:
+        return f"edition '{build.edition}' has no snapshot of '{population}' to promote ({error}): {_again(build)}"
+    if _stored(build, "snapshots", population) != {candidate}:
+        return f"snapshot {candidate} of '{build.edition}' is not the one that was exported last: {_again(build)}"
+    if candidate in _stored(build, "promotions", population):
         return ""
-    # The size and seed of the batch are no matter of the edition: what counts is that it was drawn and measured.
-    stale = [part for part in build.stale() if part[0] not in ("personas", "map_distances")]
-    if not measured.height:
-        return f"no batch of snapshot {candidate} was drawn and measured: {again}"
+    return _unfit(build, population, candidate, checks) or _unread(build, population, candidate, accepted)
+
+
+def _unfit(build: Build, population: str, candidate: str, checks: Iterable[dg.AssetChecksDefinition]) -> str:
+    """What is wrong with the edition as it stands; empty if nothing is."""
+    if candidate not in _stored(build, "map_distances", population):
+        return f"no batch of snapshot {candidate} was drawn and measured: {_again(build)}"
+    stale = [part for part in build.stale() if part[0] not in _BESIDE]
     if stale:
-        return f"edition '{build.edition}' is out of date in {len(stale)} partitions, first of '{stale[0][0]}': {again}"
+        return (
+            f"edition '{build.edition}' is out of date in {len(stale)} partitions, first of '{stale[0][0]}': "
+            f"{_again(build)}"
+        )
     red = _red(build, checks)
-    if red:
-        return f"edition '{build.edition}' fails its checks: {red}"
-    return _unread(build, population, candidate, accepted)
+    return f"edition '{build.edition}' fails its checks: {red}" if red else ""
 
 
 def _red(build: Build, checks: Iterable[dg.AssetChecksDefinition]) -> str:
@@ -164,3 +152,22 @@ def reported(build: Build, population: str, before: str, after: str) -> bool:
             [population, before, after],
         )
     return bool(found.height)
+
+
+def _stored(build: Build, table: str, population: str) -> set[str]:
+    """Ids of the snapshots of this edition that a table knows."""
+    with build.connect() as connection:
+        found = query(
+            connection,
+            f'select distinct snapshot_id from "{table}" where population = ? and edition = ?',
+            [population, build.edition],
+        )
+    return set(found["snapshot_id"])
+
+
+def _again(build: Build) -> str:
+    return f"run `personagen build --edition {build.edition}`"
+
+
+# Not what a snapshot is made from: a page, and the batch, whose size and seed are no matter of the edition.
+_BESIDE = {"trial_report", "personas", "map_distances"}

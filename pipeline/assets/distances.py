@@ -9,7 +9,7 @@ import polars as pl
 from pipeline.catalogue.models import Catalogue
 from pipeline.combination.scores import map_scores, one_hot
 from pipeline.frames import map_arrays
-from pipeline.partitions import by_population
+from pipeline.partitions import by_population, dimension_to_population
 from pipeline.progress import advance
 from pipeline.resources import Build
 from warehouse.database import query, replace_cells
@@ -35,7 +35,7 @@ DISTANCE_COLUMNS: dict[str, Any] = {
     kinds={"duckdb"},
     partitions_def=by_population,
     pool="warehouse",
-    deps=["personas", "maps"],
+    deps=["personas", dg.AssetDep("maps", partition_mapping=dimension_to_population)],
     description="Distance between the batch and every pooled map, in total variation and Jensen-Shannon divergence.",
 )
 def map_distances(context: dg.AssetExecutionContext, build: Build) -> dg.MaterializeResult[None]:
