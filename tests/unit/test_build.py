@@ -54,6 +54,7 @@ def test_one_step_of_a_pool_at_a_time(build: Build) -> None:
         assert instance.global_op_concurrency_default_limit == 1
         assert instance.get_concurrency_config().pool_config.pool_granularity is not None
         storage = instance.event_log_storage
+        storage.initialize_concurrency_limit_to_default("llm")  # as each step does first
         assert storage.claim_concurrency_slot("llm", "one", "step").is_claimed
         assert not storage.claim_concurrency_slot("llm", "two", "step").is_claimed
 
@@ -78,10 +79,14 @@ def test_a_killed_build_gives_its_place_back_and_others_keep_theirs(build: Build
 
         killed = instance.create_run_for_job(nothing, tags={BUILD_TAG: "completions"})
         other = instance.create_run_for_job(nothing)
+        for pool in ("llm", "warehouse"):
+            storage.initialize_concurrency_limit_to_default(pool)
         storage.claim_concurrency_slot("llm", killed.run_id, "completions")
+        storage.claim_concurrency_slot("warehouse", killed.run_id, "maps")
         storage.claim_concurrency_slot("warehouse", other.run_id, "maps")
         with alone(build):
-            assert storage.get_concurrency_run_ids() == {other.run_id}
+            assert storage.claim_concurrency_slot("llm", "next", "completions").is_claimed
+            assert storage.check_concurrency_claim("warehouse", other.run_id, "maps").is_claimed
 
 
 def test_the_lock_is_seen_from_outside(tmp_path: Path) -> None:
