@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from pipeline import resources
-from pipeline.build import Scope, bring_up, dagster_instance
+from pipeline.build import STAGES, Scope, bring_up, dagster_instance
 from pipeline.definitions import ALL_ASSETS, ALL_CHECKS, build_defs, resources_for
 from pipeline.editions import new_edition, panel_members
 from pipeline.elicitation.panel import Endpoint, Member
@@ -21,6 +21,7 @@ from pipeline.plan import Plan
 from pipeline.resources import Build
 from tests.support.builds import table
 from tests.support.corpora import answer, answer_line
+from tests.support.toy_snapshot import build_snapshot
 
 ONE, TWO = "2031.01", "2031.02"
 DIMENSIONS = ("us/sex", "us/age")
@@ -72,6 +73,23 @@ def test_a_job_builds_the_edition_of_its_configuration(tmp_path: Path, monkeypat
         )
     assert result.success
     assert table(build, "select distinct edition, dimension from weights") == [(TWO, "age")]
+
+
+def test_regenerating_goes_through_all_stages_and_promotes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setattr("pipeline.build.STAGES", STAGES[:2])  # the rest is the build's own test
+    build = begun(tmp_path / "home", TWO, 2)
+    build_snapshot(build.snapshot_folder("us"), edition=TWO)
+    job = build_defs(Build(home=build.home)).resolve_job_def("regenerate")
+    with dagster_instance(build) as instance:
+        config = {"resources": {"build": {"config": {"edition": TWO, "budget": "1usd"}}}}
+        assert job.execute_in_process(instance=instance, run_config=config).success
+        runs = [r for r in instance.get_runs() if r.tags.get("personagen/edition") == TWO]
+    assert {r.tags["personagen/build"] for r in runs} == {"dimensions", "requests"}
+    assert table(build, "select count(*) from requests")[0][0] == sum(map(len, build.plan.requests.values()))
+    assert table(build, "select * from promotions") == [] and not build.serving_folder("us").exists()
 
 
 class Flaky(BaseHTTPRequestHandler):
