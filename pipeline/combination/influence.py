@@ -44,12 +44,13 @@ def influences(one: PanelMap, weights: Mapping[str, float]) -> tuple[Influence, 
     def pooled(members: Sequence[str]) -> Floats:
         return pooled_probabilities(one.given, [heard[m] for m in members], [weights[m] for m in members], one.allowed)
 
+    whole = pooled(list(heard)) if heard else np.zeros(0)
     found = []
     for model, own in one.answers.items():
         rest = [m for m in heard if m != model]
         tv: Floats = np.zeros(own.shape[:-1])
         if model in heard:
-            tv = total_variation(pooled(list(heard)), pooled(rest)) if rest else np.full(own.shape[:-1], np.nan)
+            tv = total_variation(whole, pooled(rest)) if rest else np.full(own.shape[:-1], np.nan)
         mass = one.mass.reshape(tv.shape)
         worst = np.unravel_index(int((mass * tv).argmax()), tv.shape) if tv.shape else ()
         found.append(Influence(model, float((mass * tv).sum()), float(tv[worst]), tuple(map(int, worst))))
