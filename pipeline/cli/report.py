@@ -84,11 +84,11 @@ def print_report(console: Console, told: Report) -> None:
 
 def _panel_table(cards: pl.DataFrame) -> Table:
     measures = ("hedging", "distance", "tv", "information", "similarity")
-    table = Table("member", box=box.SIMPLE, pad_edge=False, collapse_padding=True)
+    table = Table(Column("member", overflow="fold"), box=box.SIMPLE, pad_edge=False, collapse_padding=True)
     for name in ("first", "accepted", "hedging", "apart", "TV", "told", "alike", "$/cell", "s", "weight"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in cards.iter_rows(named=True):
-        figures = ("" if row[c] is None else f"{row[c]:.2f}" for c in measures)
+        figures = ("" if row[c] is None else f"{round(row[c], 2) + 0.0:.2f}" for c in measures)
         paid = "" if row["usd_per_cell"] is None else f"{row['usd_per_cell']:.1g}"
         seconds = "" if row["median_seconds"] is None else f"{row['median_seconds']:.1f}"
         accepted = f"{row['accepted']}/{row['requests']}"
