@@ -30,8 +30,11 @@ MAP_PRIOR = 2.0
 BISQUARE = 4.685
 """Cut-off of Tukey's bisquare in units of the typical distance; the customary constant."""
 
-LEAST_DISTANCE = 0.1
-"""Typical distance in nats that is never undercut, so that near-unanimous panels do not expel a member."""
+LEAST_DISTANCE = 0.2
+"""Typical distance in nats that is never undercut, so that near-unanimous panels do not expel an honest dissenter.
+
+Also where few members and categories make a row's own median distance small by chance.
+"""
 
 
 def pool(

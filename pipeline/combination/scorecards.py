@@ -27,17 +27,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.combination.agreement import Agreement
-from pipeline.combination.pooling import weighted_median
+from pipeline.combination.pooling import LEAST_DISTANCE, weighted_median
 from pipeline.combination.problem import CombinationError, Floats
 
 RAMP = (0.25, 0.75)
 """Share of what should be there at which a member counts nothing, and from which on fully."""
 
 CUT = 3.0
-"""Distance, in units of the panel's median distance, from which on a member counts nothing."""
-
-LEAST_TYPICAL = 0.2
-"""Median distance in nats that is never undercut, so that a panel of one mind does not expel an honest dissenter."""
+"""Distance, in units of the panel's median (at least `LEAST_DISTANCE`), from which on a member counts nothing."""
 
 ALIKE = (0.5, 0.9)
 """Correlation of residuals up to which two members count as two, and from which on as one."""
@@ -152,7 +149,7 @@ def _start(agreement: Agreement, heard: Floats) -> Floats:
 def _nearness(distance: Floats, heard: Floats) -> Floats:
     """Tukey's bisquare of distances against the weighted median distance; 1 where a distance is unknown."""
     known = ~np.isnan(distance) & (heard > 0)
-    typical = LEAST_TYPICAL
+    typical = LEAST_DISTANCE
     if known.any():
         typical = max(typical, float(weighted_median(distance[known][:, np.newaxis], heard[known][:, np.newaxis])[0]))
     near = np.square(np.maximum(1 - np.square(distance / (CUT * typical)), 0.0))

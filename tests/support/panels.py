@@ -5,7 +5,7 @@ All of it is drawn from fixed seeds; nothing here resembles beliefs about anybod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,10 +98,10 @@ def rounded(world: World, rng: np.random.Generator) -> Answers:
     return result
 
 
-def another_population(world: World, rng: np.random.Generator) -> Answers:
-    """A good reading of other people, who differ by 0.7 nats per category; of the same ones for each such member."""
+def another_population(world: World, rng: np.random.Generator, shift: float = 0.7) -> Answers:
+    """A good reading of other people, who differ by `shift` nats per category; the same ones for each such member."""
     elsewhere = np.random.default_rng(99)
-    return reading(reading(world.truth, elsewhere, noise=0.2, bias=0.7), rng, noise=0.2, bias=0.1)
+    return reading(reading(world.truth, elsewhere, noise=shift / 4, bias=shift), rng, noise=0.2, bias=0.1)
 
 
 def inverted(world: World, rng: np.random.Generator) -> Answers:
@@ -120,10 +120,12 @@ BAD: dict[str, Maker] = {
 }
 
 
-def panel(world: World, honest: int, bad: Sequence[str], seed: int) -> dict[str, Answers]:
+def panel(
+    world: World, honest: int, bad: Sequence[str], seed: int, kinds: Mapping[str, Maker] = BAD
+) -> dict[str, Answers]:
     """Answers by member: `good-…`, then the bad ones by kind.
 
-    Kinds are those of `BAD`, and copies: `copy of good` repeats the first good member, `copy of bad` the first bad one.
+    Kinds are those of `kinds`, and copies: of the first good member, `copy of good`, and of the first bad one.
     """
     rng = np.random.default_rng(seed)
     members = {f"good-{i:02}": good(world, rng) for i in range(honest)}
@@ -133,7 +135,7 @@ def panel(world: World, honest: int, bad: Sequence[str], seed: int) -> dict[str,
         elif kind == "copy of bad":
             members[f"{kind} {i}"] = members[f"{bad[0]} 0"]
         else:
-            members[f"{kind} {i}"] = BAD[kind](world, rng)
+            members[f"{kind} {i}"] = kinds[kind](world, rng)
     return members
 
 
