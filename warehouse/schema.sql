@@ -27,10 +27,12 @@ create table if not exists rejections (
     attempt integer, reason varchar, detail varchar, text varchar
 );
 
--- Every call of an endpoint, answered or not: tokens as reported, usd as booked.
+-- The books: every call, whether or not an answer came of it, attempt counting all calls for a request. started: UTC.
+-- usd: US dollars; basis: what they rest on (reported, tokens, estimated, free). What was not measured is null.
 create table if not exists calls (
-    population varchar, edition varchar, dimension varchar, model varchar, custom_id varchar, asked_as varchar, attempt integer,
-    outcome varchar, started varchar, seconds double, tokens_in bigint, tokens_out bigint, usd double, basis varchar
+    population varchar, edition varchar, dimension varchar, model varchar, custom_id varchar, asked_as varchar,
+    attempt integer, outcome varchar, started varchar, seconds double, tokens_in bigint, tokens_out bigint, usd double,
+    basis varchar
 );
 
 -- What every panel member has shown, and the pooling weight that follows. Requests: in all, answered at all, accepted at the

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path
 
 import duckdb
 import polars as pl
 import pytest
+from rich.console import Console
 
 from pipeline.build import STAGES, Work, alone, prune, run_work, stale_work
+from pipeline.cli.report import print_report
 from pipeline.corpus import all_requests
+from pipeline.report import report
 from pipeline.resources import Build
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
@@ -65,6 +69,15 @@ def test_the_panel_is_judged_and_its_influence_on_every_map_known(built: Build) 
     assert table(
         built, "select model, count(*), bool_and(tv > 0 and tv < 1) from influences group by 1 order by 1"
     ) == [(m.id, maps, True) for m in built.plan.panel]
+
+
+def test_the_report_shows_the_panel(built: Build) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    print_report(console, report(built, "us"))
+    assert isinstance(console.file, io.StringIO)
+    asked = len(all_requests(built.plan, built.plan.panel[0].id))
+    row = next(line.split() for line in console.file.getvalue().splitlines() if f"{asked}/{asked}" in line)
+    assert row[1:3] == [str(asked), f"{asked}/{asked}"] and row[-1] == "1.00"
 
 
 def test_maps_are_redone_when_a_weight_changes_and_not_when_answers_do(built: Build) -> None:
