@@ -139,7 +139,6 @@ def _start(agreement: Agreement, heard: Floats) -> Floats:
     distance = np.sqrt(agreement.between)
     unknown = np.isnan(distance)
     weights = np.where(unknown, 0.0, heard)
-    weights[:, heard == 0] = 0.0
     alone = weights.sum(axis=1) == 0
     weights[alone] = 1.0
     middle = weighted_median(np.where(unknown, 0.0, distance).T, weights.T)
