@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from pipeline.assets.catalogue import dimensions
-from pipeline.assets.completions import completions
+from pipeline.assets.completions import ask
 from pipeline.assets.distances import map_distances
 from pipeline.assets.estimates import validate
 from pipeline.assets.maps import maps
@@ -19,6 +19,7 @@ from pipeline.assets.snapshot import snapshot
 from pipeline.assets.trial_report import trial_report
 from pipeline.assets.weights import combine
 from pipeline.checks import ALL_CHECKS
+from pipeline.elicitation.asker import ask_endpoints
 from pipeline.jobs import ALL_JOBS
 from pipeline.partitions import cells_frame
 from pipeline.resources import Build
@@ -27,7 +28,7 @@ from warehouse.io_manager import WarehouseIOManager
 ALL_ASSETS = (
     dimensions,
     requests,
-    completions,
+    ask,
     validate,
     judge,
     maps,
@@ -42,7 +43,7 @@ ALL_ASSETS = (
 def resources_for(build: Build) -> dict[str, Any]:
     """The resources that all assets of one build share."""
     manager = WarehouseIOManager(build.database, build.edition, cells_frame, build.earned_fingerprints)
-    return {"build": build, "warehouse": manager}
+    return {"build": build, "warehouse": manager, "asker": ask_endpoints}
 
 
 def build_defs(build: Build | None = None, *, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
