@@ -14,7 +14,9 @@ import json
 import logging
 import os
 import re
+import ssl
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -43,6 +45,10 @@ MOST_ERROR_BYTES = 50_000
 
 CONNECT_SECONDS = 10.0
 """Seconds a connection may take at most, within the time of the whole call."""
+
+CALLS_PER_POOL = 8
+"""Calls that share a pool of connections: for each call the pool looks at every connection it has, so that one pool
+for many calls in flight would cost more than the calls themselves."""
 
 NO_KEY = "none"
 """Sent in place of a key to endpoints that want none."""
@@ -124,33 +130,22 @@ class OpenEndpoint:
         self._endpoint = endpoint
         self._timeout = timeout
         self._response_format = response_format
+        self._pools = -(-member.concurrency // CALLS_PER_POOL)
         self._limit_field = "max_completion_tokens" if _is_openai(endpoint.base_url) else "max_tokens"
         # Hashes, because ids are many; to which request an id belongs, because a re-sent one may get its own again.
         self._ids: dict[int, int] = {}
 
     async def __aenter__(self) -> OpenEndpoint:
-        import openai  # noqa: PLC0415
-
         _check_url(self._endpoint.base_url)
         # At DEBUG this logger writes response headers down, and an endpoint might put anything there.
         logging.getLogger("httpcore2").setLevel(logging.INFO)
-        self._client: AsyncOpenAI = openai.AsyncOpenAI(
-            api_key=self._key() or NO_KEY,
-            base_url=self._endpoint.base_url,
-            max_retries=0,
-            default_headers={"Accept-Encoding": "identity"},
-            http_client=httpx2.AsyncClient(
-                timeout=httpx2.Timeout(self._timeout, connect=min(CONNECT_SECONDS, self._timeout / 2), pool=None),
-                limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
-                event_hooks={"response": [_bound]},
-            ),
-        )
-        # Else the client would tell every endpoint the organisation and project that its environment names.
-        self._client.organization = self._client.project = None
+        tls = httpx2.create_ssl_context()
+        self._clients = deque(self._client(tls) for _ in range(self._pools))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._client.close()
+        for client in self._clients:
+            await client.close()
 
     async def call(self, request: Request, max_tokens: int | None = None) -> Reply:
         """Send the request and wait for its end, which always is a reply; being cancelled is one too, `interrupted`.
@@ -173,6 +168,25 @@ class OpenEndpoint:
             result = Failure(request.custom_id, self.where, reason)
         return Reply(result, outcome, started, time.perf_counter() - begin, usage, retry_after)
 
+    def _client(self, tls: ssl.SSLContext) -> AsyncOpenAI:
+        import openai  # noqa: PLC0415
+
+        client = openai.AsyncOpenAI(
+            api_key=self._key() or NO_KEY,
+            base_url=self._endpoint.base_url,
+            max_retries=0,
+            default_headers={"Accept-Encoding": "identity"},
+            http_client=httpx2.AsyncClient(
+                verify=tls,
+                timeout=httpx2.Timeout(self._timeout, connect=min(CONNECT_SECONDS, self._timeout / 2), pool=None),
+                limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
+                event_hooks={"response": [_bound]},
+            ),
+        )
+        # Else the client would tell every endpoint the organisation and project that its environment names.
+        client.organization = client.project = None
+        return client
+
     def _body(self, request: Request, max_tokens: int | None) -> dict[str, Any]:
         body = {**request_body(request, self._response_format), "model": self.model}
         if max_tokens is not None and not body.keys() & {"max_tokens", "max_completion_tokens"}:
@@ -183,11 +197,13 @@ class OpenEndpoint:
         """The decoded body of a response of status 200; everything else raises a `_Fault`."""
         import openai  # noqa: PLC0415
 
+        client = self._clients[0]
+        self._clients.rotate()
         try:
             async with asyncio.timeout(self._timeout):
                 # The client's own generic call: `chat.completions.create` would spend a third more time on parsing
                 # the answer into models that nobody reads.
-                response = await self._client.post("/chat/completions", cast_to=httpx2.Response, body=body)
+                response = await client.post("/chat/completions", cast_to=httpx2.Response, body=body)
         except openai.APIStatusError as error:
             raise _status_fault(error.status_code, error.body or error.message, error.response.headers) from None
         except (TimeoutError, openai.APITimeoutError) as error:
