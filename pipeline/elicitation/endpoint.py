@@ -114,7 +114,7 @@ class OpenEndpoint:
     """An endpoint ready to be called for one panel member; an async context manager, as it holds connections.
 
     `timeout` is in seconds and bounds a call as a whole, also an answer that drips in. `response_format` is sent where
-    given. Raises `ElicitationError` on entering if the base URL is none or the key is not in the environment.
+    given. Raises `ElicitationError` if the base URL is none and, on entering, if the key is not in the environment.
     """
 
     def __init__(
@@ -125,6 +125,7 @@ class OpenEndpoint:
         timeout: float,
         response_format: ResponseFormat | None = None,
     ) -> None:
+        _check_url(endpoint.base_url)
         self.where = shown(endpoint.base_url)
         self.model = member.model or member.id
         self._endpoint = endpoint
@@ -136,7 +137,6 @@ class OpenEndpoint:
         self._ids: dict[int, int] = {}
 
     async def __aenter__(self) -> OpenEndpoint:
-        _check_url(self._endpoint.base_url)
         # At DEBUG this logger writes response headers down, and an endpoint might put anything there.
         logging.getLogger("httpcore2").setLevel(logging.INFO)
         tls = httpx2.create_ssl_context()
@@ -389,8 +389,8 @@ def _check_url(url: str) -> None:
     try:
         parts = urlsplit(url)
         _ = parts.port
-    except ValueError as error:
-        raise ElicitationError(f"base URL cannot be read ({error}): write it as https://host/v1") from None
+    except ValueError:
+        raise ElicitationError("base URL cannot be read: write it as https://host/v1") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ElicitationError(f"base URL {shown(url)} is none: write it as https://host/v1")
     if parts.username or parts.password or parts.query:

@@ -9,11 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.catalogue.models import Dimension
-from pipeline.elicitation.batch import drop_unfinished_line, json_schema_format, output_line, read_lines
-from pipeline.elicitation.live import LiveSource
-from pipeline.elicitation.panel import Member
+from pipeline.elicitation.asking import Job, ask_in_turn
+from pipeline.elicitation.batch import (
+    ResponseFormat,
+    drop_unfinished_line,
+    json_schema_format,
+    output_line,
+    read_lines,
+)
+from pipeline.elicitation.panel import Endpoint, Member
 from pipeline.elicitation.protocol import Completion, Source
 from pipeline.elicitation.recorded import RecordedSource
+from pipeline.elicitation.tokens import Expected
 from warehouse.errors import CorpusError, ElicitationError
 
 if TYPE_CHECKING:
@@ -41,14 +48,32 @@ def source_for(
         return RecordedSource(corpus, known)
     if member.endpoint is None:
         raise ElicitationError(f"panel member '{member.id}' is live but has no endpoint: name one in panel.toml")
-    endpoint = LiveSource(
-        member.endpoint.base_url,
-        key_variable=member.endpoint.key_variable,
-        concurrency=member.concurrency,
-        response_format=json_schema_format(dimension_of) if member.structured_output == "json_schema" else None,
-    )
+    structured = member.structured_output == "json_schema"
+    endpoint = AskedSource(member.endpoint, member, json_schema_format(dimension_of) if structured else None)
     name = re.sub(r"[^A-Za-z0-9.-]+", "_", member.id)
     return KeptSource(endpoint, live / f"{name}.jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class AskedSource:
+    """A member that is asked at its endpoint."""
+
+    endpoint: Endpoint
+    member: Member
+    response_format: ResponseFormat | None
+
+    def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        """Yield answers as they arrive; attempts without one are raised as one error at the end."""
+        job = Job(self.endpoint, self.member, requests, _expected, response_format=self.response_format)
+        for asked in ask_in_turn([job]):
+            if isinstance(asked.result, Completion):
+                yield asked.result
+
+
+def _expected(request: Request) -> Expected:
+    """A prompt has about a token for four characters; an answer, for want of better, as many as its prompt."""
+    tokens = sum(len(m["content"]) for m in request.messages) // 4
+    return Expected(tokens, tokens)
 
 
 @dataclass(frozen=True, slots=True)
