@@ -18,13 +18,21 @@ LONGEST_PAUSE = 60.0
 LONGEST_DEMAND = 900.0
 """Seconds that an endpoint may demand: for longer than that the model is given up for this run."""
 
+SHRINK = 0.7
+"""What a rate limit leaves of the allowed concurrency ..."""
+
+GROWTH = 4.0
+"""... and by how much it grows again while as many calls as are allowed are answered."""
+
 MOST_PAUSES = 20
 """Pauses in a row, nothing answered between, after which the model is given up for this run."""
 
 
 @dataclass(slots=True)
 class Limiter:
-    """The limit of one model: additive increase with answers, halved by a rate limit, silence while it pauses.
+    """The limit of one model: more with every answer, less by a rate limit, silence while it pauses.
+
+    Additive increase and multiplicative decrease, as in TCP.
 
     `most` is the panel's concurrency, with which it starts. Times are seconds of one monotonic clock.
     """
@@ -63,19 +71,19 @@ class Limiter:
         self.in_flight -= 1
         if answered:
             self._pauses = 0
-            self._allowed = min(float(self.most), self._allowed + 1 / self._allowed)
+            self._allowed = min(float(self.most), self._allowed + GROWTH / self._allowed)
 
     def limited(self, sent: int, now: float, retry_after: float | None) -> None:
         """A call ended with 429; `retry_after` is what the endpoint demands, in seconds.
 
-        Calls that were in flight together count once: the first of them halves what is allowed and pauses, later ones
+        Calls that were in flight together count once: the first of them lowers what is allowed and pauses, later ones
         can only prolong the pause by what the endpoint demands.
         """
         self.in_flight -= 1
         if sent == self._round:
             self._round += 1
             self._pauses += 1
-            self._allowed = max(1.0, self._allowed / 2)
+            self._allowed = max(1.0, self._allowed * SHRINK)
             if retry_after is None:
                 longest = min(LONGEST_PAUSE, self.first_pause * 2 ** (self._pauses - 1))
                 self._until = max(self._until, now + longest * self.rng.uniform(0.5, 1.0))

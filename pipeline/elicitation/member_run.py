@@ -275,8 +275,8 @@ class MemberRun:
     def _try_again(self, item: _Item, reply: Reply, now: float) -> None:
         patience = self._shared.patience
         item.tries += 1
-        self._last_reason = _reason(reply)
         if reply.outcome not in PASSING or item.tries >= patience.tries:
+            self._last_reason = _reason(reply)
             self._failed[reply.outcome] += 1
             return
         wait = backoff(item.tries, patience.first_backoff, patience.longest_backoff, self._shared.rng)

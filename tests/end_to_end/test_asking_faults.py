@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import time
-import tracemalloc
 from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
@@ -42,12 +42,12 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ask_again(asked: Request, answer: Completion) -> Request | None:
-    """What validation will do: an empty, cut or refused answer is asked again, twice at most."""
+    """What validation will do: an empty, cut or refused answer is asked again."""
     if answer.text and answer.finish_reason == "stop":
         return None
     base, _, number = asked.custom_id.partition(".r")
     again = int(number or 1) + 1
-    return None if again > 3 else replace(request(f"{base} again {again}"), custom_id=f"{base}.r{again}")
+    return replace(request(f"{base} again {again}"), custom_id=f"{base}.r{again}")
 
 
 def test_5000_requests_at_30_percent_faults(caplog: pytest.LogCaptureFixture) -> None:
@@ -59,12 +59,11 @@ def test_5000_requests_at_30_percent_faults(caplog: pytest.LogCaptureFixture) ->
     texts: dict[str, str | None] = {}
     unasked: set[str] = set()
     spent = Decimal(0)
-    sizes: list[int] = []
+    kept: list[int] = []
     message = ""
     with FaultyServer(rates=RATES, seed=7, steps=steps, slow=60, retry_after=0.05) as server:
         patience = replace(HURRIED, timeout=1.5)
         ask = job(server.url, prompts, key=True, follow_up=ask_again, concurrency=64)
-        tracemalloc.start()
         try:
             for number, asked in enumerate(ask_in_turn([ask], patience=patience)):
                 outcomes[asked.call.outcome] += 1
@@ -76,19 +75,17 @@ def test_5000_requests_at_30_percent_faults(caplog: pytest.LogCaptureFixture) ->
                 elif asked.call.outcome in LASTING:
                     unasked.add(base)
                 if number % 1000 == 999:
-                    sizes.append(tracemalloc.get_traced_memory()[0])
+                    gc.collect()
+                    kept.append(len(gc.get_objects()))
                 assert KEY not in repr(asked)
         except ElicitationError as error:
             message = str(error)
-        finally:
-            tracemalloc.stop()
         stats = server.stats()
 
     good = {i.partition(".r")[0] for i, text in texts.items() if text}
     expected = {f"p{i}" for i in range(total) if i % 250} - unasked
     assert not expected - good
     assert len(unasked) >= unanswerable
-    assert all(text is None or text == "" or text.startswith("ANSWER to") for text in texts.values())
     for custom_id, text in texts.items():
         if text and ".r" not in custom_id:
             assert text == f"ANSWER to {custom_id}"
@@ -99,8 +96,8 @@ def test_5000_requests_at_30_percent_faults(caplog: pytest.LogCaptureFixture) ->
     }
     assert float(spent) == pytest.approx(stats["usd"], rel=0.01)
     assert max(stats["answered"].values()) == 1
-    # What grows is the ids and texts kept here and the ids the run has seen, under a kilobyte a request together.
-    assert (sizes[-1] - sizes[0]) / (1000 * (len(sizes) - 1)) < 1000
+    # Flat: of a request nothing is kept but its id, while one answer kept would be several objects.
+    assert kept[-1] - kept[0] < 0.2 * 1000 * (len(kept) - 1)
     assert KEY not in caplog.text + message
 
 
