@@ -186,6 +186,7 @@ def _interrupt_held_back(interrupted: Callable[[], object]) -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        if signal.getsignal(signal.SIGINT) is hold:
+            signal.signal(signal.SIGINT, before)
         if held:
             signal.raise_signal(signal.SIGINT)
