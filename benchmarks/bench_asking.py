@@ -210,7 +210,7 @@ def _report(rates: dict[str, float], costs: dict[str, float], profiled: dict[str
     where = [f"| {group} | {share:.0%} |" for group, share in profiled.items()]
     met = "meets" if rates["the engine"] >= DEMANDED else "misses"
     lines = [
-        f"{CALLS:,} calls, {CONCURRENCY} in flight, {LATENCY * 1000:.0f} ms latency: ideal {IDEAL:,.0f} calls a second;",
+        f"{CALLS:,} calls, {CONCURRENCY} in flight, {LATENCY * 1000:.0f} ms latency: ideal {IDEAL:,.0f} a second;",
         f"{os.cpu_count()} cores, shared with the server and whatever else ran; best of {ROUNDS} rounds;",
         f"Python {platform.python_version()}, openai {openai.__version__}. The engine {met} {DEMANDED} calls a second.",
         "",

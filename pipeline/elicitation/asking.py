@@ -14,9 +14,9 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequen
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pipeline.elicitation.budget import Budget, BudgetSpent
+from pipeline.elicitation.budget import Budget
 from pipeline.elicitation.member_run import MOST_UNREAD, PATIENCE, Asked, Job, MemberRun, Patience, Shared
-from warehouse.errors import ElicitationError
+from warehouse.errors import BudgetSpent, ElicitationError
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -2,7 +2,7 @@
 edition.
 
 Belongs here: the two line formats and the import of files that another machine or a Batch endpoint produced.
-Does not belong here: sending anything (`asking`), choosing among attempts (`prompts.validation`).
+Does not belong here: sending anything (`live`), choosing among attempts (`prompts.validation`).
 
 A line of output is an answer or a failure. Failures (a Batch error file, lines with an HTTP error, a body
 that is no chat completion) are reported and never stored. What is stored is the line itself, byte for byte.

@@ -9,12 +9,6 @@ import asyncio
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from warehouse.errors import ElicitationError
-
-
-class BudgetSpent(ElicitationError):  # noqa: N818 (what happened, and no fault)
-    """The next call does not fit into the budget, and nothing is in flight whose end could make room."""
-
 
 @dataclass(slots=True)
 class Budget:

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.elicitation.asking import Asked, ask_in_turn
-from pipeline.elicitation.budget import Budget, BudgetSpent
+from pipeline.elicitation.budget import Budget
 from pipeline.elicitation.protocol import Completion
 from pipeline.prompts.render import Request
 from tests.support.asked import HURRIED, KEY, answers, job, request
 from tests.support.faulty_server import FaultyServer
-from warehouse.errors import ElicitationError
+from warehouse.errors import BudgetSpent, ElicitationError
 
 FAULTS = [
     *("rate_limited", "rate_limited_after", "rate_limited_ms", "server_error", "overloaded", "error_in_200"),

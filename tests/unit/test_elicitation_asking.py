@@ -10,11 +10,11 @@ from decimal import Decimal
 import pytest
 
 from pipeline.elicitation.asking import Asked, Patience, ask, ask_in_turn, ask_panel
-from pipeline.elicitation.budget import Budget, BudgetSpent
+from pipeline.elicitation.budget import Budget
 from pipeline.elicitation.panel import Endpoint
 from tests.support.asked import HURRIED, answers, expect, gather, job, member, request
 from tests.support.faulty_server import FaultyServer
-from warehouse.errors import ElicitationError
+from warehouse.errors import BudgetSpent, ElicitationError
 
 
 @pytest.fixture(autouse=True)
