@@ -49,6 +49,7 @@ STAGES = (
     Stage("requests", ("requests",), "model", "dimensions"),
     Stage("completions", ("completions",), "model", "dimensions", at_once=26),
     Stage("estimates", ("estimates", "rejections"), "model", "dimensions"),
+    Stage("scorecards", ("scorecards", "influences"), "population", "populations"),
     Stage("maps", ("maps",), "dimension", "dimensions"),
     Stage("weights", ("weights", "trials", "trial_maps"), "dimension", "dimensions", at_once=20),
     Stage("trial_report", ("trial_report",), "population", "pages"),

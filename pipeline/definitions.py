@@ -14,6 +14,7 @@ from pipeline.assets.estimates import validate
 from pipeline.assets.maps import maps
 from pipeline.assets.personas import personas
 from pipeline.assets.requests import requests
+from pipeline.assets.scorecards import judge
 from pipeline.assets.snapshot import snapshot
 from pipeline.assets.trial_report import trial_report
 from pipeline.assets.weights import combine
@@ -28,6 +29,7 @@ ALL_ASSETS = (
     requests,
     completions,
     validate,
+    judge,
     maps,
     combine,
     trial_report,

@@ -9,6 +9,11 @@ answers = dg.define_asset_job(
     selection=dg.AssetSelection.assets("requests", "completions", "estimates", "rejections"),
     description="Ask, store and judge: requests to estimates, by dimension and panel member.",
 )
+judging = dg.define_asset_job(
+    "judging",
+    selection=dg.AssetSelection.assets("scorecards", "influences"),
+    description="Judge the panel: estimates to pooling weights, by population.",
+)
 mapping = dg.define_asset_job(
     "mapping",
     selection=dg.AssetSelection.assets("maps", "weights", "trials", "trial_maps"),
@@ -20,4 +25,4 @@ release = dg.define_asset_job(
     description="Export and sample: catalogue table, snapshot, batch of personas, distances, by population.",
 )
 
-ALL_JOBS = (answers, mapping, release)
+ALL_JOBS = (answers, judging, mapping, release)

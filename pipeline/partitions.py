@@ -27,6 +27,9 @@ by_model = dg.StaticPartitionsDefinition(list(MODEL_KEYS))
 by_dimension_and_model = dg.MultiPartitionsDefinition({"dimension": by_dimension, "model": by_model})
 by_population = dg.StaticPartitionsDefinition(list(populations()))
 dimension_to_population = dg.StaticPartitionMapping({key: key.split("/", 1)[0] for key in DIMENSION_KEYS})
+population_to_dimension = dg.StaticPartitionMapping(
+    {population: [k for k in DIMENSION_KEYS if k.split("/", 1)[0] == population] for population in populations()}
+)
 
 
 def cell_of(key: str) -> Cell:

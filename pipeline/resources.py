@@ -15,7 +15,7 @@ from pipeline.catalogue.models import Catalogue
 from pipeline.elicitation.edition import checked_name
 from pipeline.elicitation.panel import Member
 from pipeline.partitions import cell_of
-from pipeline.plan import Cell, Plan
+from pipeline.plan import Cell, PanelWeights, Plan
 from warehouse.database import FILE_NAME, connect, home, query
 from warehouse.io_manager import record_fingerprints
 
@@ -101,8 +101,9 @@ class Build(dg.ConfigurableResource[None]):
         """
         fresh, cells = self.fresh(), [cell_of(key) for key in keys]
         now = {(stage, cell) for cell in cells}  # ancestors that were written in the same run
+        weights = self.panel_weights()
         return [
-            self.plan.fingerprint(stage, cell.population, cell.dimension, cell.model)
+            self.plan.fingerprint(stage, cell.population, cell.dimension, cell.model, weights)
             if all(part in fresh or part in now for part in self.plan.upstream(stage, cell))
             else ""
             for cell in cells
@@ -112,11 +113,22 @@ class Build(dg.ConfigurableResource[None]):
         """Every stored partition, with its stage, whose fingerprint is today's."""
         with self.connect() as connection:
             stored = query(connection, "select stage, population, dimension, model, fingerprint from fingerprints")
+        weights = self.panel_weights()
         return {
             (stage, Cell(population, dimension, model))
             for stage, population, dimension, model, fingerprint in stored.iter_rows()
-            if self.plan.known(stage, population, dimension, model) == fingerprint
+            if self.plan.known(stage, population, dimension, model, weights) == fingerprint
         }
+
+    def panel_weights(self) -> PanelWeights:
+        """The pooling weights that this edition's scorecards hold."""
+        with self.connect() as connection:
+            stored = query(
+                connection,
+                "select population, model, weight from scorecards where edition = ? order by all",
+                [self.edition],
+            )
+        return tuple(stored.iter_rows())
 
     def mark_stale(self, cell: Cell, running: Collection[str]) -> int:
         """Make everything that depends on a dimension's weights count as out of date; returns how many dimensions.

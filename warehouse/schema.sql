@@ -27,6 +27,31 @@ create table if not exists rejections (
     attempt integer, reason varchar, detail varchar, text varchar
 );
 
+-- The books: every call, whether or not an answer came of it, attempt counting all calls for a request. started: UTC.
+-- usd: US dollars; basis: what they rest on (reported, tokens, estimated, free). What was not measured is null.
+create table if not exists calls (
+    population varchar, edition varchar, dimension varchar, model varchar, custom_id varchar, asked_as varchar,
+    attempt integer, outcome varchar, started varchar, seconds double, tokens_in bigint, tokens_out bigint, usd double,
+    basis varchar
+);
+
+-- What every panel member has shown, and the pooling weight that follows. Requests: in all, answered at all, accepted at the
+-- first answer, accepted in the end. hedging: mean entropy over the consensus's, in nats. distance (nats) and tv: from the
+-- pool of all others. information: of its one-way maps, over the consensus's. similarity: correlation of what sets it and
+-- its nearest member apart from the consensus. Per accepted cell: what was paid and the tokens; null where unknown.
+create table if not exists scorecards (
+    population varchar, edition varchar, model varchar, requests integer, answered integer, first integer, accepted integer,
+    rejected struct(reason varchar, answers integer)[], hedging double, distance double, tv double, information double,
+    nearest varchar, similarity double, usd_per_cell double, tokens_per_cell double, median_seconds double, p95_seconds double,
+    weight double
+);
+
+-- How far the pool of a map moves without one member, in total variation; null where no other has a say.
+create table if not exists influences (
+    population varchar, edition varchar, dimension varchar, given varchar[], model varchar, tv double,
+    worst_tv double, worst_condition varchar[]
+);
+
 -- Pooled across the panel. spread: between-model standard deviation of the log probability, in nats. A held-out map is
 -- asked as every other, but no fit sees it.
 create table if not exists maps (

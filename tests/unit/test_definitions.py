@@ -14,7 +14,9 @@ GRAPH = {
     "completions": {"requests"},
     "estimates": {"completions"},
     "rejections": {"completions"},
-    "maps": {"estimates"},
+    "scorecards": {"requests", "completions", "estimates", "rejections"},
+    "influences": {"requests", "completions", "estimates", "rejections"},
+    "maps": {"estimates", "scorecards"},
     "weights": {"maps"},
     "trials": {"maps"},
     "trial_maps": {"maps"},
@@ -52,4 +54,4 @@ def test_the_gate_over_estimates_and_the_structure_of_personas_block(graph: dg.A
 
 def test_jobs_resolve(tmp_path: object) -> None:
     repository = build_defs(Build(home=str(tmp_path))).get_repository_def()
-    assert {"answers", "mapping", "release"} <= set(repository.job_names)
+    assert {"answers", "judging", "mapping", "release"} <= set(repository.job_names)
