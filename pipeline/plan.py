@@ -192,6 +192,11 @@ class Plan:
         }
         return above.get(_WRITTEN_WITH.get(stage, stage), [])
 
+    @property
+    def partitions(self) -> list[tuple[str, Cell]]:
+        """Every partition that a whole edition has, with its stage, upstream before downstream."""
+        return [(stage, Cell(*cell)) for name in _CODE for stage, *cell in self._known(()) if stage == name]
+
     def known(
         self, stage: str, population: str, dimension: str = "", model: str = "", weights: PanelWeights = ()
     ) -> str | None:

@@ -59,11 +59,11 @@ def report(build: Build, population: str) -> Report:
         )
         distances = query(
             connection,
-            "select * from map_distances where population = ? and not held_out order by tv desc",
-            [population],
+            "select * from map_distances where population = ? and edition = ? and not held_out order by tv desc",
+            key,
         )
         (personas,) = connection.execute(
-            f'select count(*) from "{table_name(population)}" where seed = ?', [build.seed]
+            f'select count(*) from "{table_name(population, build.edition)}" where seed = ?', [build.seed]
         ).fetchall()[0]
     size = pl.col("given").list.len()
     base = distances.filter(size == 0)
@@ -76,11 +76,12 @@ def report(build: Build, population: str) -> Report:
         marginal_worst=(base["dimension"][0], base["tv"][0]),
         one_way_mean=float(distances.filter(size == 1)["tv"].mean() or 0.0),  # type: ignore[arg-type]
         personas=int(personas),
-        table=table_name(population),
+        table=table_name(population, build.edition),
         snapshot_id=loaded.id,
         places={
             "warehouse": build.database,
-            "snapshot": folder,
+            "snapshot of this edition": folder,
+            "snapshot that serves": build.serving_folder(population),
             "trial report": build.trial_page(population),
             "recorded edition": build.edition_folder,
             "Dagster home": build.dagster_folder,

@@ -103,16 +103,41 @@ create table if not exists snapshots (
 
 -- How far a batch of personas lies from each pooled map, in total variation, weighted by the conditions' mass.
 create table if not exists map_distances (
-    population varchar, snapshot_id varchar, dimension varchar, given varchar[], held_out boolean, personas bigint, tv double, js double,
+    population varchar, edition varchar, snapshot_id varchar, dimension varchar, given varchar[], held_out boolean, personas bigint, tv double, js double,
     worst_tv double, worst_condition varchar[], worst_mass double
 );
 
 -- What each stored partition was made from: a build redoes what no longer matches.
 create table if not exists fingerprints (
-    stage varchar, population varchar, dimension varchar, model varchar, fingerprint varchar
+    stage varchar, population varchar, edition varchar, dimension varchar, model varchar, fingerprint varchar
 );
 
--- Warehouses of earlier releases get the columns that these lack.
+-- What moved from one snapshot to another. kind: map (tv: total variation of its rows, weighted by the conditions' mass),
+-- gone and new (maps that only one has), strategy, marginal (tv of the personas' marginal; changed: share of personas whose
+-- value is another), pair (dimension and given[1], Cramer's V before and after). low and high: bounds of the 95 % interval;
+-- noise: the tv to expect had nothing moved, from the spread between the members.
+create table if not exists drifts (
+    population varchar, edition_a varchar, snapshot_a varchar, edition_b varchar, snapshot_b varchar, kind varchar,
+    dimension varchar, given varchar[], tv double, low double, high double, noise double, changed double,
+    v_before double, v_after double, before varchar, after varchar
+);
+
+-- Which snapshot serves, and what served before it: a row per promotion, the last one counts.
+create table if not exists promotions (
+    population varchar, edition varchar, snapshot_id varchar, previous varchar, "at" timestamp
+);
+
+-- Asking that ended because the budget was used up; "left" is how many requests it did not put.
+create table if not exists budget_stops (
+    edition varchar, "at" timestamp, spent double, budget double, "left" bigint
+);
+
+-- Warehouses of earlier releases get the columns that these lack. They held one edition's fingerprints and distances, that
+-- of their snapshot.
+alter table fingerprints add column if not exists edition varchar;
+alter table map_distances add column if not exists edition varchar;
+update fingerprints set edition = coalesce((select any_value(edition) from snapshots), '2026.11') where edition is null;
+update map_distances set edition = coalesce((select any_value(edition) from snapshots), '2026.11') where edition is null;
 alter table completions add column if not exists asked_as varchar;
 alter table maps add column if not exists held_out boolean;
 alter table map_distances add column if not exists held_out boolean;

@@ -17,6 +17,7 @@ from warehouse.errors import CorpusError, WarehouseError
     group_name="maps",
     kinds={"duckdb"},
     partitions_def=by_dimension,
+    pool="warehouse",
     backfill_policy=dg.BackfillPolicy.single_run(),
     io_manager_key="warehouse",
     ins={"estimates": dg.AssetIn("estimates", input_manager_key="warehouse")},

@@ -29,9 +29,10 @@ REQUEST_COLUMNS: dict[str, Any] = {
     group_name="requests",
     kinds={"duckdb"},
     partitions_def=by_dimension_and_model,
+    pool="warehouse",
     backfill_policy=dg.BackfillPolicy.single_run(),
     io_manager_key="warehouse",
-    deps=["dimensions"],
+    deps=[dg.AssetDep("dimensions", partition_mapping=dg.AllPartitionMapping())],
     description="One rendered prompt per map and panel member: base, one-way and two-way maps of a dimension.",
 )
 def requests(context: dg.AssetExecutionContext, build: Build) -> pl.DataFrame:

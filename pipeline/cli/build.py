@@ -27,14 +27,15 @@ from pipeline.cli.report import print_report
 def build(home: Path | None, edition: str | None, corpus: Path | None, personas: int | None, seed: int) -> None:
     """Build everything that is out of date: maps, weights, snapshot, batch table.
 
-    An interrupted build resumes where it stopped; a repeated one does only what changed.
+    An interrupted build resumes where it stopped; a repeated one does only what changed. The first edition ever built
+    in a folder serves from then on; later ones serve when they are promoted (`personagen edition promote`).
 
     \b
     Examples:
       personagen build
       personagen build --personas 1000000 --home /data/personagen
     """
-    from pipeline.build import STAGES, alone, prune, run_work, stale_work  # noqa: PLC0415  # Dagster takes seconds to import
+    from pipeline.build import STAGES, alone, first_promoted, prune, run_work, stale_work  # noqa: PLC0415  # Dagster takes seconds to import
     from pipeline.report import report  # noqa: PLC0415
 
     todo = build_of(home, edition, corpus, seed=seed, **({"personas": personas} if personas else {}))
@@ -58,7 +59,10 @@ def build(home: Path | None, edition: str | None, corpus: Path | None, personas:
                 continue
             warnings += run_work(todo, work, lambda steps, task=task: progress.advance(task, steps))  # type: ignore[misc]
             progress.update(task, completed=work.total)
+        told = [first_promoted(todo, population) for population in populations()]
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
     for population in populations():
         print_report(console, report(todo, population))
+    for line in told:
+        click.echo(line)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from pipeline.catalogue.loader import load_catalogue
-from pipeline.cli.options import HOME, POPULATION, build_of
+from pipeline.cli.options import EDITION, HOME, POPULATION, build_of
 from warehouse.errors import WarehouseError
 
 if TYPE_CHECKING:
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @POPULATION
+@EDITION
 @HOME
 @click.option("--open", "show", is_flag=True, help="Open the page about the trials in a browser.")
-def report(population: str, home: Path | None, show: bool) -> None:
+def report(population: str, edition: str | None, home: Path | None, show: bool) -> None:
     """Tell about the last build: panel, strategies, worst maps, and where its pages lie.
 
     \b
@@ -35,7 +36,7 @@ def report(population: str, home: Path | None, show: bool) -> None:
     from pipeline.report import report as collect  # noqa: PLC0415  # Dagster takes seconds to import
 
     load_catalogue(population)  # an unknown population is told before anything is opened
-    built = build_of(home, None, None)
+    built = build_of(home, edition, None)
     if not built.database.is_file():
         raise WarehouseError(f"nothing is built in {built.folder}: run `personagen build` first")
     told = collect(built, population)

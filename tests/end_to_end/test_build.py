@@ -19,8 +19,11 @@ from pipeline.resources import Build
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
 from tests.support.builds import PERSONAS, build_all, fresh, table
-from tests.support.corpora import write_corpus
+from tests.support.corpora import EDITION, write_corpus
 from warehouse.errors import WarehouseError
+from warehouse.personas import table_name
+
+PEOPLE = table_name("us", EDITION)
 
 
 @pytest.fixture(scope="module")
@@ -37,16 +40,16 @@ def built(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Build:
 
 
 def test_the_batch_is_read_with_plain_duckdb(built: Build) -> None:
-    kinds = dict(table(built, "select column_name, data_type from duckdb_columns() where table_name = 'personas'"))
+    kinds = dict(table(built, f"select column_name, data_type from duckdb_columns() where table_name = '{PEOPLE}'"))
     dimensions = [d.id for d in built.catalogue("us").dimensions]
     assert all(str(kinds[d]).startswith("ENUM(") for d in dimensions)
     assert {"seed", "index", "snapshot_id", "first_name", "birth_date", "height_cm"} <= set(kinds)
-    assert table(built, 'select count(*), min("index"), max("index") from personas') == [(PERSONAS, 0, PERSONAS - 1)]
+    assert table(built, f'select count(*), min("index"), max("index") from "{PEOPLE}"') == [(PERSONAS, 0, PERSONAS - 1)]
 
 
 def test_the_batch_is_what_the_snapshot_serves(built: Build) -> None:
     batch = Sampler(Snapshot.load(built.snapshot_folder("us"))).sample(PERSONAS, 3)
-    stored = table(built, 'select education::varchar, hobby::varchar, first_name from personas order by "index"')
+    stored = table(built, f'select education::varchar, hobby::varchar, first_name from "{PEOPLE}" order by "index"')
     served = zip(*(batch.values(n) for n in ("education", "hobby", "first_name")), strict=True)
     assert stored == list(served)
 
@@ -203,9 +206,15 @@ def test_a_second_build_in_the_same_folder_is_kept_out(built: Build) -> None:
 
 def test_what_the_catalogue_no_longer_has_is_dropped(built: Build) -> None:
     with duckdb.connect(str(built.database)) as connection:
-        connection.execute("insert into rejections (population, dimension, model) values ('us', 'sport', 'long-gone')")
-        connection.execute("insert into trials (population, dimension) values ('us', 'astrology')")
+        for edition in (EDITION, "another"):
+            connection.execute(
+                "insert into rejections (population, edition, dimension, model) values ('us', ?, 'sport', 'gone')",
+                [edition],
+            )
+            connection.execute(
+                "insert into trials (population, edition, dimension) values ('us', ?, 'astrology')", [edition]
+            )
     prune(built)
-    assert table(built, "select count(*) from rejections where model = 'long-gone'") == [(0,)]
-    assert table(built, "select count(*) from trials where dimension = 'astrology'") == [(0,)]
+    assert table(built, "select edition from rejections where model = 'gone'") == [("another",)]
+    assert table(built, "select edition from trials where dimension = 'astrology'") == [("another",)]
     assert not any(stale_work(built, stage).runs for stage in STAGES)
