@@ -41,14 +41,6 @@ create table if not exists rejections (
     attempt integer, reason varchar, detail varchar, text varchar
 );
 
--- The books: every call, whether or not an answer came of it, attempt counting all calls for a request. started: UTC.
--- usd: US dollars; basis: what they rest on (reported, tokens, estimated, free). What was not measured is null.
-create table if not exists calls (
-    population varchar, edition varchar, dimension varchar, model varchar, custom_id varchar, asked_as varchar,
-    attempt integer, outcome varchar, started varchar, seconds double, tokens_in bigint, tokens_out bigint, usd double,
-    basis varchar
-);
-
 -- What every panel member has shown, and the pooling weight that follows. Requests: in all, answered at all, accepted at the
 -- first answer, accepted in the end. hedging: mean entropy over the consensus's, in nats. distance (nats) and tv: from the
 -- pool of all others. information: of its one-way maps, over the consensus's. similarity: correlation of what sets it and
@@ -125,11 +117,6 @@ create table if not exists drifts (
 -- Which snapshot serves, and what served before it: a row per promotion, the last one counts.
 create table if not exists promotions (
     population varchar, edition varchar, snapshot_id varchar, previous varchar, "at" timestamp
-);
-
--- Asking that ended because the budget was used up; "left" is how many requests it did not put.
-create table if not exists budget_stops (
-    edition varchar, "at" timestamp, spent double, budget double, "left" bigint
 );
 
 -- Warehouses of earlier releases get the columns that these lack. They held one edition's fingerprints and distances, that
