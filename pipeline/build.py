@@ -307,7 +307,7 @@ def _verdict(evaluation: dg.AssetCheckEvaluation) -> str:
 
 def _free_places(build: Build) -> None:
     """Give back the places in pools that a killed build still holds; whoever holds the lock knows that it is dead."""
-    if not (build.dagster_folder / "storage").is_dir():
+    if not (build.dagster_folder / "dagster.yaml").is_file():
         return
     with dagster_instance(build) as instance:
         storage = instance.event_log_storage

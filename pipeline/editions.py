@@ -103,7 +103,8 @@ def editions(build: Build) -> list[EditionState]:
 
 
 _COUNTS = """
-select r.edition, count(distinct (r.model, r.custom_id)), count(distinct (c.model, c.custom_id))
+select r.edition, count(distinct (r.model, r.custom_id)),
+    count(distinct (c.model, c.custom_id)) filter (c.custom_id is not null)
 from requests r left join completions c
     on c.edition = r.edition and c.model = r.model and c.custom_id = r.custom_id
 group by r.edition
