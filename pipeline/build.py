@@ -92,7 +92,8 @@ class Scope:
         if self.models is not None:
             return tuple(s for s in STAGES if s.partitioned_by == "model")
         if self.dimensions is not None:
-            return tuple(s for s in STAGES if s.partitioned_by != "population")
+            # Maps need the panel's weights, although these come from all dimensions there are.
+            return tuple(s for s in STAGES if s.partitioned_by != "population" or s.name == "scorecards")
         return STAGES
 
 

@@ -20,6 +20,7 @@ DIMENSION_KEYS = tuple(
     for population in populations()
     for dimension in load_catalogue(population).dimensions
 )
+EDITION_TAG = "personagen/edition"  # on every run: which edition it builds
 MODEL_KEYS = tuple(member.id for member in load_panel())
 
 by_dimension = dg.StaticPartitionsDefinition(list(DIMENSION_KEYS))

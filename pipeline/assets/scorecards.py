@@ -19,16 +19,18 @@ from pipeline.scorecard_frames import (
 )
 from warehouse.database import query
 
-# What was paid is spread over the cells that came of it; where nothing was charged or reported there is no figure.
+# Requests are counted as maps, so that who is asked row by row is judged by the same measure. What was paid is spread
+# over the cells that came of it; where nothing was charged or reported there is no figure.
 _COUNTS = """
 with asked as (
-    select model, count(distinct custom_id) as requests from requests
+    select model, count(distinct (dimension, given)) as requests from requests
     where population = $1 and edition = $2 group by 1
 ), heard as (
-    select model, count(distinct custom_id) as answered from completions
+    select c.model, count(distinct (r.dimension, r.given)) as answered
+    from completions c join requests r using (population, edition, model, custom_id)
     where population = $1 and edition = $2 group by 1
 ), refused as (
-    select model, count(distinct custom_id) as refused from rejections
+    select model, count(distinct (dimension, given)) as refused from rejections
     where population = $1 and edition = $2 and attempt = 1 group by 1
 ), kept as (
     select model, count(distinct (dimension, given)) as accepted, count(*) as cells from estimates
@@ -55,7 +57,10 @@ where population = $1 and edition = $2 group by all order by all
     name="judge",
     group_name="scorecards",
     partitions_def=by_population,
-    deps=["requests", "completions", "estimates", "rejections"],
+    deps=[
+        dg.AssetDep(name, partition_mapping=dg.AllPartitionMapping())
+        for name in ("requests", "completions", "calls", "estimates", "rejections")
+    ],
     outs={
         "scorecards": dg.AssetOut(
             io_manager_key="warehouse",
