@@ -109,8 +109,8 @@ from maps;
 create or replace view answer_counts as
 select r.population, r.edition, r.model,
     count(distinct r.custom_id) as requests,
-    (select count(distinct (e.dimension, e.given)) from estimates e
-     where e.population = r.population and e.edition = r.edition and e.model = r.model) as accepted,
+    (select count(distinct q.custom_id) from requests q semi join estimates e using (population, edition, model, dimension, given)
+     where q.population = r.population and q.edition = r.edition and q.model = r.model) as accepted,
     (select count(*) from rejections j
      where j.population = r.population and j.edition = r.edition and j.model = r.model) as rejected_answers
 from requests r group by all order by all;

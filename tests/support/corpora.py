@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.plan import Plan
 from pipeline.prompts.render import Request
+from pipeline.prompts.schema import LISTS, NUMBER_FORMATS
 from pipeline.prompts.validation import allowed_mask, conditions_of
 
 EDITION = "synthetic"
@@ -36,13 +37,17 @@ def answer(plan: Plan, request: Request, rng: np.random.Generator) -> str:
     mask = allowed_mask(dimension, parents)
     p = np.where(mask, rng.gamma(3.0, size=mask.shape), 0.0)
     p /= p.sum(axis=-1, keepdims=True)
+    if request.condition is not None:
+        codes = (parent.category_ids.index(c) for parent, c in zip(parents, request.condition, strict=True))
+        p, parents = p[tuple(codes)], []
+    scale = NUMBER_FORMATS[request.number_format]
     rows = dict(zip(conditions_of(parents), p.reshape(-1, p.shape[-1]), strict=True))
     nested: dict[str, object] = {}
     for condition, row in rows.items():
         written: object = (
-            dict(zip(dimension.category_ids, (100 * row).round(4).tolist(), strict=True))
-            if request.number_format == "percent_keyed"
-            else (1000 * row).round(3).tolist()
+            (scale * row).round(3).tolist()
+            if request.number_format in LISTS
+            else dict(zip(dimension.category_ids, (scale * row).round(4).tolist(), strict=True))
         )
         place = nested
         for name in condition[:-1]:
