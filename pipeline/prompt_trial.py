@@ -10,23 +10,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from math import prod
 from pathlib import Path
 
 from pipeline.catalogue.models import Catalogue, Dimension, Given
-from pipeline.elicitation.batch import edition_files, read_lines
+from pipeline.elicitation.batch import edition_files, export_requests, json_schema_format, read_lines
 from pipeline.elicitation.panel import DEFAULT_VARIANT, VARIANTS_FILE, Member, load_choices, load_panel
-from pipeline.elicitation.protocol import Completion
+from pipeline.elicitation.protocol import Completion, Source
 from pipeline.prompts.render import Request, requests_for
+from pipeline.prompts.trial import MapKey, PartScore, VariantScore, first_answers, part_scores, variant_scores
 from pipeline.prompts.validation import MAY_BE_UNIFORM
 from pipeline.prompts.variants import Variant, all_variants
 from warehouse.errors import ElicitationError
 
 EDITION = "prompt-trial"
 ANSWERS = Path(__file__).parent.parent / "warehouse" / "corpus" / EDITION
-MAPS = 4
 
 RECORDED = Member(id="recorded-trial", source="recorded", variant=DEFAULT_VARIANT)
 """A large language model whose answers to every variant are recorded; it is in trials only, not in the panel."""
@@ -39,12 +40,60 @@ SLOTS: tuple[tuple[int, int | None], ...] = ((0, None), (1, 2), (1, 3), (2, None
 """What every four maps of the sample are: (dimensions given, tier of the dimension or None for any)."""
 
 
-def trial_members() -> dict[str, Member]:
-    """Everybody who can be in a trial, by id: the recorded model, then the panel but for what only editions hold."""
-    return {m.id: m for m in (RECORDED, *(m for m in load_panel() if m.source != "recorded"))}
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The outcome of a prompt trial.
+
+    `requests` and `missing` count, by member, what was to be asked and what of it nothing answers; `passed_over` counts
+    stored answers to prompts that are none of these.
+    """
+
+    maps: tuple[MapKey, ...]
+    scores: tuple[VariantScore, ...]
+    parts: tuple[PartScore, ...]
+    requests: Mapping[str, int]
+    missing: Mapping[str, int]
+    passed_over: int
 
 
-def trial_maps(catalogue: Catalogue, count: int = MAPS) -> tuple[tuple[Dimension, Given], ...]:
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a trial asks of every member: some maps, with some variants."""
+
+    catalogue: Catalogue
+    maps: tuple[tuple[Dimension, Given], ...]
+    variants: tuple[Variant, ...]
+
+    @staticmethod
+    def of(catalogue: Catalogue, maps: int, patterns: Sequence[str] = ()) -> Sample:
+        """The first `maps` maps of the catalogue's sample, with the variants that match a pattern, all by default."""
+        return Sample(catalogue, trial_maps(catalogue, maps), trial_variants(patterns))
+
+    def requests(self, member: Member) -> tuple[Request, ...]:
+        """One member's requests, variant by variant; custom ids differ between variants because the prompts do."""
+        return tuple(
+            request
+            for variant in self.variants
+            for dimension, given in self.maps
+            for request in requests_for(
+                self.catalogue, EDITION, dimension, given, member.model_copy(update={"variant": variant.id})
+            )
+        )
+
+
+def trial_members(names: Sequence[str] = ()) -> tuple[Member, ...]:
+    """The members of these ids, or everybody who can be in a trial: the recorded model, and the panel but for passes.
+
+    Raises `ElicitationError` for an unknown id.
+    """
+    known = {m.id: m for m in (RECORDED, *(m for m in load_panel() if m.source != "recorded"))}
+    unknown = [n for n in names if n not in known]
+    if unknown:
+        raise ElicitationError(f"'{unknown[0]}' cannot be in a prompt trial: choose one of {', '.join(known)}")
+    return tuple(known[n] for n in names or known)
+
+
+def trial_maps(catalogue: Catalogue, count: int) -> tuple[tuple[Dimension, Given], ...]:
     """The first `count` maps of the sample: base, one-way, one-way and two-way by turns, each dimension once.
 
     The order within a kind is that of a hash of the names, so that nobody picked them and more maps contain the fewer.
@@ -61,7 +110,7 @@ def trial_maps(catalogue: Catalogue, count: int = MAPS) -> tuple[tuple[Dimension
         fitting = (m for m in waiting if m[0].id not in used and len(m[1]) == ways and tier in (None, m[0].tier))
         following = next(fitting, None)
         if following is None:
-            raise ElicitationError(f"a prompt trial has at most {len(found)} maps: ask for fewer than {count}")
+            raise ElicitationError(f"a prompt trial has at most {len(found)} maps: ask for no more")
         found.append(following)
     return tuple(found)
 
@@ -78,21 +127,6 @@ def trial_variants(patterns: Sequence[str] = ()) -> tuple[Variant, ...]:
     return tuple(v for v in known if not patterns or any(fnmatchcase(v.id, p) for p in patterns))
 
 
-def trial_requests(
-    catalogue: Catalogue, member: Member, maps: Iterable[tuple[Dimension, Given]], variants: Iterable[Variant]
-) -> tuple[Request, ...]:
-    """The requests of one member's trial, variant by variant; custom ids differ between variants as the prompts do."""
-    maps = tuple(maps)
-    return tuple(
-        request
-        for variant in variants
-        for dimension, given in maps
-        for request in requests_for(
-            catalogue, EDITION, dimension, given, member.model_copy(update={"variant": variant.id})
-        )
-    )
-
-
 def stored_answers(folder: Path) -> Iterator[Completion]:
     """Every answer that the trial's folder holds, in the order of attempts; none if there is no folder."""
     for path in edition_files(folder):
@@ -105,6 +139,61 @@ def without_answer(requests: Iterable[Request], answers: Iterable[Completion]) -
     """The requests that nothing stored answers."""
     answered = {a.custom_id for a in answers}
     return tuple(r for r in requests if r.custom_id not in answered)
+
+
+def exported(sample: Sample, members: Iterable[Member], folder: Path, target: Path) -> tuple[Path, ...]:
+    """Write what the folder has no answer to as Batch input files into `target`, and return the files."""
+    stored = tuple(stored_answers(folder))
+    schema = json_schema_format(sample.catalogue.dimension)
+    return tuple(
+        path
+        for member in members
+        for path in export_requests(
+            without_answer(sample.requests(member), stored),
+            target,
+            response_format=schema if member.structured_output == "json_schema" else None,
+        )
+    )
+
+
+def asked_now(
+    sample: Sample, members: Iterable[Member], folder: Path, source_of: Callable[[Member], Source]
+) -> Iterator[tuple[str, int]]:
+    """Ask the members for what the folder has no answer to; yields member id and number of answers as each is done.
+
+    `source_of` gives a source that keeps its answers in the folder. Nobody is asked again who gave a bad answer: the
+    trial is about first answers. Raises `ElicitationError` for a member that charges: its requests are to be exported.
+    """
+    for member in members:
+        if member.price_in or member.price_out:
+            raise ElicitationError(f"'{member.id}' charges for answers: --export its requests, and have them answered")
+        missing = without_answer(sample.requests(member), stored_answers(folder))
+        yield member.id, sum(1 for _ in source_of(member).complete(missing)) if missing else 0
+
+
+def trial(sample: Sample, members: Iterable[Member], folder: Path, count_tokens: Callable[[str], int]) -> Trial:
+    """Score what the folder holds of these members' trials.
+
+    `count_tokens` counts the tokens of a text where the endpoint reported none. Raises `ElicitationError` if no map is
+    answered in full by anybody.
+    """
+    stored = tuple(stored_answers(folder))
+    requests = {m.id: sample.requests(m) for m in members}
+    missing = {member: without_answer(asked, stored) for member, asked in requests.items()}
+    taking_part = {member: asked for member, asked in requests.items() if len(missing[member]) < len(asked)}
+    asked = [r for rs in taking_part.values() for r in rs]
+    answers = first_answers(asked, stored, sample.catalogue.dimension, count_tokens)
+    if not answers:
+        raise ElicitationError(f"{folder} holds no answers to this trial: have requests answered (--export or --ask)")
+    known = {r.custom_id for rs in requests.values() for r in rs}
+    return Trial(
+        maps=tuple((d.id, g) for d, g in sample.maps),
+        scores=variant_scores(answers),
+        parts=part_scores(answers),
+        requests={member: len(rs) for member, rs in taking_part.items()},
+        missing={member: len(missing[member]) for member in taking_part},
+        passed_over=sum(a.custom_id not in known for a in stored),
+    )
 
 
 def write_choices(chosen: dict[str, str], path: Path = VARIANTS_FILE) -> None:
