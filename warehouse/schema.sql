@@ -6,8 +6,9 @@ create table if not exists dimensions (
     ordinal boolean, sensitive boolean, categories varchar[], category_labels varchar[], parents varchar[]
 );
 
+-- condition: the one row that is asked for; null where the whole map is.
 create table if not exists requests (
-    population varchar, edition varchar, dimension varchar, model varchar, given varchar[], variant varchar,
+    population varchar, edition varchar, dimension varchar, model varchar, given varchar[], condition varchar[], variant varchar,
     custom_id varchar, number_format varchar, system varchar, prompt varchar, settings varchar
 );
 
@@ -74,6 +75,7 @@ create table if not exists fingerprints (
 );
 
 -- Warehouses of earlier releases get the columns that these lack.
+alter table requests add column if not exists condition varchar[];
 alter table maps add column if not exists held_out boolean;
 alter table map_distances add column if not exists held_out boolean;
 alter table trials drop column if exists one_way_worst;

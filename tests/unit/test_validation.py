@@ -12,10 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.catalogue.loader import load_catalogue
 from pipeline.catalogue.models import Category, Dimension, StructuralZero
+from pipeline.elicitation.expectations import expected_cells
+from pipeline.elicitation.panel import Member
 from pipeline.elicitation.protocol import Completion
 from pipeline.prompts.parsing import MAX_CHARS, Reason
-from pipeline.prompts.render import Request
+from pipeline.prompts.render import Request, requests_for
 from pipeline.prompts.validation import (
     ESTIMATE_COLUMNS,
     Estimate,
@@ -26,6 +29,7 @@ from pipeline.prompts.validation import (
     validate_all,
     validate_completion,
 )
+from tests.support.corpora import written
 
 
 def dimension(name: str, categories: dict[str, str], **fields: Any) -> Dimension:
@@ -471,6 +475,25 @@ def test_one_uniform_row_is_no_hedging_also_where_it_comes_alone() -> None:
     assert isinstance(uniform, Rejection) and uniform.reason == Reason.HEDGED
     (estimate,) = validate_all([base], [completion(base, {"everyone": ROW})], DIMENSIONS.__getitem__).estimates
     np.testing.assert_allclose(estimate.p, SHARES)
+
+
+def test_by_row_the_table_has_exactly_the_cells_of_whole_maps() -> None:
+    us = load_catalogue("us")
+    member = Member(id="m", source="recorded", variant="anchored.one_row.probability_keyed")
+    dimensions = [us.dimension(name) for name in ("age", "employment", "voting")]
+    asked = [r for d in dimensions for g in d.asked for r in requests_for(us, "e", d, g, member)]
+    rng = np.random.default_rng(0)
+    answers = []
+    for r in asked:
+        mask = allowed_mask(us.dimension(r.dimension), [us.dimension(g) for g in r.given])
+        answers.append(completion(r, written(us, r, np.where(mask, rng.gamma(3.0, size=mask.shape), 0.0))))
+    outcome = validate_all(asked, answers, us.dimension)
+    assert (outcome.rejections, outcome.unanswered) == ((), ())
+    assert [(e.dimension, e.given) for e in outcome.estimates] == [(d.id, g) for d in dimensions for g in d.asked]
+    frame, expected = estimates_frame(outcome.estimates, us.dimension), expected_cells(asked, us.dimension)
+    cell = ["dimension", "given", "condition", "category", "model"]
+    assert frame.select(cell).equals(expected.select(cell))
+    assert frame.filter(~expected["allowed"])["probability"].to_list() == [0.0] * (~expected["allowed"]).sum()
 
 
 def test_a_group_that_cannot_exist_is_not_waited_for() -> None:
