@@ -17,9 +17,9 @@ The consensus of a map is the pool of the other members' accepted maps, each mem
 weighted by the share of its maps that were valid at first. Where these weights sum to less than one reliable member,
 the member's own other variants join with its own weight. It never contains the variant that is judged.
 
-Price enters by the choice: of the variants that are not significantly worse than the best (the 95 % interval of the
-paired difference reaches 0) and are valid at first no less often, the one with the fewest tokens per accepted cell.
-Intervals are percentiles of a bootstrap over maps.
+Price enters by the choice: of the variants that are not significantly worse than the best (they are within `ROOM` of
+its score, or the 95 % interval of the paired difference reaches 0) and are valid at first no less often, the one with
+the fewest tokens per accepted cell. Intervals are percentiles of a bootstrap over maps.
 """
 
 from __future__ import annotations
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 RELIABLE = 1.0
 """What the weights of the other members must sum to for the consensus to be theirs alone."""
+
+ROOM = 0.02
+"""A variant whose score is this near to the best is as good for every purpose: few maps often agree on a trifle."""
 
 WORST = -1.0
 """Quality of one map is not counted lower than this, so that one absurd map does not decide a trial."""
@@ -293,7 +296,7 @@ def _member_scores(member: str, answers: Sequence[Answered], consensus: Consensu
     ranks = 1.0 + (quality[np.newaxis] > quality[:, np.newaxis] + 1e-12).sum(axis=1)
     best = int(quality[:, 0].argmax())
     contender = [
-        interval(quality[best] - row).low <= 0 and share[0] >= valid[best, 0]
+        (quality[best, 0] - row[0] <= ROOM or interval(quality[best] - row).low <= 0) and share[0] >= valid[best, 0]
         for row, share in zip(quality, valid, strict=True)
     ]
     scores = []

@@ -94,6 +94,15 @@ def test_the_cheapest_of_those_not_worse_than_the_best_is_chosen() -> None:
     assert scores[LISTS].tokens_per_cell == 30 / 6
 
 
+def test_a_trifle_that_all_maps_agree_on_is_no_reason_to_pay() -> None:
+    slightly_off = 0.97 * TRUTH + 0.03 * UNIFORM
+    cheap = [answered(LISTS, slightly_off, i, 5) for i in range(len(MAPS))]
+    exact = [answered(v, TRUTH, i, 300, member) for v, member in ((WHOLE, "m"), (OTHER, "n")) for i in range(len(MAPS))]
+    scores = by_variant(cheap + exact)
+    assert scores[WHOLE].score.low > scores[LISTS].score.high
+    assert scores[LISTS].chosen
+
+
 def test_a_variant_that_is_less_often_valid_is_not_chosen_for_its_price() -> None:
     once_invalid = [answered(LISTS, None if i == 0 else noisy(i), i, 5) for i in range(len(MAPS))]
     answers = once_invalid + near(WHOLE, 300, seed=2) + near(WHOLE, member="other", seed=3)
