@@ -51,7 +51,7 @@ def figures(score: VariantScore) -> tuple[str, ...]:
     """One variant's figures under `HEAD`; what cannot be said is empty."""
     return (
         score.variant,
-        _with_bounds(score.score, 2),
+        _with_bounds(score.score, 3),
         _with_bounds(score.rank, 0),
         f"{100 * score.valid.value:.0f} %",
         "" if score.distance is None else f"{score.distance:.4f}",
@@ -103,7 +103,7 @@ def _member(trial: Trial, member: str) -> str:
 
 
 def _part(score: PartScore) -> tuple[str, str, str]:
-    return f"{score.kind}: {score.part}", _with_bounds(score.score, 2), f"{100 * score.valid:.0f} %"
+    return f"{score.kind}: {score.part}", _with_bounds(score.score, 3), f"{100 * score.valid:.0f} %"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
