@@ -47,7 +47,7 @@ class Stage:
 STAGES = (
     Stage("dimensions", ("dimensions",), "population", "populations"),
     Stage("requests", ("requests",), "model", "dimensions"),
-    Stage("completions", ("completions",), "model", "dimensions", at_once=26),
+    Stage("completions", ("completions", "calls"), "model", "dimensions", at_once=26),
     Stage("estimates", ("estimates", "rejections"), "model", "dimensions"),
     Stage("maps", ("maps",), "dimension", "dimensions"),
     Stage("weights", ("weights", "trials", "trial_maps"), "dimension", "dimensions", at_once=20),
@@ -155,7 +155,17 @@ def prune(build: Build) -> None:
     """Drop what no catalogue or panel of today has: rows of dimensions and members that were taken out."""
     cells = {(c.population, c.dimension, c.model) for c in map(cell_of, by_dimension_and_model.get_partition_keys())}
     with build.connect() as connection, transaction(connection):
-        for table in ("requests", "completions", "estimates", "rejections", "maps", "weights", "trials", "trial_maps"):
+        for table in (
+            "requests",
+            "completions",
+            "calls",
+            "estimates",
+            "rejections",
+            "maps",
+            "weights",
+            "trials",
+            "trial_maps",
+        ):
             columns = ["population", "dimension", *(["model"] if table[0] in "rce" else [])]
             stored = query(connection, f"select distinct {', '.join(columns)} from {table}")
             known = {cell[: len(columns)] for cell in cells}

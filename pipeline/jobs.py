@@ -6,7 +6,7 @@ import dagster as dg
 
 answers = dg.define_asset_job(
     "answers",
-    selection=dg.AssetSelection.assets("requests", "completions", "estimates", "rejections"),
+    selection=dg.AssetSelection.assets("requests", "completions", "calls", "estimates", "rejections"),
     description="Ask, store and judge: requests to estimates, by dimension and panel member.",
 )
 mapping = dg.define_asset_job(

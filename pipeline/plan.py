@@ -8,23 +8,29 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 
 from pipeline.catalogue.loader import load_catalogue, populations
 from pipeline.catalogue.models import Catalogue
-from pipeline.elicitation.batch import edition_files, read_lines
 from pipeline.elicitation.edition import members_of
 from pipeline.elicitation.panel import Member
+from pipeline.elicitation.record import Digests, Record
 from pipeline.prompts.render import Request, requests_for
 from warehouse.errors import CorpusError, ElicitationError
 
 _CODE = {
     "dimensions": ("pipeline.catalogue", "pipeline.frames", "pipeline.assets.catalogue"),
     "requests": ("pipeline.prompts", "pipeline.assets.requests"),
-    "completions": ("pipeline.elicitation", "pipeline.assets.completions"),
+    "completions": (
+        "pipeline.elicitation.batch",
+        "pipeline.elicitation.protocol",
+        "pipeline.elicitation.record",
+        "pipeline.answer_frames",
+        "pipeline.assets.completions",
+    ),
     "estimates": ("pipeline.prompts", "pipeline.assets.estimates"),
     "maps": ("pipeline.combination.pooling", "pipeline.frames", "pipeline.assets.maps"),
     "weights": (
@@ -71,6 +77,7 @@ class Plan:
 
     `batch` is the size and seed of the batch table, `sizes` those of the reference and trial populations; both matter
     to fingerprints only. `panel` are the members that are asked; by default those that the edition's folder names.
+    `live` is the folder of the answers that arrive; it may be the edition's own.
     """
 
     edition: str
@@ -78,6 +85,7 @@ class Plan:
     batch: tuple[int, str] = (0, "")
     sizes: tuple[int, int] = (0, 0)
     panel: tuple[Member, ...] = ()
+    live: Path | None = None
 
     def __post_init__(self) -> None:
         if not self.panel:
@@ -112,6 +120,28 @@ class Plan:
         return self.requests[cell.population, cell.dimension, cell.model]
 
     @cached_property
+    def member_of(self) -> dict[str, Member]:
+        """The panel member of every request, by custom id."""
+        members = {m.id: m for m in self.panel}
+        return {r.custom_id: members[model] for (_, _, model), rs in self.requests.items() for r in rs}
+
+    @property
+    def record(self) -> Record:
+        """The edition's answers and calls."""
+        return Record(self.corpus, self.live, self.member_of.keys())
+
+    def at_present(self) -> Plan:
+        """This plan if no file of the record has changed since it was first asked for fingerprints, else one anew."""
+        if self._record_state == self.record.state():
+            return self
+        again = replace(self)
+        # What does not hang on the record is taken over: rendering takes longer than reading.
+        again.__dict__.update(
+            {n: self.__dict__[n] for n in ("catalogues", "requests", "member_of") if n in self.__dict__}
+        )
+        return again
+
+    @cached_property
     def provenance(self) -> str:
         """What the edition says of itself, for the snapshot's manifest; raises `CorpusError` if it says nothing."""
         if not self.corpus.is_dir():
@@ -133,6 +163,7 @@ class Plan:
         weights = [("weights", Cell(cell.population, p)) for p in parents]
         above = {
             "completions": [("requests", cell)],
+            "calls": [("requests", cell)],
             "estimates": [("completions", cell)],
             "maps": [("estimates", Cell(cell.population, cell.dimension, m.id)) for m in self.panel],
             "weights": [("maps", cell), *weights],
@@ -152,19 +183,20 @@ class Plan:
         return self._known[_WRITTEN_WITH.get(stage, stage), population, dimension, model]
 
     @cached_property
-    def _answers(self) -> dict[str, list[str]]:
-        """Digests of the recorded answers to each request, so that one new answer touches one dimension only."""
-        found: dict[str, list[str]] = {}
-        for path in edition_files(self.corpus):
-            for line in read_lines(path):
-                found.setdefault(line.content.custom_id, []).append(hashlib.sha256(line.raw).hexdigest())
-        return found
+    def _record_state(self) -> tuple[object, ...]:
+        return self.record.state()
+
+    @cached_property
+    def _digests(self) -> dict[str, Digests]:
+        """Digests of the lines for each request, so that one new answer touches one dimension only."""
+        self._record_state  # noqa: B018  # taken before the lines are read, so that a change meanwhile is seen
+        return self.record.digests()
 
     @cached_property
     def _known(self) -> dict[tuple[str, str, str, str], str]:
         known: dict[tuple[str, str, str, str], str] = {}
         code = {stage: _code_hash(modules) for stage, modules in _CODE.items()}
-        answers = self._answers
+        digests, none = self._digests, Digests((), ())
         for population, catalogue in self.catalogues.items():
             for dimension in catalogue.dimensions:
                 estimates = []
@@ -172,8 +204,12 @@ class Plan:
                     cell = (population, dimension.id, member.id)
                     parents = [catalogue.dimension(p).model_dump_json() for p in dimension.parents]
                     asked = _digest([code["requests"], *(r.custom_id for r in self.requests[cell])])
-                    texts = (a for r in self.requests[cell] for a in answers.get(r.custom_id, ()))
-                    answered = _digest([code["completions"], asked, *texts])
+                    lines = [digests.get(r.custom_id, none) for r in self.requests[cell]]
+                    answered = _digest([code["completions"], asked, *(a for line in lines for a in line.answers)])
+                    prices = f"{member.price_in} {member.price_out}"
+                    known["calls", *cell] = _digest(
+                        [code["completions"], asked, prices, *(one for line in lines for one in line.lines)]
+                    )
                     estimated = _digest([code["estimates"], answered, dimension.model_dump_json(), *parents])
                     known["requests", *cell] = asked
                     known["completions", *cell] = answered

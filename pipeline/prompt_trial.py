@@ -1,7 +1,7 @@
 """A prompt trial: a fixed sample of maps, asked with every variant, and what is stored of it.
 
 Belongs here: which maps, which requests, which of them are answered, and the file of chosen variants. Does not belong
-here: scoring (`prompts.trial`), asking (the elicitation's sources), telling the outcome (`pages.prompt_trial`).
+here: scoring (`prompts.trial`), calling endpoints (an `Asker`), telling the outcome (`pages.prompt_trial`).
 
 Answers to a trial lie in a folder of their own, as Batch output like those of an edition, and never become part of one.
 """
@@ -10,16 +10,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from math import prod
 from pathlib import Path
+from typing import Any
 
 from pipeline.catalogue.models import Catalogue, Dimension, Given
-from pipeline.elicitation.batch import edition_files, export_requests, json_schema_format, read_lines
+from pipeline.elicitation.batch import export_requests, read_lines, request_body, response_format_of
+from pipeline.elicitation.journal import journal
+from pipeline.elicitation.keys import keys_of
 from pipeline.elicitation.panel import DEFAULT_VARIANT, VARIANTS_FILE, Member, load_choices, load_panel
-from pipeline.elicitation.protocol import Completion, Source
+from pipeline.elicitation.protocol import Completion
+from pipeline.elicitation.record import edition_files
+from pipeline.elicitation.sources import Asker, Order, require_budget
 from pipeline.prompts.render import Request, requests_for
 from pipeline.prompts.trial import MapKey, PartScore, VariantScore, first_answers, part_scores, variant_scores
 from pipeline.prompts.validation import MAY_BE_UNIFORM
@@ -130,7 +137,7 @@ def trial_variants(patterns: Sequence[str] = ()) -> tuple[Variant, ...]:
 def stored_answers(folder: Path) -> Iterator[Completion]:
     """Every answer that the trial's folder holds, in the order of attempts; none if there is no folder."""
     for path in edition_files(folder):
-        for line in read_lines(path):
+        for line in read_lines(path, growing=path.suffix == ".jsonl"):
             if isinstance(line.content, Completion):
                 yield line.content
 
@@ -141,34 +148,37 @@ def without_answer(requests: Iterable[Request], answers: Iterable[Completion]) -
     return tuple(r for r in requests if r.custom_id not in answered)
 
 
-def exported(sample: Sample, members: Iterable[Member], folder: Path, target: Path) -> tuple[Path, ...]:
+def exported(sample: Sample, members: Sequence[Member], folder: Path, target: Path) -> tuple[Path, ...]:
     """Write what the folder has no answer to as Batch input files into `target`, and return the files."""
-    stored = tuple(stored_answers(folder))
-    schema = json_schema_format(sample.catalogue.dimension)
-    return tuple(
-        path
-        for member in members
-        for path in export_requests(
-            without_answer(sample.requests(member), stored),
-            target,
-            response_format=schema if member.structured_output == "json_schema" else None,
-        )
-    )
+    by_id = {m.id: m for m in members}
+
+    def body_of(request: Request) -> dict[str, Any]:
+        member = by_id[request.model]
+        return request_body(request, response_format_of(member, sample.catalogue.dimension), member.model)
+
+    requests = (r for m in members for r in sample.requests(m))
+    return export_requests(without_answer(requests, stored_answers(folder)), target, body_of=body_of)
 
 
 def asked_now(
-    sample: Sample, members: Iterable[Member], folder: Path, source_of: Callable[[Member], Source]
-) -> Iterator[tuple[str, int]]:
-    """Ask the members for what the folder has no answer to; yields member id and number of answers as each is done.
+    sample: Sample, members: Sequence[Member], folder: Path, asker: Asker, budget: Decimal | None = None
+) -> Counter[str]:
+    """Ask the members for what the folder has no answer to, and keep each answer there; returns answers by member id.
 
-    `source_of` gives a source that keeps its answers in the folder. Nobody is asked again who gave a bad answer: the
-    trial is about first answers. Raises `ElicitationError` for a member that charges: its requests are to be exported.
+    A bad answer is not followed up: the trial is about first answers. `budget` bounds what this run may spend, in US
+    dollars. Raises `ElicitationError` for a member that charges if there is none, and after all that could be had for
+    what went wrong.
     """
-    for member in members:
-        if member.price_in or member.price_out:
-            raise ElicitationError(f"'{member.id}' charges for answers: --export its requests, and have them answered")
-        missing = without_answer(sample.requests(member), stored_answers(folder))
-        yield member.id, sum(1 for _ in source_of(member).complete(missing)) if missing else 0
+    catalogues = {sample.catalogue.population.id: sample.catalogue}
+    arrived: Counter[str] = Counter()
+    with journal(folder, keys_of(members)) as book:
+        stored = tuple(stored_answers(folder))
+        missing = {m.id: without_answer(sample.requests(m), stored) for m in members}
+        orders = [Order(m, missing[m.id], lambda request, answer: None, catalogues) for m in members if missing[m.id]]
+        require_budget(orders, budget)
+        for one in asker(orders, budget=budget, spent=Decimal(0)) if orders else ():
+            arrived[one.request.model] += book.write(one.request.model, one.result, one.call)
+    return arrived
 
 
 def trial(sample: Sample, members: Iterable[Member], folder: Path, count_tokens: Callable[[str], int]) -> Trial:

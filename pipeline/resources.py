@@ -37,6 +37,7 @@ class Build(dg.ConfigurableResource[None]):
     seed: int = SEED
     reference_size: int = REFERENCE_SIZE
     trial_size: int = TRIAL_SIZE
+    budget: str = ""
 
     _plan: Plan | None = PrivateAttr(default=None)
 
@@ -68,10 +69,11 @@ class Build(dg.ConfigurableResource[None]):
 
     @property
     def plan(self) -> Plan:
-        """Catalogues, requests and fingerprints of this edition, read once per process."""
+        """Catalogues, requests and fingerprints of this edition, as its record is now; the rest is read once."""
         if self._plan is None:
             batch, sizes = (self.personas, str(self.seed)), (self.reference_size, self.trial_size)
-            self._plan = Plan(self.edition, self.edition_folder, batch, sizes)
+            self._plan = Plan(self.edition, self.edition_folder, batch, sizes, live=self.live_folder)
+        self._plan = self._plan.at_present()
         return self._plan
 
     def catalogue(self, population: str) -> Catalogue:
@@ -99,23 +101,24 @@ class Build(dg.ConfigurableResource[None]):
 
         A partition that was made from something out of date gets none, so that the next build makes it again.
         """
-        fresh, cells = self.fresh(), [cell_of(key) for key in keys]
+        plan, fresh, cells = self.plan, self.fresh(), [cell_of(key) for key in keys]
         now = {(stage, cell) for cell in cells}  # ancestors that were written in the same run
         return [
-            self.plan.fingerprint(stage, cell.population, cell.dimension, cell.model)
-            if all(part in fresh or part in now for part in self.plan.upstream(stage, cell))
+            plan.fingerprint(stage, cell.population, cell.dimension, cell.model)
+            if all(part in fresh or part in now for part in plan.upstream(stage, cell))
             else ""
             for cell in cells
         ]
 
     def fresh(self) -> set[tuple[str, Cell]]:
         """Every stored partition, with its stage, whose fingerprint is today's."""
+        plan = self.plan
         with self.connect() as connection:
             stored = query(connection, "select stage, population, dimension, model, fingerprint from fingerprints")
         return {
             (stage, Cell(population, dimension, model))
             for stage, population, dimension, model, fingerprint in stored.iter_rows()
-            if self.plan.known(stage, population, dimension, model) == fingerprint
+            if plan.known(stage, population, dimension, model) == fingerprint
         }
 
     def mark_stale(self, cell: Cell, running: Collection[str]) -> int:

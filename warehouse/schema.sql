@@ -12,10 +12,24 @@ create table if not exists requests (
     custom_id varchar, number_format varchar, system varchar, prompt varchar, settings varchar
 );
 
--- Raw, as received: text is the answer, received the whole response body.
+-- Raw, as received: text is the answer, received the whole response body. asked_as: the custom id that was sent, that of a
+-- re-ask where it was one.
 create table if not exists completions (
     population varchar, edition varchar, dimension varchar, model varchar, custom_id varchar, attempt integer,
-    answered_by varchar, text varchar, finish_reason varchar, received varchar
+    answered_by varchar, text varchar, finish_reason varchar, received varchar, asked_as varchar
+);
+
+-- The books: every call, whether or not an answer came of it, attempt counting all calls for a request. started: UTC.
+-- usd: US dollars; basis: what they rest on (reported, tokens, estimated, free). What was not measured is null.
+create table if not exists calls (
+    population varchar, edition varchar, dimension varchar, model varchar, custom_id varchar, asked_as varchar,
+    attempt integer, outcome varchar, started varchar, seconds double, tokens_in bigint, tokens_out bigint, usd double,
+    basis varchar
+);
+
+-- Asking that ended because the budget was used up; "left" is how many requests are still to be put.
+create table if not exists budget_stops (
+    edition varchar, "at" timestamp, spent double, budget double, "left" bigint
 );
 
 create table if not exists estimates (
@@ -76,6 +90,7 @@ create table if not exists fingerprints (
 
 -- Warehouses of earlier releases get the columns that these lack.
 alter table requests add column if not exists condition varchar[];
+alter table completions add column if not exists asked_as varchar;
 alter table maps add column if not exists held_out boolean;
 alter table map_distances add column if not exists held_out boolean;
 alter table trials drop column if exists one_way_worst;
@@ -116,3 +131,11 @@ select r.population, r.edition, r.model,
     (select count(*) from rejections j
      where j.population = r.population and j.edition = r.edition and j.model = r.model) as rejected_answers
 from requests r group by all order by all;
+
+-- What a panel member's calls took. Seconds are those of answered calls that were timed.
+create or replace view spend as
+select edition, model, count(*) as calls, count(*) filter (outcome = 'answered') as answered,
+    sum(tokens_in)::bigint as tokens_in, sum(tokens_out)::bigint as tokens_out, sum(usd) as usd,
+    median(seconds) filter (outcome = 'answered') as median_seconds,
+    quantile_cont(seconds, 0.95) filter (outcome = 'answered') as p95_seconds
+from calls group by all order by all;

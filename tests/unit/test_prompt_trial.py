@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 from math import prod
 from pathlib import Path
 
 import pytest
 
 from pipeline.catalogue.loader import load_catalogue
+from pipeline.elicitation.batch import Failure
 from pipeline.elicitation.panel import Member, load_choices, load_panel
-from pipeline.elicitation.protocol import Completion, to_completion
+from pipeline.elicitation.protocol import Call, Completion, to_completion
+from pipeline.elicitation.sources import Order
 from pipeline.pages.prompt_trial import PAGE, write_page
 from pipeline.prompt_trial import (
     RECORDED,
@@ -27,7 +31,7 @@ from pipeline.prompt_trial import (
 from pipeline.prompts.render import Request
 from pipeline.prompts.trial import chosen_variants
 from pipeline.prompts.variants import all_variants
-from tests.support.trials import trial_answer, write_trial
+from tests.support.trials import write_trial
 from warehouse.errors import ElicitationError
 
 US = load_catalogue("us")
@@ -86,30 +90,47 @@ def test_only_what_has_no_answer_is_exported(tmp_path: Path) -> None:
 
 
 class Answering:
-    """A source that answers what it is asked, and keeps the answers in the trial's folder."""
+    """An asker that answers all but the last request of each order, which fails."""
 
-    def __init__(self, folder: Path, asked: list[str]) -> None:
-        self.folder, self.asked = folder, asked
+    def __init__(self) -> None:
+        self.asked: list[str] = []
 
-    def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        self.asked += [r.custom_id for r in requests]
-        write_trial(self.folder, US, requests, "live")
-        for request in requests:
-            choices = [{"message": {"content": trial_answer(US, request)}}]
-            yield to_completion(request.custom_id, {"model": "x", "choices": choices})
+    def __call__(self, orders: Sequence[Order], *, budget: Decimal | None, spent: Decimal) -> Iterator[Got]:
+        for order in orders:
+            self.asked += [r.custom_id for r in order.requests]
+            for request in order.requests[:-1]:
+                choices = [{"message": {"content": "no"}}]
+                answer = to_completion(request.custom_id, {"model": "x", "choices": choices})
+                assert order.follow_up(request, answer) is None
+                yield Got(request, answer, Call("answered", "2026-11-28T00:00:00+00:00", 1.0, 1, 1, 0.0, "free"))
+            failure = Failure(order.requests[-1].custom_id, "there", "timed out")
+            call = Call("timeout", "2026-11-28T00:00:00+00:00", 1.0, None, None, 0.0, "free")
+            yield Got(order.requests[-1], failure, call)
 
 
-def test_only_what_has_no_answer_is_asked(tmp_path: Path) -> None:
-    asked: list[str] = []
-    requests = SMALL.requests(LOCAL)
+@dataclass(frozen=True)
+class Got:
+    request: Request
+    result: Completion | Failure
+    call: Call
+
+
+def test_only_what_has_no_answer_is_asked_and_failures_are_none(tmp_path: Path) -> None:
+    requests, asker = SMALL.requests(LOCAL), Answering()
     write_trial(tmp_path, US, requests[:3])
-    told = list(asked_now(SMALL, [LOCAL], tmp_path, lambda _: Answering(tmp_path, asked)))
-    assert told == [(LOCAL.id, len(requests) - 3)]
-    assert asked == [r.custom_id for r in requests[3:]]
-    assert list(asked_now(SMALL, [LOCAL], tmp_path, lambda _: Answering(tmp_path, asked))) == [(LOCAL.id, 0)]
+    assert asked_now(SMALL, [LOCAL], tmp_path, asker) == {LOCAL.id: len(requests) - 4}
+    assert asker.asked == [r.custom_id for r in requests[3:]]
+    assert trial(SMALL, [LOCAL], tmp_path, words).missing == {LOCAL.id: 1}
+    again = Answering()
+    asked_now(SMALL, [LOCAL], tmp_path, again)
+    assert again.asked == [requests[-1].custom_id]
+
+
+def test_members_that_charge_need_a_budget(tmp_path: Path) -> None:
     charging = LOCAL.model_copy(update={"price_in": 0.1})
-    with pytest.raises(ElicitationError, match="'local/x' charges for answers: --export"):
-        list(asked_now(SMALL, [charging], tmp_path, lambda _: Answering(tmp_path, asked)))
+    with pytest.raises(ElicitationError, match=r"charge \(local/x\): give a budget"):
+        asked_now(SMALL, [charging], tmp_path, Answering())
+    assert asked_now(SMALL, [charging], tmp_path, Answering(), Decimal(1)).total() > 0
 
 
 def test_the_outcome_is_told_from_stored_answers_alone(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from pipeline.catalogue.loader import load_catalogue
 from pipeline.catalogue.models import Catalogue, StructuralZero
-from pipeline.elicitation.batch import edition_files, read_lines
+from pipeline.elicitation.batch import read_lines
 from pipeline.elicitation.panel import Member
+from pipeline.elicitation.record import edition_files
 from pipeline.plan import Plan
 from pipeline.prompts.render import render_corpus, render_request, requests_for
 from pipeline.prompts.variants import all_variants
