@@ -21,10 +21,11 @@ from splintr import Tokenizer
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from pipeline.elicitation.batch import edition_files, read_lines
+from pipeline.elicitation.batch import read_lines
 from pipeline.elicitation.local import local_server
 from pipeline.elicitation.panel import load_panel
 from pipeline.elicitation.protocol import Completion
+from pipeline.elicitation.record import edition_files
 from pipeline.elicitation.tokens import VOCABULARY, count_tokens, expect
 from pipeline.plan import Plan
 from pipeline.prompts.render import Request

@@ -19,7 +19,7 @@ from pipeline.checks import ALL_CHECKS
 from pipeline.definitions import ALL_ASSETS, resources_for
 from pipeline.elicitation.protocol import one_line
 from pipeline.lock import held
-from pipeline.partitions import DIMENSION_KEYS, MODEL_KEYS, by_population, neighbours, range_tags
+from pipeline.partitions import DIMENSION_KEYS, EDITION_TAG, MODEL_KEYS, by_population, neighbours, range_tags
 from pipeline.plan import Cell
 from pipeline.progress import listening
 from pipeline.promotion import reported, serving
@@ -45,7 +45,6 @@ run_monitoring:
   free_slots_after_run_end_seconds: 10
 """
 _EARLIER_YAML = {"telemetry:\n  enabled: false\nnux:\n  enabled: false\n"}
-EDITION_TAG = "personagen/edition"
 BUILD_TAG = "personagen/build"  # on runs that hold the build lock
 
 

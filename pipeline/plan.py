@@ -18,7 +18,7 @@ from pipeline.catalogue.models import Catalogue
 from pipeline.elicitation.edition import members_of
 from pipeline.elicitation.panel import Member
 from pipeline.elicitation.record import Digests, Record
-from pipeline.prompts.render import Request, render_request
+from pipeline.prompts.render import Request, requests_for
 from warehouse.errors import CorpusError, ElicitationError
 
 _CODE = {
@@ -115,7 +115,9 @@ class Plan:
         """All requests by (population, dimension, panel member)."""
         return {
             (population, dimension.id, member.id): tuple(
-                render_request(catalogue, self.edition, dimension, given, member) for given in dimension.asked
+                request
+                for given in dimension.asked
+                for request in requests_for(catalogue, self.edition, dimension, given, member)
             )
             for population, catalogue in self.catalogues.items()
             for dimension in catalogue.dimensions

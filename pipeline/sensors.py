@@ -12,13 +12,12 @@ import dagster as dg
 
 from pipeline.jobs import judging, mapping
 from pipeline.lock import is_held
-from pipeline.partitions import DIMENSION_KEYS, cell_of, neighbours, range_tags
+from pipeline.partitions import DIMENSION_KEYS, EDITION_TAG, cell_of, neighbours, range_tags
 from pipeline.plan import Cell
 from pipeline.resources import Build
 from warehouse.database import query
 
 AT_ONCE = 1_000  # materialisations read at a time
-EDITION_TAG = "personagen/edition"
 EVERY = 30  # seconds between two looks
 
 
@@ -54,8 +53,8 @@ def judgement_follows_estimates(
     job=mapping,
     minimum_interval_seconds=EVERY,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="The panel has been judged: pool the maps anew whose estimates or weights are others now, for the edition "
-    "that they belong to. Asks nobody; waits while a build is running, which makes its maps itself.",
+    description="The panel has been judged: pool the maps anew whose estimates or weights have changed, for that "
+    "edition. Asks nobody; waits while a build is running, which makes its maps itself.",
 )
 def maps_follow_judgement(context: dg.SensorEvaluationContext, build: Build) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """One run of `maps` per unbroken range of dimensions that can be pooled and are out of date, by edition."""

@@ -31,6 +31,7 @@ PLUGIN_HELP = {
     "build": "Run the pipeline: from recorded answers to a snapshot and a table of personas.",
     "catalogue": "List the dimensions, or draw their dependency graph.",
     "corpus": "Export requests and import answers of language models.",
+    "prompts": "Try prompt variants, and choose one for each panel member.",
     "report": "Tell about the last build, and where its pages lie.",
 }
 EXTRA_HINT = "pip install 'personagen[pipeline]'"

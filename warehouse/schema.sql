@@ -6,8 +6,9 @@ create table if not exists dimensions (
     ordinal boolean, sensitive boolean, categories varchar[], category_labels varchar[], parents varchar[]
 );
 
+-- condition: the one row that is asked for; null where the whole map is.
 create table if not exists requests (
-    population varchar, edition varchar, dimension varchar, model varchar, given varchar[], variant varchar,
+    population varchar, edition varchar, dimension varchar, model varchar, given varchar[], condition varchar[], variant varchar,
     custom_id varchar, number_format varchar, system varchar, prompt varchar, settings varchar
 );
 
@@ -125,6 +126,7 @@ alter table fingerprints add column if not exists edition varchar;
 alter table map_distances add column if not exists edition varchar;
 update fingerprints set edition = coalesce((select any_value(edition) from snapshots), '2026.11') where edition is null;
 update map_distances set edition = coalesce((select any_value(edition) from snapshots), '2026.11') where edition is null;
+alter table requests add column if not exists condition varchar[];
 alter table completions add column if not exists asked_as varchar;
 alter table maps add column if not exists held_out boolean;
 alter table map_distances add column if not exists held_out boolean;
@@ -161,8 +163,8 @@ from maps;
 create or replace view answer_counts as
 select r.population, r.edition, r.model,
     count(distinct r.custom_id) as requests,
-    (select count(distinct (e.dimension, e.given)) from estimates e
-     where e.population = r.population and e.edition = r.edition and e.model = r.model) as accepted,
+    (select count(distinct q.custom_id) from requests q semi join estimates e using (population, edition, model, dimension, given)
+     where q.population = r.population and q.edition = r.edition and q.model = r.model) as accepted,
     (select count(*) from rejections j
      where j.population = r.population and j.edition = r.edition and j.model = r.model) as rejected_answers
 from requests r group by all order by all;

@@ -74,7 +74,7 @@ def json_schema_format(dimension_of: Callable[[str], Dimension]) -> ResponseForm
     """Ask for structured output: the answer schema as a strict `response_format` of type `json_schema`."""
 
     def response_format(request: Request) -> dict[str, Any]:
-        parents = [dimension_of(parent) for parent in request.given]
+        parents = [dimension_of(parent) for parent in request.given] if request.condition is None else []
         schema = answer_schema(dimension_of(request.dimension), parents, request.number_format)
         return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
 

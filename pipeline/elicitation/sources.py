@@ -116,7 +116,7 @@ def gather(
             ]
             asked = {order.member.id for order in orders}
             try:
-                _require_budget(orders, budget)
+                require_budget(orders, budget)
                 for one in asker(orders, budget=budget, spent=record.spent(member_of)):
                     book.write(one.request.model, one.result, one.call)
             except PersonaGenError as trouble:
@@ -175,7 +175,8 @@ def _following(
     return following
 
 
-def _require_budget(orders: Sequence[Order], budget: Decimal | None) -> None:
+def require_budget(orders: Sequence[Order], budget: Decimal | None) -> None:
+    """Refuse to ask members that charge without a bound on what they may charge, by an `ElicitationError`."""
     priced = [order for order in orders if order.member.price_in or order.member.price_out]
     if priced and budget is None:
         count = sum(len(order.requests) for order in priced)

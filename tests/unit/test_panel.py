@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.elicitation.panel import load_panel
+from pipeline.elicitation.panel import BY_TRIAL, DEFAULT_VARIANT, load_panel
 from pipeline.prompts.variants import parse_variant
 from warehouse.errors import ElicitationError
 
@@ -54,3 +54,26 @@ def test_a_broken_panel_is_refused_in_one_line(tmp_path: Path, text: str, messag
 def test_a_missing_panel_is_named(tmp_path: Path) -> None:
     with pytest.raises(ElicitationError, match=r"gone\.toml: cannot be read"):
         load_panel(tmp_path / "gone.toml")
+
+
+LIVE = '[endpoint.x]\nbase_url = "http://h"\n[[member]]\nid = "m"\nsource = "live"\nendpoint = "x"\nvariant = "{}"\n'
+
+
+def test_a_variant_by_trial_is_the_chosen_one_else_the_default(tmp_path: Path) -> None:
+    panel, choices = tmp_path / "panel.toml", tmp_path / "variants.toml"
+    panel.write_text(LIVE.format(BY_TRIAL))
+    assert load_panel(panel, choices)[0].variant == DEFAULT_VARIANT
+    choices.write_text('"n" = "n.n.n"\n"m" = "anchored.one_row.percent_keyed"\n')
+    assert load_panel(panel, choices)[0].variant == "anchored.one_row.percent_keyed"
+    panel.write_text(LIVE.format("analyst.one_row.percent_keyed"))
+    assert load_panel(panel, choices)[0].variant == "analyst.one_row.percent_keyed"
+    assert parse_variant(DEFAULT_VARIANT)
+
+
+@pytest.mark.parametrize(("text", "message"), [("m = ", "not valid TOML"), ("m = 1", "'m' names no variant")])
+def test_broken_choices_are_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    panel, choices = tmp_path / "panel.toml", tmp_path / "variants.toml"
+    panel.write_text(LIVE.format(BY_TRIAL))
+    choices.write_text(text)
+    with pytest.raises(ElicitationError, match=message):
+        load_panel(panel, choices)

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from pipeline.catalogue.loader import load_catalogue
-from pipeline.elicitation.batch import edition_files, read_lines
+from pipeline.elicitation.batch import read_lines
 from pipeline.elicitation.panel import Member
 from pipeline.elicitation.protocol import Completion
+from pipeline.elicitation.record import edition_files
 from pipeline.elicitation.tokens import FIGURE, IN_RANGE, OUT_RANGE, count_tokens, expect, expected_range
 from pipeline.plan import Plan
 from pipeline.prompts.render import Request, render_request
