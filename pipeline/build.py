@@ -19,7 +19,7 @@ from pipeline.checks import ALL_CHECKS
 from pipeline.definitions import ALL_ASSETS, resources_for
 from pipeline.elicitation.protocol import one_line
 from pipeline.lock import held
-from pipeline.partitions import DIMENSION_KEYS, MODEL_KEYS, by_population, neighbours, range_tags
+from pipeline.partitions import DIMENSION_KEYS, EDITION_TAG, MODEL_KEYS, by_population, neighbours, range_tags
 from pipeline.plan import Cell
 from pipeline.progress import listening
 from pipeline.promotion import reported, serving
@@ -45,7 +45,6 @@ run_monitoring:
   free_slots_after_run_end_seconds: 10
 """
 _EARLIER_YAML = {"telemetry:\n  enabled: false\nnux:\n  enabled: false\n"}
-EDITION_TAG = "personagen/edition"
 BUILD_TAG = "personagen/build"  # on runs that hold the build lock
 
 
@@ -67,8 +66,9 @@ class Stage:
 STAGES = (
     Stage("dimensions", ("dimensions",), "population", "populations"),
     Stage("requests", ("requests",), "model", "dimensions"),
-    Stage("completions", ("completions",), "model", "dimensions", at_once=26),
+    Stage("completions", ("completions", "calls"), "model", "dimensions", at_once=26),
     Stage("estimates", ("estimates", "rejections"), "model", "dimensions"),
+    Stage("scorecards", ("scorecards", "influences"), "population", "populations"),
     Stage("maps", ("maps",), "dimension", "dimensions"),
     Stage("weights", ("weights", "trials", "trial_maps"), "dimension", "dimensions", at_once=20),
     Stage("trial_report", ("trial_report",), "population", "pages"),
@@ -91,7 +91,8 @@ class Scope:
         if self.models is not None:
             return tuple(s for s in STAGES if s.partitioned_by == "model")
         if self.dimensions is not None:
-            return tuple(s for s in STAGES if s.partitioned_by != "population")
+            # Maps need the panel's weights, although these come from all dimensions there are.
+            return tuple(s for s in STAGES if s.partitioned_by != "population" or s.name == "scorecards")
         return STAGES
 
 
@@ -256,7 +257,17 @@ def prune(build: Build) -> None:
     """Drop this edition's rows of dimensions and members that its catalogue and panel of today do not have."""
     cells = set(build.plan.requests)
     with build.connect() as connection, transaction(connection):
-        for table in ("requests", "completions", "estimates", "rejections", "maps", "weights", "trials", "trial_maps"):
+        for table in (
+            "requests",
+            "completions",
+            "calls",
+            "estimates",
+            "rejections",
+            "maps",
+            "weights",
+            "trials",
+            "trial_maps",
+        ):
             columns = ["population", "dimension", *(["model"] if table[0] in "rce" else [])]
             stored = query(
                 connection, f"select distinct {', '.join(columns)} from {table} where edition = ?", [build.edition]

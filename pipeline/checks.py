@@ -19,6 +19,8 @@ from warehouse.database import query
 from warehouse.errors import SnapshotError
 from warehouse.personas import table_name
 
+WEIGHT_FALL = 0.25  # of a member's pooling weight since the edition before
+ACCEPTANCE_FALL = 0.1  # of the share of its answered requests that were accepted
 LEAST_INFORMATION = 0.0005  # nats; a parent that tells less might as well be left out
 
 
@@ -83,6 +85,53 @@ def parents_matter(build: Build) -> dg.AssetCheckResult:
             ),
         },
     )
+
+
+@dg.asset_check(
+    asset="scorecards",
+    description="No panel member breaks its record: none is shut out, none falls far behind its previous edition.",
+)
+def members_keep_their_record(build: Build) -> dg.AssetCheckResult:
+    """Compare this edition's scorecards with those of the edition before it, where there is one."""
+    with build.connect() as connection:
+        cards = query(connection, "select * from scorecards where edition = ?", [build.edition])
+        earlier = query(
+            connection,
+            "select * from scorecards where edition = (select max(edition) from scorecards where edition < ?)",
+            [build.edition],
+        )
+    broken = broken_records(cards, earlier)
+    return dg.AssetCheckResult(
+        passed=not broken,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "members": cards.height,
+            "broken": broken,
+            "limits": f"a weight falls by at most {WEIGHT_FALL}, the share accepted by at most {ACCEPTANCE_FALL}",
+        },
+    )
+
+
+def broken_records(cards: pl.DataFrame, earlier: pl.DataFrame) -> list[str]:
+    """A line for every member that is shut out or has fallen by more than is let pass.
+
+    Args:
+        cards: Scorecards of one edition.
+        earlier: Those of the edition before, which may be empty; members are matched by population and id.
+    """
+    before = {(row["population"], row["model"]): row for row in earlier.iter_rows(named=True)}
+    found = []
+    for row in cards.sort("population", "model").iter_rows(named=True):
+        name = f"{row['population']}: '{row['model']}'"
+        if row["weight"] == 0:
+            found.append(f"{name} has weight 0, {row['accepted']} of {row['answered']} requests accepted")
+        elif (old := before.get((row["population"], row["model"]))) is not None:
+            if old["weight"] - row["weight"] > WEIGHT_FALL:
+                found.append(f"{name} fell from weight {old['weight']} in {old['edition']} to {row['weight']}")
+            share, was = (r["accepted"] / r["answered"] if r["answered"] else 0.0 for r in (row, old))
+            if was - share > ACCEPTANCE_FALL:
+                found.append(f"{name} fell from {was:.0%} accepted in {old['edition']} to {share:.0%}")
+    return found
 
 
 @dg.asset_check(asset="snapshot", description="The exported snapshot loads and its hashes match.")
@@ -190,4 +239,12 @@ where not exists (
 """
 _CELL = {"population": pl.String, "dimension": pl.String, "model": pl.String}
 
-ALL_CHECKS = (estimates_hold, parents_matter, snapshot_loads, structure_holds, batch_fits_maps, budget_holds)
+ALL_CHECKS = (
+    budget_holds,
+    estimates_hold,
+    members_keep_their_record,
+    parents_matter,
+    snapshot_loads,
+    structure_holds,
+    batch_fits_maps,
+)

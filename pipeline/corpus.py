@@ -1,30 +1,42 @@
-"""Work on a recorded edition as a whole: what is missing, exporting requests, importing answers.
+"""Work on an edition's record as a whole: what is missing, exporting requests, importing answers, pruning.
 
-Belongs here: joining plan, batch files and validation. The file format is `elicitation.batch`, the verdict on an answer
+Belongs here: joining plan, record and validation. The file format is `elicitation.batch`, the verdict on an answer
 `prompts.validation`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pipeline.elicitation.batch import (
-    ImportReport,
-    edition_files,
-    export_requests,
-    import_output,
-    json_schema_format,
-    read_lines,
-    unknown_id,
-)
-from pipeline.elicitation.protocol import Completion
+import polars as pl
+
+from pipeline.answer_frames import calls_frame
+from pipeline.elicitation.batch import export_requests, request_body, response_format_of
+from pipeline.elicitation.intake import ImportReport, import_output
+from pipeline.elicitation.journal import held
+from pipeline.elicitation.keys import keys_of
+from pipeline.elicitation.panel import load_panel
+from pipeline.elicitation.prune import Pruned, orphans, prune
+from pipeline.elicitation.record import Attempt, completions_of
 from pipeline.plan import Plan
+from pipeline.prompts.reask import next_requests
 from pipeline.prompts.render import Request
 from pipeline.prompts.validation import Outcome, validate_all
-from warehouse.errors import ElicitationError
+from warehouse.errors import CorpusError, ElicitationError
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How an edition stands: the verdicts by panel member, its calls (columns of the table `calls`), and files of the
+    record that hold no line.
+    """
+
+    outcomes: dict[str, Outcome]
+    calls: pl.DataFrame
+    empty: tuple[Path, ...]
 
 
 def all_requests(plan: Plan, model: str | None = None) -> list[Request]:
@@ -32,12 +44,26 @@ def all_requests(plan: Plan, model: str | None = None) -> list[Request]:
     known = [m.id for m in plan.panel]
     if model is not None and model not in known:
         raise ElicitationError(f"unknown panel member '{model}': choose one of {', '.join(known)}")
-    return [r for (_, _, m), rs in plan.requests.items() for r in rs if model in (None, m)]
+    return [r for (_, _, m), rs in plan.requests.items() if model in (None, m) for r in rs]
 
 
-def judged(plan: Plan) -> dict[str, Outcome]:
-    """Validate all answers of the edition, by panel member; requests without any answer count as unanswered."""
-    answers = list(_answers(plan))
+def status(plan: Plan) -> Status:
+    """Read and judge the whole record; raises `CorpusError` if there is no folder of that edition."""
+    folders = [folder for folder in (plan.corpus, plan.live) if folder is not None]
+    if not any(folder.is_dir() for folder in folders):
+        raise CorpusError(
+            f"edition '{plan.edition}' is not in {plan.corpus.parent}: name one that is, or import answers"
+        )
+    attempts = _attempts(plan)
+    requests = {r.custom_id: r for r in all_requests(plan)}
+    told = {attempt.line.path for attempt in attempts}
+    empty = tuple(path for path, _ in plan.record.files() if path not in told)
+    return Status(judged(plan, attempts), calls_frame(attempts, requests, plan.member_of), empty)
+
+
+def judged(plan: Plan, attempts: Iterable[Attempt] | None = None) -> dict[str, Outcome]:
+    """The verdict on these answers, by default all of the record, by member; requests without one are unanswered."""
+    answers = completions_of(_attempts(plan) if attempts is None else attempts)
     outcomes = {}
     for member in plan.panel:
         requests = all_requests(plan, member.id)
@@ -54,29 +80,55 @@ def judged(plan: Plan) -> dict[str, Outcome]:
 
 
 def exported(plan: Plan, target: Path, *, only_missing: bool, model: str | None) -> tuple[Path, ...]:
-    """Write requests as Batch input files; with `only_missing` those without an accepted answer."""
+    """Write requests as Batch input files, each member's for its own model and kind of structured output.
+
+    With `only_missing` they are those without an answer, and the re-asks of those whose answers were rejected.
+    """
     requests = all_requests(plan, model)
     if only_missing:
-        missing = {i for outcome in judged(plan).values() for i in outcome.unanswered}
-        requests = [r for r in requests if r.custom_id in missing]
-    if not requests:
-        return ()
-    schema = {p: json_schema_format(c.dimension) for p, c in plan.catalogues.items()}
-    return export_requests(requests, target, response_format=lambda r: schema[r.population](r))
+        answers = completions_of(_attempts(plan))
+        requests = [
+            following
+            for population, catalogue in plan.catalogues.items()
+            for following in next_requests(
+                (r for r in requests if r.population == population), answers, catalogue.dimension
+            )
+        ]
+    formats = {
+        (population, member.id): response_format_of(member, catalogue.dimension)
+        for population, catalogue in plan.catalogues.items()
+        for member in plan.panel
+    }
+    names = {member.id: member.model for member in plan.panel}
+
+    def body_of(request: Request) -> dict[str, Any]:
+        return request_body(request, formats[request.population, request.model], names[request.model])
+
+    return export_requests(requests, target, body_of=body_of)
 
 
 def imported(plan: Plan, files: Sequence[Path]) -> ImportReport:
     """Take Batch output files into the edition."""
-    return import_output(files, all_requests(plan), plan.corpus)
+    return import_output(files, plan.record, plan.member_of, keys_of(load_panel()))
 
 
-def _answers(plan: Plan) -> Iterator[Completion]:
-    known = {r.custom_id for r in all_requests(plan)}
-    attempts: Counter[str] = Counter()
-    for path in edition_files(plan.corpus):
-        for line in read_lines(path):
-            if line.content.custom_id not in known:
-                raise unknown_id(line)
-            if isinstance(line.content, Completion):
-                attempts[line.content.custom_id] += 1
-                yield replace(line.content, attempt=attempts[line.content.custom_id])
+def prunable(plan: Plan) -> list[Pruned]:
+    """Count the lines in each file of the record whose request no longer exists."""
+    return [found for folder in _folders(plan) for found in orphans(folder, plan.member_of)]
+
+
+def pruned(plan: Plan) -> list[Path]:
+    """Move those lines out of the record; returns the files that hold them now."""
+    targets = []
+    for folder in _folders(plan):
+        with held(folder):
+            targets.append(prune(folder, plan.member_of))
+    return [target for target in targets if target is not None]
+
+
+def _attempts(plan: Plan) -> list[Attempt]:
+    return list(plan.record.attempts(plan.member_of))
+
+
+def _folders(plan: Plan) -> list[Path]:
+    return [folder for folder in dict.fromkeys((plan.corpus, plan.live)) if folder is not None and folder.is_dir()]

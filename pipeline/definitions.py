@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from pipeline.assets.catalogue import dimensions
-from pipeline.assets.completions import completions
+from pipeline.assets.completions import ask
 from pipeline.assets.distances import map_distances
 from pipeline.assets.drift import drift_report
 from pipeline.assets.estimates import validate
@@ -16,10 +16,12 @@ from pipeline.assets.maps import maps
 from pipeline.assets.personas import personas
 from pipeline.assets.promotion import promotion
 from pipeline.assets.requests import requests
+from pipeline.assets.scorecards import judge
 from pipeline.assets.snapshot import snapshot
 from pipeline.assets.trial_report import trial_report
 from pipeline.assets.weights import combine
 from pipeline.checks import ALL_CHECKS
+from pipeline.elicitation.asker import ask_endpoints
 from pipeline.jobs import ALL_JOBS
 from pipeline.partitions import cells_frame
 from pipeline.resources import Build
@@ -30,8 +32,9 @@ from warehouse.io_manager import WarehouseIOManager
 ALL_ASSETS = (
     dimensions,
     requests,
-    completions,
+    ask,
     validate,
+    judge,
     maps,
     combine,
     trial_report,
@@ -52,7 +55,7 @@ def warehouse(context: dg.InitResourceContext) -> WarehouseIOManager:
 
 def resources_for(build: Build) -> dict[str, Any]:
     """The resources that all assets of one build share."""
-    return {"build": build, "warehouse": warehouse}
+    return {"build": build, "warehouse": warehouse, "asker": ask_endpoints}
 
 
 def build_defs(build: Build | None = None, *, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:

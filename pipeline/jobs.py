@@ -14,9 +14,14 @@ from pipeline.resources import Build
 
 answers = dg.define_asset_job(
     "answers",
-    selection=dg.AssetSelection.assets("requests", "completions", "estimates", "rejections"),
+    selection=dg.AssetSelection.assets("requests", "completions", "calls", "estimates", "rejections"),
     description="Ask, store and judge: requests to estimates, by dimension and panel member. A backfill of one member, "
     "or of some dimensions, resumes: cells that are kept are not asked again.",
+)
+judging = dg.define_asset_job(
+    "judging",
+    selection=dg.AssetSelection.assets("scorecards", "influences"),
+    description="Judge the panel: estimates to pooling weights, by population.",
 )
 mapping = dg.define_asset_job(
     "mapping",
@@ -114,4 +119,4 @@ def _bring_up(
         context.log.info(line)
 
 
-ALL_JOBS = (answers, mapping, release, promote, one_dimension, one_model, one_tier, everything, regenerate)
+ALL_JOBS = (answers, judging, mapping, release, promote, one_dimension, one_model, one_tier, everything, regenerate)

@@ -20,6 +20,7 @@ DIMENSION_KEYS = tuple(
     for population in populations()
     for dimension in load_catalogue(population).dimensions
 )
+EDITION_TAG = "personagen/edition"  # on every run: which edition it builds
 MODEL_KEYS = tuple(member.id for member in load_panel())
 
 by_dimension = dg.StaticPartitionsDefinition(list(DIMENSION_KEYS))
@@ -35,6 +36,9 @@ TIERS = {
 by_tier = dg.StaticPartitionsDefinition(list(TIERS))
 by_population = dg.StaticPartitionsDefinition(list(populations()))
 dimension_to_population = dg.StaticPartitionMapping({key: key.split("/", 1)[0] for key in DIMENSION_KEYS})
+population_to_dimension = dg.StaticPartitionMapping(
+    {population: [k for k in DIMENSION_KEYS if k.split("/", 1)[0] == population] for population in populations()}
+)
 
 
 def cell_of(key: str) -> Cell:

@@ -8,24 +8,39 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 
 from pipeline.catalogue.loader import load_catalogue, populations
 from pipeline.catalogue.models import Catalogue
-from pipeline.elicitation.batch import edition_files, read_lines
 from pipeline.elicitation.edition import members_of
 from pipeline.elicitation.panel import Member
-from pipeline.prompts.render import Request, render_request
+from pipeline.elicitation.record import Digests, Record
+from pipeline.prompts.render import Request, requests_for
 from warehouse.errors import CorpusError, ElicitationError
 
 _CODE = {
     "dimensions": ("pipeline.catalogue", "pipeline.frames", "pipeline.assets.catalogue"),
     "requests": ("pipeline.prompts", "pipeline.assets.requests"),
-    "completions": ("pipeline.elicitation", "pipeline.assets.completions"),
+    "completions": (
+        "pipeline.elicitation.batch",
+        "pipeline.elicitation.protocol",
+        "pipeline.elicitation.record",
+        "pipeline.answer_frames",
+        "pipeline.assets.completions",
+    ),
     "estimates": ("pipeline.prompts", "pipeline.assets.estimates"),
+    "scorecards": (
+        "pipeline.combination.agreement",
+        "pipeline.combination.influence",
+        "pipeline.combination.pooling",
+        "pipeline.combination.scorecards",
+        "pipeline.frames",
+        "pipeline.scorecard_frames",
+        "pipeline.assets.scorecards",
+    ),
     "maps": ("pipeline.combination.pooling", "pipeline.frames", "pipeline.assets.maps"),
     "weights": (
         "pipeline.combination",
@@ -51,9 +66,14 @@ _CODE = {
 
 _WRITTEN_WITH = {
     "rejections": "estimates",
+    "influences": "scorecards",
     "trials": "weights",
     "trial_maps": "weights",
 }  # tables that come out of another stage's step
+
+
+PanelWeights = tuple[tuple[str, str, float], ...]
+"""Pooling weights as the warehouse has them: (population, panel member, weight), in that order; () if it has none."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -71,6 +91,7 @@ class Plan:
 
     `batch` is the size and seed of the batch table, `sizes` those of the reference and trial populations; both matter
     to fingerprints only. `panel` are the members that are asked; by default those that the edition's folder names.
+    `live` is the folder of the answers that arrive; it may be the edition's own.
     """
 
     edition: str
@@ -78,6 +99,7 @@ class Plan:
     batch: tuple[int, str] = (0, "")
     sizes: tuple[int, int] = (0, 0)
     panel: tuple[Member, ...] = ()
+    live: Path | None = None
 
     def __post_init__(self) -> None:
         if not self.panel:
@@ -93,7 +115,9 @@ class Plan:
         """All requests by (population, dimension, panel member)."""
         return {
             (population, dimension.id, member.id): tuple(
-                render_request(catalogue, self.edition, dimension, given, member) for given in dimension.asked
+                request
+                for given in dimension.asked
+                for request in requests_for(catalogue, self.edition, dimension, given, member)
             )
             for population, catalogue in self.catalogues.items()
             for dimension in catalogue.dimensions
@@ -108,6 +132,28 @@ class Plan:
                 f"{', '.join(m.id for m in self.panel)}, or name it in {self.corpus / 'edition.toml'}"
             )
         return self.requests[cell.population, cell.dimension, cell.model]
+
+    @cached_property
+    def member_of(self) -> dict[str, Member]:
+        """The panel member of every request, by custom id."""
+        members = {m.id: m for m in self.panel}
+        return {r.custom_id: members[model] for (_, _, model), rs in self.requests.items() for r in rs}
+
+    @property
+    def record(self) -> Record:
+        """The edition's answers and calls."""
+        return Record(self.corpus, self.live, self.member_of.keys())
+
+    def at_present(self) -> Plan:
+        """This plan if no file of the record has changed since it was first asked for fingerprints, else one anew."""
+        if self._record_state == self.record.state():
+            return self
+        again = replace(self)
+        # What does not hang on the record is taken over: rendering takes longer than reading.
+        again.__dict__.update(
+            {n: self.__dict__[n] for n in ("catalogues", "requests", "member_of") if n in self.__dict__}
+        )
+        return again
 
     @cached_property
     def provenance(self) -> str:
@@ -131,8 +177,15 @@ class Plan:
         weights = [("weights", Cell(cell.population, p)) for p in parents]
         above = {
             "completions": [("requests", cell)],
+            "calls": [("requests", cell)],
             "estimates": [("completions", cell)],
-            "maps": [("estimates", Cell(cell.population, cell.dimension, m.id)) for m in self.panel],
+            "scorecards": [
+                ("estimates", Cell(cell.population, d.id, m.id)) for d in whole.dimensions for m in self.panel
+            ],
+            "maps": [
+                ("scorecards", Cell(cell.population, "")),
+                *(("estimates", Cell(cell.population, cell.dimension, m.id)) for m in self.panel),
+            ],
             "weights": [("maps", cell), *weights],
             "trial_report": [("weights", Cell(cell.population, d.id)) for d in whole.dimensions],
             "snapshot": [("weights", Cell(cell.population, d.id)) for d in whole.dimensions],
@@ -144,51 +197,86 @@ class Plan:
     @property
     def partitions(self) -> list[tuple[str, Cell]]:
         """Every partition that a whole edition has, with its stage, upstream before downstream."""
-        return [(stage, Cell(*cell)) for name in _CODE for stage, *cell in self._known if stage == name]
+        return [(stage, Cell(*cell)) for name in _CODE for stage, *cell in self._known(()) if stage == name]
 
-    def known(self, stage: str, population: str, dimension: str = "", model: str = "") -> str | None:
-        """The fingerprint of a partition, or None if the catalogue and panel of today do not have it."""
-        return self._known.get((_WRITTEN_WITH.get(stage, stage), population, dimension, model))
+    def known(
+        self, stage: str, population: str, dimension: str = "", model: str = "", weights: PanelWeights = ()
+    ) -> str | None:
+        """The fingerprint of a partition, or None if the catalogue and panel of today do not have it.
 
-    def fingerprint(self, stage: str, population: str, dimension: str = "", model: str = "") -> str:
+        `weights` are an outcome of one stage and an input of those from maps on: so it is they that go into the
+        fingerprint of a map, not all the answers that they were made from.
+        """
+        return self._known(weights).get((_WRITTEN_WITH.get(stage, stage), population, dimension, model))
+
+    def fingerprint(
+        self, stage: str, population: str, dimension: str = "", model: str = "", weights: PanelWeights = ()
+    ) -> str:
         """Sha256 (hex) over all that this partition is made from; `KeyError` for an unknown stage or cell."""
-        return self._known[_WRITTEN_WITH.get(stage, stage), population, dimension, model]
+        return self._known(weights)[_WRITTEN_WITH.get(stage, stage), population, dimension, model]
 
     @cached_property
-    def _answers(self) -> dict[str, list[str]]:
-        """Digests of the recorded answers to each request, so that one new answer touches one dimension only."""
-        found: dict[str, list[str]] = {}
-        for path in edition_files(self.corpus):
-            for line in read_lines(path):
-                found.setdefault(line.content.custom_id, []).append(hashlib.sha256(line.raw).hexdigest())
-        return found
+    def _record_state(self) -> tuple[object, ...]:
+        return self.record.state()
 
     @cached_property
-    def _known(self) -> dict[tuple[str, str, str, str], str]:
+    def _digests(self) -> dict[str, Digests]:
+        """Digests of the lines for each request, so that one new answer touches one dimension only."""
+        self._record_state  # noqa: B018  # taken before the lines are read, so that a change meanwhile is seen
+        return self.record.digests()
+
+    @cached_property
+    def _asked(self) -> dict[tuple[str, str, str, str], str]:
+        """Fingerprints up to the estimates, which no weight enters."""
         known: dict[tuple[str, str, str, str], str] = {}
         code = {stage: _code_hash(modules) for stage, modules in _CODE.items()}
-        answers = self._answers
+        digests, none = self._digests, Digests((), ())
         for population, catalogue in self.catalogues.items():
             for dimension in catalogue.dimensions:
-                estimates = []
                 for member in self.panel:
                     cell = (population, dimension.id, member.id)
                     parents = [catalogue.dimension(p).model_dump_json() for p in dimension.parents]
                     asked = _digest([code["requests"], *(r.custom_id for r in self.requests[cell])])
-                    texts = (a for r in self.requests[cell] for a in answers.get(r.custom_id, ()))
-                    answered = _digest([code["completions"], asked, *texts])
-                    estimated = _digest([code["estimates"], answered, dimension.model_dump_json(), *parents])
+                    lines = [digests.get(r.custom_id, none) for r in self.requests[cell]]
+                    answered = _digest([code["completions"], asked, *(a for line in lines for a in line.answers)])
+                    prices = f"{member.price_in} {member.price_out}"
+                    known["calls", *cell] = _digest(
+                        [code["completions"], asked, prices, *(one for line in lines for one in line.lines)]
+                    )
                     known["requests", *cell] = asked
                     known["completions", *cell] = answered
-                    known["estimates", *cell] = estimated
-                    estimates.append(estimated)
+                    known["estimates", *cell] = _digest(
+                        [code["estimates"], answered, dimension.model_dump_json(), *parents]
+                    )
+        return known
+
+    def _known(self, weights: PanelWeights) -> dict[tuple[str, str, str, str], str]:
+        if weights not in self._by_weights:
+            self._by_weights[weights] = self._weighted(weights)
+        return self._by_weights[weights]
+
+    @cached_property
+    def _by_weights(self) -> dict[PanelWeights, dict[tuple[str, str, str, str], str]]:
+        return {}
+
+    def _weighted(self, weights: PanelWeights) -> dict[tuple[str, str, str, str], str]:
+        """All fingerprints under these pooling weights."""
+        known = dict(self._asked)
+        code = {stage: _code_hash(modules) for stage, modules in _CODE.items()}
+        for population, catalogue in self.catalogues.items():
+            panel = [f"{model} {weight}" for p, model, weight in weights if p == population]
+            judged = []
+            for dimension in catalogue.dimensions:
+                estimates = [known["estimates", population, dimension.id, m.id] for m in self.panel]
+                judged += estimates
                 whole = (population, dimension.id, "")
-                known["maps", *whole] = _digest([code["maps"], *estimates])
+                known["maps", *whole] = _digest([code["maps"], *panel, *estimates])
                 above = [known["weights", population, p, ""] for p in dimension.parents]
                 known["weights", *whole] = _digest([code["weights"], str(self.sizes), known["maps", *whole], *above])
             everything = [known["weights", population, d.id, ""] for d in catalogue.dimensions]
             everyone = (population, "", "")
             known["dimensions", *everyone] = _digest([code["dimensions"], catalogue.hash])
+            known["scorecards", *everyone] = _digest([code["scorecards"], *judged])
             known["trial_report", *everyone] = _digest(
                 [code["trial_report"], self.edition, catalogue.hash, *everything]
             )

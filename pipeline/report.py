@@ -1,4 +1,4 @@
-"""What a build has to tell: counts, strategies, worst maps, places. Reads the warehouse; prints nothing."""
+"""What a build has to tell: scorecards, strategies, worst maps, places. Reads the warehouse; prints nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Report:
     """Everything the command line shows after a build of one population."""
 
     prose: tuple[str, ...]
-    counts: pl.DataFrame
+    scorecards: pl.DataFrame
     reasons: pl.DataFrame
     strategies: pl.DataFrame
     worst_maps: pl.DataFrame
@@ -37,10 +37,9 @@ def report(build: Build, population: str) -> Report:
     loaded = Snapshot.load(folder)
     key = [population, build.edition]
     with build.connect() as connection:
-        counts = query(
+        scorecards = query(
             connection,
-            "select model, requests, accepted, rejected_answers from answer_counts "
-            "where population = ? and edition = ?",
+            "select * from scorecards where population = ? and edition = ? order by weight desc, model",
             key,
         )
         reasons = query(
@@ -70,7 +69,7 @@ def report(build: Build, population: str) -> Report:
     base = distances.filter(size == 0)
     return Report(
         prose=tuple(Sampler(loaded).sample(3, build.seed).to_prompts()),
-        counts=counts,
+        scorecards=scorecards,
         reasons=reasons,
         strategies=strategies,
         worst_maps=distances.head(10),

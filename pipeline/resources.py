@@ -15,7 +15,7 @@ from pipeline.catalogue.models import Catalogue
 from pipeline.elicitation.edition import checked_name
 from pipeline.elicitation.panel import Member
 from pipeline.partitions import cell_of
-from pipeline.plan import Cell, Plan
+from pipeline.plan import Cell, PanelWeights, Plan
 from warehouse.database import FILE_NAME, connect, home, query
 from warehouse.io_manager import record_fingerprints
 
@@ -28,7 +28,11 @@ TRIAL_SIZE = 20_000  # others, on whom strategies are scored
 
 
 class Build(dg.ConfigurableResource[None]):
-    """One edition being built: its folders, its plan, and short connections to its warehouse."""
+    """One edition being built: its folders, its plan, and short connections to its warehouse.
+
+    `budget`, such as `25usd`, bounds what may be spent on the edition, earlier runs included; members that charge are
+    not asked without it.
+    """
 
     home: str = ""
     edition: str = EDITION
@@ -73,10 +77,11 @@ class Build(dg.ConfigurableResource[None]):
 
     @property
     def plan(self) -> Plan:
-        """Catalogues, requests and fingerprints of this edition, read once per process."""
+        """Catalogues, requests and fingerprints of this edition, as its record is now; the rest is read once."""
         if self._plan is None:
             batch, sizes = (self.personas, str(self.seed)), (self.reference_size, self.trial_size)
-            self._plan = Plan(self.edition, self.edition_folder, batch, sizes)
+            self._plan = Plan(self.edition, self.edition_folder, batch, sizes, live=self.live_folder)
+        self._plan = self._plan.at_present()
         return self._plan
 
     def catalogue(self, population: str) -> Catalogue:
@@ -112,28 +117,41 @@ class Build(dg.ConfigurableResource[None]):
 
         A partition that was made from something out of date gets none, so that the next build makes it again.
         """
-        fresh, cells = self.fresh(), [cell_of(key) for key in keys]
+        plan, fresh, cells = self.plan, self.fresh(), [cell_of(key) for key in keys]
         now = {(stage, cell) for cell in cells}  # ancestors that were written in the same run
+        weights = self.panel_weights()
         return [
-            self.plan.fingerprint(stage, cell.population, cell.dimension, cell.model)
-            if all(part in fresh or part in now for part in self.plan.upstream(stage, cell))
+            plan.fingerprint(stage, cell.population, cell.dimension, cell.model, weights)
+            if all(part in fresh or part in now for part in plan.upstream(stage, cell))
             else ""
             for cell in cells
         ]
 
     def fresh(self) -> set[tuple[str, Cell]]:
         """Every stored partition, with its stage, whose fingerprint is today's."""
+        plan = self.plan
         with self.connect() as connection:
             stored = query(
                 connection,
                 "select stage, population, dimension, model, fingerprint from fingerprints where edition = ?",
                 [self.edition],
             )
+        weights = self.panel_weights()
         return {
             (stage, Cell(population, dimension, model))
             for stage, population, dimension, model, fingerprint in stored.iter_rows()
-            if self.plan.known(stage, population, dimension, model) == fingerprint
+            if plan.known(stage, population, dimension, model, weights) == fingerprint
         }
+
+    def panel_weights(self) -> PanelWeights:
+        """The pooling weights that this edition's scorecards hold."""
+        with self.connect() as connection:
+            stored = query(
+                connection,
+                "select population, model, weight from scorecards where edition = ? order by all",
+                [self.edition],
+            )
+        return tuple(stored.iter_rows())
 
     def stale(self) -> list[tuple[str, Cell]]:
         """Every partition, with its stage, that is not as it would be made today; in the order of the stages."""

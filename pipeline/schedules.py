@@ -5,6 +5,7 @@ import os
 import dagster as dg
 
 from pipeline.jobs import regenerate
+from pipeline.partitions import EDITION_TAG
 from pipeline.promotion import serving_edition
 from pipeline.resources import CORPUS, Build
 
@@ -28,7 +29,7 @@ def monthly_regeneration(context: dg.ScheduleEvaluationContext, build: Build) ->
     return dg.RunRequest(
         run_key=edition,
         run_config={"resources": {"build": {"config": settings}}},
-        tags={"personagen/edition": edition},
+        tags={EDITION_TAG: edition},
     )
 
 

@@ -32,6 +32,7 @@ PLUGIN_HELP = {
     "catalogue": "List the dimensions, or draw their dependency graph.",
     "corpus": "Export requests and import answers of language models.",
     "edition": "Begin editions, compare them, and decide which one serves.",
+    "prompts": "Try prompt variants, and choose one for each panel member.",
     "report": "Tell about the last build, and where its pages lie.",
 }
 EXTRA_HINT = "pip install 'personagen[pipeline]'"

@@ -35,5 +35,9 @@ class ElicitationError(PersonaGenError):
     """A language model endpoint cannot be used as configured."""
 
 
+class BudgetSpent(ElicitationError):  # noqa: N818 (an outcome more than an error)
+    """The next call does not fit into the budget: asking stopped, what arrived is kept."""
+
+
 class PromotionError(PersonaGenError):
     """An edition may not serve; the message says what is missing."""

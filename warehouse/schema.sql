@@ -6,15 +6,30 @@ create table if not exists dimensions (
     ordinal boolean, sensitive boolean, categories varchar[], category_labels varchar[], parents varchar[]
 );
 
+-- condition: the one row that is asked for; null where the whole map is.
 create table if not exists requests (
-    population varchar, edition varchar, dimension varchar, model varchar, given varchar[], variant varchar,
+    population varchar, edition varchar, dimension varchar, model varchar, given varchar[], condition varchar[], variant varchar,
     custom_id varchar, number_format varchar, system varchar, prompt varchar, settings varchar
 );
 
--- Raw, as received: text is the answer, received the whole response body.
+-- Raw, as received: text is the answer, received the whole response body. asked_as: the custom id that was sent, that of a
+-- re-ask where it was one.
 create table if not exists completions (
     population varchar, edition varchar, dimension varchar, model varchar, custom_id varchar, attempt integer,
-    answered_by varchar, text varchar, finish_reason varchar, received varchar
+    answered_by varchar, text varchar, finish_reason varchar, received varchar, asked_as varchar
+);
+
+-- The books: every call, whether or not an answer came of it, attempt counting all calls for a request. started: UTC.
+-- usd: US dollars; basis: what they rest on (reported, tokens, estimated, free). What was not measured is null.
+create table if not exists calls (
+    population varchar, edition varchar, dimension varchar, model varchar, custom_id varchar, asked_as varchar,
+    attempt integer, outcome varchar, started varchar, seconds double, tokens_in bigint, tokens_out bigint, usd double,
+    basis varchar
+);
+
+-- Asking that ended because the budget was used up; "left" is how many requests are still to be put.
+create table if not exists budget_stops (
+    edition varchar, "at" timestamp, spent double, budget double, "left" bigint
 );
 
 create table if not exists estimates (
@@ -25,6 +40,23 @@ create table if not exists estimates (
 create table if not exists rejections (
     population varchar, edition varchar, dimension varchar, model varchar, given varchar[], custom_id varchar,
     attempt integer, reason varchar, detail varchar, text varchar
+);
+
+-- What every panel member has shown, and the pooling weight that follows. Requests: in all, answered at all, accepted at the
+-- first answer, accepted in the end. hedging: mean entropy over the consensus's, in nats. distance (nats) and tv: from the
+-- pool of all others. information: of its one-way maps, over the consensus's. similarity: correlation of what sets it and
+-- its nearest member apart from the consensus. Per accepted cell: what was paid and the tokens; null where unknown.
+create table if not exists scorecards (
+    population varchar, edition varchar, model varchar, requests integer, answered integer, first integer, accepted integer,
+    rejected struct(reason varchar, answers integer)[], hedging double, distance double, tv double, information double,
+    nearest varchar, similarity double, usd_per_cell double, tokens_per_cell double, median_seconds double, p95_seconds double,
+    weight double
+);
+
+-- How far the pool of a map moves without one member, in total variation; null where no other has a say.
+create table if not exists influences (
+    population varchar, edition varchar, dimension varchar, given varchar[], model varchar, tv double,
+    worst_tv double, worst_condition varchar[]
 );
 
 -- Pooled across the panel. spread: between-model standard deviation of the log probability, in nats. A held-out map is
@@ -88,17 +120,14 @@ create table if not exists promotions (
     population varchar, edition varchar, snapshot_id varchar, previous varchar, "at" timestamp
 );
 
--- Asking that ended because the budget was used up; "left" is how many requests it did not put.
-create table if not exists budget_stops (
-    edition varchar, "at" timestamp, spent double, budget double, "left" bigint
-);
-
 -- Warehouses of earlier releases get the columns that these lack. They held one edition's fingerprints and distances, that
 -- of their snapshot.
 alter table fingerprints add column if not exists edition varchar;
 alter table map_distances add column if not exists edition varchar;
 update fingerprints set edition = coalesce((select any_value(edition) from snapshots), '2026.11') where edition is null;
 update map_distances set edition = coalesce((select any_value(edition) from snapshots), '2026.11') where edition is null;
+alter table requests add column if not exists condition varchar[];
+alter table completions add column if not exists asked_as varchar;
 alter table maps add column if not exists held_out boolean;
 alter table map_distances add column if not exists held_out boolean;
 alter table trials drop column if exists one_way_worst;
@@ -134,8 +163,16 @@ from maps;
 create or replace view answer_counts as
 select r.population, r.edition, r.model,
     count(distinct r.custom_id) as requests,
-    (select count(distinct (e.dimension, e.given)) from estimates e
-     where e.population = r.population and e.edition = r.edition and e.model = r.model) as accepted,
+    (select count(distinct q.custom_id) from requests q semi join estimates e using (population, edition, model, dimension, given)
+     where q.population = r.population and q.edition = r.edition and q.model = r.model) as accepted,
     (select count(*) from rejections j
      where j.population = r.population and j.edition = r.edition and j.model = r.model) as rejected_answers
 from requests r group by all order by all;
+
+-- What a panel member's calls took. Seconds are those of answered calls that were timed.
+create or replace view spend as
+select edition, model, count(*) as calls, count(*) filter (outcome = 'answered') as answered,
+    sum(tokens_in)::bigint as tokens_in, sum(tokens_out)::bigint as tokens_out, sum(usd) as usd,
+    median(seconds) filter (outcome = 'answered') as median_seconds,
+    quantile_cont(seconds, 0.95) filter (outcome = 'answered') as p95_seconds
+from calls group by all order by all;

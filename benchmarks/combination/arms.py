@@ -15,9 +15,10 @@ from benchmarks.combination.tasks import People, Task, task_requests
 from pipeline.catalogue.models import Given
 from pipeline.combination.pooling import pool
 from pipeline.combination.problem import ElicitedMap, Floats, Problem
-from pipeline.elicitation.batch import edition_files, read_lines
+from pipeline.elicitation.batch import read_lines
 from pipeline.elicitation.panel import load_panel
 from pipeline.elicitation.protocol import Completion
+from pipeline.elicitation.record import edition_files
 from pipeline.prompts.validation import Estimate, validate_completion
 
 ANSWERS = Path(__file__).parent / "answers"

@@ -82,7 +82,7 @@ def validate(
         reasons = Counter(str(r.reason) for r in outcome.rejections)
         counts = {
             "requests": len(requests),
-            "accepted": len(outcome.estimates),
+            "accepted": len(requests) - len(outcome.unanswered),
             "rejected_answers": len(outcome.rejections),
             "without_estimate": len(outcome.unanswered),
             "rejection_reasons": dict(reasons),

@@ -16,6 +16,7 @@ REQUEST_COLUMNS: dict[str, Any] = {
     "dimension": pl.String,
     "model": pl.String,
     "given": pl.List(pl.String),
+    "condition": pl.List(pl.String),
     "variant": pl.String,
     "custom_id": pl.String,
     "number_format": pl.String,
@@ -33,7 +34,8 @@ REQUEST_COLUMNS: dict[str, Any] = {
     backfill_policy=dg.BackfillPolicy.single_run(),
     io_manager_key="warehouse",
     deps=[dg.AssetDep("dimensions", partition_mapping=dg.AllPartitionMapping())],
-    description="One rendered prompt per map and panel member: base, one-way and two-way maps of a dimension.",
+    description="The rendered prompts for each map and panel member: base, one-way and two-way maps of a dimension. "
+    "One prompt a map, or one a row (`condition`) where the member's variant asks by row.",
 )
 def requests(context: dg.AssetExecutionContext, build: Build) -> pl.DataFrame:
     """Render the requests of these cells."""
@@ -55,6 +57,7 @@ def requests(context: dg.AssetExecutionContext, build: Build) -> pl.DataFrame:
                 "dimension": r.dimension,
                 "model": r.model,
                 "given": list(r.given),
+                "condition": None if r.condition is None else list(r.condition),
                 "variant": r.variant,
                 "custom_id": r.custom_id,
                 "number_format": r.number_format,

@@ -1,4 +1,4 @@
-"""The command `corpus` with `export`, `import` and `status`. Thin: it parses, calls, and prints."""
+"""The command `corpus` with `export`, `import`, `status` and `prune`. Thin: it parses, calls, and prints."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.options import CORPUS, EDITION, build_of
-from warehouse.errors import CorpusError
+from pipeline.cli.options import CORPUS, EDITION, HOME, build_of
 
 
 @click.group("corpus")
 def corpus_group() -> None:
-    """Export requests as OpenAI Batch files, import the answers, and see what is missing.
+    """Export requests as OpenAI Batch files, import the answers, see what is missing and what it cost.
+
+    An edition's record is its folder in the corpus and, for answers that were asked for live, `editions/` in the home.
 
     \b
     Examples:
       personagen corpus status
       personagen corpus export batch/ --only missing
-      personagen corpus import batch/output.jsonl
+      personagen corpus import batch/output.jsonl batch/errors.jsonl
+      personagen corpus prune --dry-run
     """
 
 
@@ -30,57 +32,96 @@ def corpus_group() -> None:
     type=click.Choice(["all", "missing"]),
     default="all",
     show_default=True,
-    help="All requests, or those without an accepted answer.",
+    help="All requests, or those without an answer, and again those whose answer was rejected, with the reason quoted.",
 )
 @click.option("--model", help="One panel member only.")
+@HOME
 @EDITION
 @CORPUS
-def export_command(target: Path, only: str, model: str | None, edition: str | None, corpus: Path | None) -> None:
+def export_command(  # noqa: PLR0917 (click passes them by name)
+    target: Path, only: str, model: str | None, home: Path | None, edition: str | None, corpus: Path | None
+) -> None:
     """Write requests as OpenAI Batch input into the folder TARGET, a file per panel member."""
     from pipeline.corpus import exported  # noqa: PLC0415
 
-    paths = exported(build_of(None, edition, corpus).plan, target, only_missing=only == "missing", model=model)
+    paths = exported(build_of(home, edition, corpus).plan, target, only_missing=only == "missing", model=model)
     for path in paths:
         click.echo(f"wrote {path}")
     if not paths:
-        click.echo("nothing is missing: every request has an accepted answer")
+        click.echo("nothing is to be asked: every request has an accepted answer or was asked as often as it may be")
 
 
 @corpus_group.command("import")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@HOME
 @EDITION
 @CORPUS
-def import_command(files: tuple[Path, ...], edition: str | None, corpus: Path | None) -> None:
-    """Take the answers in OpenAI Batch output FILES into the edition."""
+def import_command(files: tuple[Path, ...], home: Path | None, edition: str | None, corpus: Path | None) -> None:
+    """Take the answers in OpenAI Batch output and error FILES into the edition.
+
+    Files may be partial, in any order, and of several members. Failures are counted by reason and not stored, except
+    where they tell what they took, for the books.
+    """
     from pipeline.corpus import imported  # noqa: PLC0415
 
-    told = imported(build_of(None, edition, corpus).plan, files)
+    told = imported(build_of(home, edition, corpus).plan, files)
     click.echo(
         f"{len(told.completions)} answers imported, {told.repeated} were there already, "
-        f"{len(told.failures)} failures not stored, {len(told.missing)} requests still without an answer"
+        f"{len(told.failures)} failures, {told.booked} of them booked, "
+        f"{len(told.missing)} requests still without an answer"
     )
-    for failure in told.failures[:10]:
-        click.echo(f"  {failure.where}: {failure.reason}")
+    for path in told.empty:
+        click.echo(f"  {path} holds no line")
+    for reason, count in Counter(failure.reason for failure in told.failures).most_common(10):
+        where = next(failure.where for failure in told.failures if failure.reason == reason)
+        click.echo(f"  {count}: {reason} (first: {where})")
 
 
-@corpus_group.command()
+@corpus_group.command("status")
+@HOME
 @EDITION
 @CORPUS
-def status(edition: str | None, corpus: Path | None) -> None:
-    """Count requests, answers and rejections of an edition, by panel member and reason."""
-    from pipeline.corpus import judged  # noqa: PLC0415
+def status_command(home: Path | None, edition: str | None, corpus: Path | None) -> None:
+    """Count requests, answers, rejections and calls of an edition, by panel member and reason."""
+    from pipeline.corpus import status  # noqa: PLC0415
 
-    plan = build_of(None, edition, corpus).plan
-    if not plan.corpus.is_dir():
-        raise CorpusError(
-            f"edition '{plan.edition}' is not in {plan.corpus.parent}: name one that is, or import answers"
-        )
-    for model, outcome in judged(plan).items():
+    told = status(build_of(home, edition, corpus).plan)
+    for path in told.empty:
+        click.echo(f"{path} holds no line")
+    for model, outcome in told.outcomes.items():
         click.echo(
-            f"{model}: {len(outcome.estimates)} requests accepted, {len(outcome.unanswered)} without an accepted "
+            f"{model}: {len(outcome.estimates)} maps accepted, {len(outcome.unanswered)} requests without an accepted "
             f"answer, {len(outcome.rejections)} answers rejected"
         )
+        calls = told.calls.filter(model=model)
+        if calls.height:
+            answered = calls.filter(outcome="answered").height
+            tokens = f"{calls['tokens_in'].sum()} tokens in, {calls['tokens_out'].sum()} out"
+            click.echo(f"  {calls.height} calls, {answered} answered, {tokens}, {calls['usd'].sum():.4f} usd")
         for reason, count in Counter(str(r.reason) for r in outcome.rejections).most_common():
             click.echo(f"  {reason}: {count}")
         for rejection in outcome.rejections[:20]:
             click.echo(f"    {rejection.custom_id} attempt {rejection.attempt}: {rejection.reason}: {rejection.detail}")
+
+
+@corpus_group.command("prune")
+@click.option("--dry-run", is_flag=True, help="Only count, change nothing.")
+@HOME
+@EDITION
+@CORPUS
+def prune_command(dry_run: bool, home: Path | None, edition: str | None, corpus: Path | None) -> None:
+    """Move lines whose request no longer exists out of the edition's files.
+
+    They go into pruned/pruned-<n>.jsonl.gz within the same folder, which no build reads.
+    """
+    from pipeline.corpus import prunable, pruned  # noqa: PLC0415
+
+    plan = build_of(home, edition, corpus).plan
+    found = prunable(plan)
+    for one in found:
+        click.echo(f"{one.path}: {one.kept} lines stay, {one.gone} answer no request of today")
+    if not any(one.gone for one in found):
+        click.echo("nothing to prune")
+    elif not dry_run:
+        for path in pruned(plan):
+            click.echo(f"moved them into {path}")

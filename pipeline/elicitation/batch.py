@@ -1,34 +1,37 @@
-"""OpenAI Batch files: requests written as Batch input, Batch output read line by line and taken into an
-edition.
+"""OpenAI Batch files: requests written as Batch input, Batch output written and read line by line.
 
-Belongs here: the two line formats and the import of files that another machine or a Batch endpoint produced.
-Does not belong here: sending anything (`live`), choosing among attempts (`prompts.validation`).
+Belongs here: the two line formats. Does not belong here: sending anything, what an edition's lines are to its requests
+(`record`), taking files into an edition (`intake`), choosing among attempts (`prompts.validation`).
 
-A line of output is an answer or a failure. Failures (a Batch error file, lines with an HTTP error, a body
-that is no chat completion) are reported and never stored. What is stored is the line itself, byte for byte.
+A line of output is an answer or a failure (a Batch error file, an HTTP error, a body that is no chat completion), never
+both. Lines written here carry one more key than a Batch endpoint's, `call`: what the books say of the call.
 """
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
+import math
 import re
 import zlib
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from pipeline.elicitation.protocol import Completion, one_line, to_completion
+from pipeline.elicitation.protocol import Call, Completion, one_line, to_completion
 from pipeline.prompts.schema import answer_schema
 from warehouse.errors import CorpusError
 
 if TYPE_CHECKING:
     from pipeline.catalogue.models import Dimension
+    from pipeline.elicitation.panel import Member
     from pipeline.prompts.render import Request
 
 MAX_REQUESTS = 50_000
@@ -50,22 +53,15 @@ class Failure:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ImportReport:
-    """What an import found: completions taken in, failures not stored, lines that the edition already had,
-    and the custom ids that no stored answer exists for, in the order of the requests.
+def request_body(
+    request: Request, response_format: ResponseFormat | None = None, model: str | None = None
+) -> dict[str, Any]:
+    """Build the body of a chat completion call, the same for every way of asking.
+
+    `model` is the name at the endpoint; without it that of the panel member stands there.
     """
-
-    completions: tuple[Completion, ...]
-    failures: tuple[Failure, ...]
-    repeated: int
-    missing: tuple[str, ...]
-
-
-def request_body(request: Request, response_format: ResponseFormat | None = None) -> dict[str, Any]:
-    """Build the body of a chat completion call, the same for every way of asking."""
     body: dict[str, Any] = {
-        "model": request.model,
+        "model": model or request.model,
         "messages": [dict(message) for message in request.messages],
         **request.settings,
     }
@@ -78,24 +74,31 @@ def json_schema_format(dimension_of: Callable[[str], Dimension]) -> ResponseForm
     """Ask for structured output: the answer schema as a strict `response_format` of type `json_schema`."""
 
     def response_format(request: Request) -> dict[str, Any]:
-        parents = [dimension_of(parent) for parent in request.given]
+        parents = [dimension_of(parent) for parent in request.given] if request.condition is None else []
         schema = answer_schema(dimension_of(request.dimension), parents, request.number_format)
         return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
 
     return response_format
 
 
+def response_format_of(member: Member, dimension_of: Callable[[str], Dimension]) -> ResponseFormat | None:
+    """What a member's requests carry as `response_format`, by the structured output that it supports."""
+    if member.structured_output == "json_schema":
+        return json_schema_format(dimension_of)
+    return (lambda request: {"type": "json_object"}) if member.structured_output == "json_object" else None
+
+
 def export_requests(
     requests: Iterable[Request],
     folder: Path,
     *,
-    response_format: ResponseFormat | None = None,
+    body_of: Callable[[Request], Mapping[str, Any]] = request_body,
     max_requests: int = MAX_REQUESTS,
     max_bytes: int = MAX_BYTES,
 ) -> tuple[Path, ...]:
     """Write requests as Batch input files into `folder`, and return the files.
 
-    A Batch takes one model and a limited size, so each model has files of its own: `<model>-001.jsonl`, ...
+    A Batch takes one model and a limited size, so each panel member has files of its own: `<member>-001.jsonl`, ...
     An existing file is never overwritten; that and a folder that cannot be written raise `CorpusError`.
     """
     chunks: dict[str, list[list[bytes]]] = {}
@@ -105,7 +108,7 @@ def export_requests(
             "custom_id": request.custom_id,
             "method": "POST",
             "url": "/v1/chat/completions",
-            "body": request_body(request, response_format),
+            "body": body_of(request),
         }
         line = json.dumps(call, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
         mine = chunks.setdefault(request.model, [[]])
@@ -124,120 +127,124 @@ def export_requests(
         if path.exists():
             raise CorpusError(f"{path} exists already: remove it or export into another folder")
     for path, lines in files.items():
-        _write_whole(path, b"".join(lines))
+        write_whole(path, b"".join(lines))
     return tuple(files)
 
 
-def import_output(paths: Sequence[Path], requests: Sequence[Request], edition: Path) -> ImportReport:
-    """Take the answers in Batch output (and error) files into the edition folder, as one new file.
-
-    Lines are stored byte for byte, once: importing a file again adds nothing. A damaged line or an unknown
-    custom id raises `CorpusError` naming file and line, and then nothing is stored at all.
-    """
-    known = {request.custom_id for request in requests}
-    stored: set[bytes] = set()
-    answered: Counter[str] = Counter()
-    for path in edition_files(edition):
-        for line in read_lines(path):
-            stored.add(line.raw)
-            if isinstance(line.content, Completion):
-                answered[line.content.custom_id] += 1
-    completions: list[Completion] = []
-    failures: list[Failure] = []
-    fresh: list[bytes] = []
-    repeated = 0
-    for path in paths:
-        for line in read_lines(path):
-            if line.content.custom_id not in known:
-                raise unknown_id(line)
-            if isinstance(line.content, Failure):
-                failures.append(line.content)
-            elif line.raw in stored:
-                repeated += 1
-            else:
-                stored.add(line.raw)
-                fresh.append(line.raw + b"\n")
-                answered[line.content.custom_id] += 1
-                completions.append(replace(line.content, attempt=answered[line.content.custom_id]))
-    if fresh:
-        _write_whole(_next_file(edition), b"".join(fresh))
-    missing = tuple(request.custom_id for request in requests if not answered[request.custom_id])
-    return ImportReport(tuple(completions), tuple(failures), repeated, missing)
-
-
-def output_line(completion: Completion) -> str:
-    """Write a completion as a line of Batch output, without line end; `read_lines` reads it back."""
-    identity = completion.received.get("id")
-    # ASCII, because a body may hold half a surrogate pair, which JSON can escape but UTF-8 cannot encode.
-    call = {
-        "id": f"{completion.custom_id}-{completion.attempt}",
-        "custom_id": completion.custom_id,
-        "response": {"status_code": 200, "request_id": identity, "body": completion.received},
-        "error": None,
+def output_line(result: Completion | Failure, call: Call) -> bytes:
+    """Write what a call brought as a line of Batch output, line end included; `read_lines` reads it back."""
+    if isinstance(result, Completion):
+        response = {"status_code": 200, "request_id": result.received.get("id"), "body": result.received}
+        error = None
+    else:
+        response, error = None, {"code": call.outcome, "message": result.reason}
+    written = {
+        "id": result.custom_id,
+        "custom_id": result.custom_id,
+        "response": response,
+        "error": error,
+        "call": asdict(call),
     }
-    return json.dumps(call, separators=(",", ":"))
+    # ASCII, because a body may hold half a surrogate pair, which JSON can escape but UTF-8 cannot encode.
+    return json.dumps(written, separators=(",", ":")).encode("ascii") + b"\n"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Line:
-    """One line of Batch output: its bytes without line end, where it stands, and what it says."""
+    """One line of Batch output: its bytes without line end, where it stands, and its custom id as written.
 
-    raw: bytes
+    The rest is read on demand and once: many lines are only counted or compared. Where it turns out not to be Batch
+    output, `content` and `call_by` raise `CorpusError` naming file and line.
+    """
+
+    raw: bytes = field(repr=False)
     path: Path
     number: int
-    content: Completion | Failure
+    custom_id: str
+
+    @property
+    def where(self) -> str:
+        """File and line, for messages."""
+        return f"{self.path} line {self.number}"
+
+    @property
+    def digest(self) -> str:
+        """Sha256 (hex) of the line."""
+        return hashlib.sha256(self.raw).hexdigest()
+
+    @property
+    def failed_call(self) -> bool:
+        """Whether the line was written here for a call without an answer; told without reading all of it."""
+        found = self._call_at_end
+        return found is not None and not found.startswith(b'{"outcome":"answered"')
+
+    @cached_property
+    def content(self) -> Completion | Failure:
+        """The answer, or why there is none."""
+        seen = self.output
+        if seen.response is None or seen.error:
+            return Failure(self.custom_id, self.where, one_line(seen.error or "no response"))
+        if seen.response.status_code != 200:
+            reason = f"HTTP {seen.response.status_code}: {_message(seen.response.body)}"
+            return Failure(self.custom_id, self.where, reason)
+        try:
+            return to_completion(self.custom_id, seen.response.body)
+        except ValueError as error:
+            return Failure(self.custom_id, self.where, str(error))
+
+    def call_by(self, member: Member) -> Call | None:
+        """What the books say of this call of `member`; None where nobody knows what it took, as of recorded answers.
+
+        A line of a Batch endpoint has no `call`; its books are made from the usage in the body, tokens times the
+        member's prices. Discounts for Batch are not known here: what was paid may be less, commonly half.
+        """
+        if (found := self._call_at_end) is not None:
+            return _call(json.loads(found), self.where)
+        if not _MAY_HAVE_BOOKS.search(self.raw):
+            return None
+        if self.output.call is not None:
+            return _call(self.output.call, self.where)
+        body = self.output.response.body if self.output.response else None
+        return usage_call(body, member, "answered" if isinstance(self.content, Completion) else "failed")
+
+    @cached_property
+    def output(self) -> OutputLine:
+        """The line decoded."""
+        return _decoded(self.raw, self.where)
+
+    @property
+    def _call_at_end(self) -> bytes | None:
+        """The call as `output_line` writes it; its key cannot stand within a text, where quotes are escaped."""
+        found = _CALL_AT_END.search(self.raw, max(0, len(self.raw) - _CALL_LENGTH))
+        return found[1] if found else None
 
 
-def read_lines(path: Path) -> Iterator[Line]:
+def read_lines(path: Path, *, growing: bool = False) -> Iterator[Line]:
     """Read a Batch output file, plain or gzipped by its name; blank lines are passed over.
 
-    Raises `CorpusError` naming file and line where the file is cut off, not JSON or not Batch output.
+    Raises `CorpusError` naming file and line where the file is cut off, not JSON or not Batch output. In a `growing`
+    file the last line may be unfinished, and is then passed over.
     """
     number = 0
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
             for number, ended in enumerate(file, start=1):
                 raw = ended.rstrip(b"\r\n")
-                if raw.strip():
-                    yield Line(raw, path, number, _content(raw, f"{path} line {number}"))
+                if not raw.strip():
+                    continue
+                whole = ended.endswith(b"\n")
+                head = _HEAD.match(raw) if whole and raw.endswith(b"}") else None
+                try:
+                    name = head[1].decode() if head else _decoded(raw, f"{path} line {number}").custom_id
+                except CorpusError:
+                    if growing and not whole:
+                        return
+                    raise
+                yield Line(raw, path, number, name)
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise CorpusError(f"{path} is damaged after line {number}: restore the file from its source") from None
     except OSError as error:
         raise CorpusError(f"{path} cannot be read: {error.strerror or error}") from None
-
-
-def drop_unfinished_line(path: Path) -> None:
-    """Cut off a last line without line end, which an interrupted append leaves; a missing file is left alone.
-
-    Only for plain files that answers are appended to line by line. Raises `CorpusError` if it cannot be done.
-    """
-    try:
-        if not path.exists():
-            return
-        with path.open("r+b") as file:
-            content = file.read()
-            if content and not content.endswith(b"\n"):
-                file.truncate(content.rfind(b"\n") + 1)
-    except OSError as error:
-        raise CorpusError(f"{path} cannot be mended: {error.strerror or error}; remove its last line") from None
-
-
-def edition_files(edition: Path) -> list[Path]:
-    """List an edition's files by name, which is the order of attempts; none if there is no folder."""
-    files = sorted([*edition.glob("*.jsonl"), *edition.glob("*.jsonl.gz")], key=lambda path: path.name)
-    twice = [path for path in files if path.with_name(f"{path.name}.gz") in files]
-    if twice:
-        raise CorpusError(f"{twice[0]} stands beside its own .gz: remove one of the two")
-    return files
-
-
-def unknown_id(line: Line) -> CorpusError:
-    """Say that a line answers no known request."""
-    return CorpusError(
-        f"{line.path} line {line.number}: no request has the custom_id "
-        f"{one_line(line.content.custom_id, 80)}: the catalogue or the prompts changed since, or the file is "
-        "of another edition; restore it or record anew"
-    )
 
 
 class _Seen(BaseModel):
@@ -249,15 +256,25 @@ class _Response(_Seen):
     body: Any = None
 
 
-class _OutputLine(_Seen):
+class OutputLine(_Seen):
+    """A line of Batch output as far as anything here reads it."""
+
     custom_id: str
     response: _Response | None = None
     error: Any = None
+    call: dict[str, Any] | None = None
 
 
-def _content(raw: bytes, where: str) -> Completion | Failure:
+_HEAD = re.compile(rb'\{\s*(?:"id"\s*:\s*"[^"\\]*"\s*,\s*)?"custom_id"\s*:\s*"([ !#-\[\]-~]+)"')
+_CALL_AT_END = re.compile(rb',"call":(\{"outcome":"[a-z_]+","started":[^{}]*\})\}$')
+_CALL_LENGTH = 1000
+_MAY_HAVE_BOOKS = re.compile(rb'"(?:usage|call)"')
+_CALL = TypeAdapter(Call)
+
+
+def _decoded(raw: bytes, where: str) -> OutputLine:
     try:
-        seen = _OutputLine.model_validate(json.loads(raw))
+        return OutputLine.model_validate(json.loads(raw))
     except (UnicodeDecodeError, json.JSONDecodeError):
         raise CorpusError(f"{where} is not JSON: restore or remove the line") from None
     except ValidationError as error:
@@ -266,15 +283,45 @@ def _content(raw: bytes, where: str) -> Completion | Failure:
         raise CorpusError(f"{where} is not Batch output ({place}: {first['msg']}): restore the line") from None
     except RecursionError:
         raise CorpusError(f"{where} is nested too deeply: remove the line") from None
-    if seen.response is None or seen.error:
-        return Failure(seen.custom_id, where, one_line(seen.error or "no response"))
-    if seen.response.status_code != 200:
-        reason = f"HTTP {seen.response.status_code}: {_message(seen.response.body)}"
-        return Failure(seen.custom_id, where, reason)
+
+
+def _call(value: object, where: str) -> Call:
     try:
-        return to_completion(seen.custom_id, seen.response.body)
-    except ValueError as error:
-        return Failure(seen.custom_id, where, str(error))
+        call = _CALL.validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise CorpusError(f"{where}: call.{place}: {first['msg']}: restore the line") from None
+    if not (math.isfinite(call.usd) and call.usd >= 0):
+        raise CorpusError(f"{where}: call.usd is no amount of money: restore the line")
+    return call
+
+
+def usage_call(body: object, member: Member, outcome: str = "answered") -> Call | None:
+    """The books' entry for a response that nobody timed, from the usage in its body; None where that has no tokens."""
+    usage = body.get("usage") if isinstance(body, Mapping) else None
+    if not isinstance(body, Mapping) or not isinstance(usage, Mapping):
+        return None
+    read, written = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    if read is None or written is None:
+        return None
+    usd = (read * (member.price_in or 0.0) + written * (member.price_out or 0.0)) / 1e6
+    priced = member.price_in is not None or member.price_out is not None
+    return Call(outcome, _moment(body.get("created")), None, read, written, usd, "tokens" if priced else "free")
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _moment(created: object) -> str | None:
+    """Unix time as the endpoint reported it, in UTC."""
+    if (seconds := _count(created)) is None or seconds > _LATEST:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+_LATEST = 253_402_300_799  # the end of the year 9999, the last second that a date can hold
 
 
 def _message(body: object) -> str:
@@ -294,12 +341,7 @@ def _file_names(models: Iterable[str]) -> dict[str, str]:
     return names
 
 
-def _next_file(edition: Path) -> Path:
-    taken = [int(m[1]) for path in edition_files(edition) if (m := re.match(r"zz-import-(\d{4})\.", path.name))]
-    return edition / f"zz-import-{max(taken, default=0) + 1:04d}.jsonl"
-
-
-def _write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """Write a file that is there whole or not at all."""
     partial = path.with_name(f".{path.name}.partial")
     try:

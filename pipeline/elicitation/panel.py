@@ -1,4 +1,5 @@
-"""The panel: which models can be asked, where, and with which prompt variant. Only reading `panel.toml` belongs here.
+"""The panel: which models can be asked, where, and with which prompt variant. Only reading `panel.toml`, and the choice
+of variants that it refers to, belongs here.
 
 How a member is reached is the business of the sources; how much it counts, that of pooling; which members an edition
 has, that of the edition.
@@ -15,6 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from warehouse.errors import ElicitationError
 
 PANEL_FILE = Path(__file__).parent / "panel.toml"
+VARIANTS_FILE = Path(__file__).parent / "variants.toml"
+
+BY_TRIAL = "by_trial"
+"""As a member's variant: the one that the prompt trial chose for it."""
+
+DEFAULT_VARIANT = "analyst.whole_map.percent_keyed"
+"""What `by_trial` stands for as long as no trial chose a variant for the member."""
 
 
 class Endpoint(BaseModel):
@@ -58,8 +66,11 @@ class Member(BaseModel):
         return {**self.settings, **({"reasoning": self.reasoning} if self.reasoning else {})}
 
 
-def load_panel(path: Path = PANEL_FILE) -> tuple[Member, ...]:
-    """Read the panel, in file order. Raises `ElicitationError` naming the file and what is wrong in it."""
+def load_panel(path: Path = PANEL_FILE, choices: Path = VARIANTS_FILE) -> tuple[Member, ...]:
+    """Read the panel, in file order, with variants `by_trial` replaced by those in `choices`.
+
+    Raises `ElicitationError` naming the file and what is wrong in it.
+    """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
         endpoints = {name: Endpoint(**fields) for name, fields in raw.get("endpoint", {}).items()}
@@ -78,7 +89,32 @@ def load_panel(path: Path = PANEL_FILE) -> tuple[Member, ...]:
     for member in members:
         if member.source == "live" and member.endpoint is None:
             raise ElicitationError(f"{path.name}: member '{member.id}' is live but has no endpoint: name one there")
-    return members
+    if all(m.variant != BY_TRIAL for m in members):
+        return members
+    chosen = load_choices(choices)
+    return tuple(
+        m.model_copy(update={"variant": chosen.get(m.id, DEFAULT_VARIANT)}) if m.variant == BY_TRIAL else m
+        for m in members
+    )
+
+
+def load_choices(path: Path = VARIANTS_FILE) -> dict[str, str]:
+    """Read the variants that prompt trials chose, by member id; none if there is no file.
+
+    Raises `ElicitationError` naming the file and what is wrong in it.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ElicitationError(f"{path.name}: cannot be read ({error.strerror}): restore the file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ElicitationError(f"{path.name}: is not valid TOML ({error}): correct it there") from error
+    wrong = [member for member, variant in raw.items() if not isinstance(variant, str)]
+    if wrong:
+        raise ElicitationError(f'{path.name}: \'{wrong[0]}\' names no variant: write it as "{wrong[0]}" = "..."')
+    return raw
 
 
 def _with_endpoint(member: dict[str, Any], endpoints: dict[str, Endpoint], path: Path) -> dict[str, Any]:

@@ -44,15 +44,16 @@ class Call:
     """One call of an endpoint, for the books: every attempt has one, whether or not an answer came of it.
 
     `outcome` is `answered` or the kind of failure (`rate_limited`, `timeout`, `cut_off`, `server_error`, ...).
-    `seconds` runs from sending to the last byte. Tokens are as the endpoint reported them, None where it did not. `usd`
+    `started` is UTC in ISO 8601, `seconds` runs from sending to the last byte; both are None where nobody
+    measured them, as in a Batch. Tokens are as the endpoint reported them, None where it did not. `usd`
     is what the books count, and `basis` says what that rests on: `reported` (the endpoint named a cost), `tokens`
     (reported tokens times the panel's prices), `estimated` (nothing was reported, but it may have been charged) or
     `free`.
     """
 
     outcome: str
-    started: str
-    seconds: float
+    started: str | None
+    seconds: float | None
     tokens_in: int | None
     tokens_out: int | None
     usd: float

@@ -11,7 +11,7 @@ may be left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,18 +49,32 @@ NAME_FIELDS = ("category", "id", "name", "label", "key")
 VALUE_FIELDS = ("percent", "percentage", "value", "probability", "count", "share", "n", "p")
 
 Condition = tuple[str, ...]
+"""A category of each dimension of a given, in its order."""
+
 Row = tuple[Condition, list[object]]
 
 
 def align_rows(
-    answer: object, dimension: Dimension, parents: Sequence[Dimension], allowed: NDArray[np.bool_], lists: bool
+    answer: object,
+    dimension: Dimension,
+    parents: Sequence[Dimension],
+    allowed: NDArray[np.bool_],
+    *,
+    lists: bool,
+    condition: Condition | None = None,
 ) -> list[Row]:
     """Bring a parsed answer into rows in catalogue order: the condition, and what stood for the numbers.
 
     `allowed` is bool (*sizes of `parents`, K), False on structural zeros; `lists` says that rows may be bare
-    lists in the order of the categories, as the number format `per_1000_rows` asks for. Raises `AnswerError`.
+    lists in the order of the categories, as the number format `per_1000_rows` asks for. With a `condition` only that
+    row is read; `allowed` is then (K,), and the names of the condition are wrappers like others. Raises `AnswerError`.
     """
-    return _Aligner(dimension, parents, allowed, lists).rows(answer)
+    if condition is None:
+        return _Aligner(dimension, parents, allowed, lists).rows(answer)
+    names = {parent.id for parent in parents}
+    for parent, category in zip(parents, condition, strict=True):
+        names |= {category, *(c.label for c in parent.categories if c.id == category)}
+    return _Aligner(dimension, (), allowed, lists, names).row(answer, condition)
 
 
 def place(condition: Condition) -> str:
@@ -70,7 +84,12 @@ def place(condition: Condition) -> str:
 
 class _Aligner:
     def __init__(
-        self, dimension: Dimension, parents: Sequence[Dimension], allowed: NDArray[np.bool_], lists: bool
+        self,
+        dimension: Dimension,
+        parents: Sequence[Dimension],
+        allowed: NDArray[np.bool_],
+        lists: bool,
+        wrappers: Collection[str] = (),
     ) -> None:
         self.dimension = dimension
         self.parents = parents
@@ -78,20 +97,22 @@ class _Aligner:
         self.lists = lists
         self.names = _Names(dimension)
         self.parent_names = [_Names(parent) for parent in parents]
+        self.row_wrappers = {dimension.id, *wrappers}
 
-    def rows(self, answer: object) -> list[tuple[Condition, list[object]]]:
+    def rows(self, answer: object) -> list[Row]:
         return self._level(answer, 0, (), ())
 
-    def _level(
-        self, answer: object, level: int, codes: tuple[int, ...], condition: Condition
-    ) -> list[tuple[Condition, list[object]]]:
+    def row(self, answer: object, condition: Condition) -> list[Row]:
+        return [(condition, self._row(answer, (), condition))]
+
+    def _level(self, answer: object, level: int, codes: tuple[int, ...], condition: Condition) -> list[Row]:
         if level == len(self.parents):
             return [(condition, self._row(answer, codes, condition))]
         names = self.parent_names[level]
         given = self.parents[level]
         where = place(condition)
         # Wrappers such as {"answer": ...} or {"age": ...} may stand around any level of conditions.
-        found = _mapping(_unwrap(answer, names, given.id), f"conditions of {given.id}{where}")
+        found = _mapping(_unwrap(answer, names, {given.id}), f"conditions of {given.id}{where}")
         by_code: dict[int, object] = {}
         unknown: list[str] = []
         for key, value in found.items():
@@ -116,7 +137,7 @@ class _Aligner:
 
     def _row(self, answer: object, codes: tuple[int, ...], condition: Condition) -> list[object]:
         where = place(condition)
-        answer = _unwrap(answer, self.names, self.dimension.id)
+        answer = _unwrap(answer, self.names, self.row_wrappers)
         if isinstance(answer, list) and not any(isinstance(item, dict) for item in answer):
             if not self.lists:
                 raise AnswerError(Reason.WRONG_SHAPE, f"a list instead of categories with their numbers{where}")
@@ -164,7 +185,7 @@ class _Names:
         return self._loose.get(canonical(name)) if code is None else code
 
 
-def _unwrap(answer: object, names: _Names, own_name: str) -> object:
+def _unwrap(answer: object, names: _Names, own_names: Collection[str]) -> object:
     """Take off known wrappers, and a list around one object; a name that is asked for is never a wrapper."""
     for _ in range(4):
         if isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], dict):
@@ -178,7 +199,7 @@ def _unwrap(answer: object, names: _Names, own_name: str) -> object:
         spelling = canonical(kept[0][0])
         if not isinstance(kept[0][1], (dict, list)) and spelling != BASE_KEY:
             return answer
-        if spelling not in WRAPPERS and spelling != canonical(own_name):
+        if spelling not in WRAPPERS and spelling not in map(canonical, own_names):
             return answer
         answer = kept[0][1]
     return answer

@@ -9,12 +9,15 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from pipeline.catalogue.models import Catalogue, Dimension, Given, StructuralZero
 from pipeline.elicitation.panel import Member
+from pipeline.prompts.alignment import Condition
 from pipeline.prompts.schema import answer_shape
 from pipeline.prompts.variants import fill, parse_variant
+from warehouse.errors import ElicitationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,8 @@ class Request:
     """One rendered prompt for one panel member.
 
     `custom_id` is a stable hash of (population, dimension, given, prompt text, model, sampling settings): the same
-    request always has the same id, and anything that could change its answer changes the id.
+    request always has the same id, and anything that could change its answer changes the id. `condition` is None where
+    the whole map is asked for, else the one row.
     """
 
     custom_id: str
@@ -35,12 +39,46 @@ class Request:
     messages: tuple[dict[str, str], ...]
     settings: dict[str, Any]
     number_format: str
+    condition: Condition | None = None
 
 
-def render_request(catalogue: Catalogue, edition: str, dimension: Dimension, given: Given, member: Member) -> Request:
-    """Render one request. Raises `ElicitationError` for an unknown variant or a broken text part."""
-    variant = parse_variant(member.variant)
+def requests_for(
+    catalogue: Catalogue, edition: str, dimension: Dimension, given: Given, member: Member
+) -> tuple[Request, ...]:
+    """The requests that together ask one member for one map: a single one, or one per row if its variant is by row.
+
+    Rows in catalogue order. A condition under which structural zeros leave nothing possible is not asked about.
+    """
+    if not parse_variant(member.variant).by_row:
+        return (render_request(catalogue, edition, dimension, given, member),)
     parents = [catalogue.dimension(g) for g in given]
+    return tuple(
+        render_request(catalogue, edition, dimension, given, member, condition=condition)
+        for condition in product(*(p.category_ids for p in parents))
+        if {c for zero in _zeros(dimension, parents, condition) for c in zero.never} < set(dimension.category_ids)
+    )
+
+
+def render_request(
+    catalogue: Catalogue,
+    edition: str,
+    dimension: Dimension,
+    given: Given,
+    member: Member,
+    *,
+    condition: Condition | None = None,
+) -> Request:
+    """Render one request; `condition` names the row where the member's variant asks by row (see `requests_for`).
+
+    Raises `ElicitationError` for an unknown variant, a broken text part, or a condition with a variant that asks for
+    whole maps and the other way round.
+    """
+    variant = parse_variant(member.variant)
+    if variant.by_row != (condition is not None):
+        wanted = "a condition" if variant.by_row else "no condition"
+        raise ElicitationError(f"prompt variant '{variant.id}' takes {wanted}: render with requests_for")
+    parents = [catalogue.dimension(g) for g in given]
+    asked = parents if condition is None else []  # whose categories nest in the answer
     content = fill(
         "request",
         population=catalogue.population.label,
@@ -50,13 +88,15 @@ def render_request(catalogue: Catalogue, edition: str, dimension: Dimension, giv
         definition=_definition(dimension, catalogue),
         order=", in order" if dimension.ordinal else "",
         categories=_categories(dimension),
-        given="".join(_given(parent, catalogue) for parent in parents),
-        task=_task(dimension, parents, catalogue),
-        structure=_structure(dimension, parents),
-        coherence=_coherence(parents),
-        granularity=fill(f"granularity/{variant.granularity}", conditions=_conditions(parents)),
+        given="".join(
+            _given(parent, catalogue, None if condition is None else condition[i]) for i, parent in enumerate(parents)
+        ),
+        task=_task(dimension, parents, catalogue, condition),
+        structure=_structure(dimension, parents, condition),
+        coherence=_coherence(parents, condition),
+        granularity=fill(f"granularity/{variant.granularity}", conditions=_conditions(parents, condition)),
         number_format=fill(f"number_format/{variant.number_format}", width=str(len(dimension.categories))),
-        shape=answer_shape(dimension, parents, variant.number_format),
+        shape=answer_shape(dimension, asked, variant.number_format),
     )
     messages = (
         {"role": "system", "content": fill(f"framing/{variant.framing}")},
@@ -82,6 +122,7 @@ def render_request(catalogue: Catalogue, edition: str, dimension: Dimension, giv
         messages=messages,
         settings=member.sent,
         number_format=variant.number_format,
+        condition=condition,
     )
 
 
@@ -90,7 +131,7 @@ def render_corpus(catalogue: Catalogue, edition: str, panel: Sequence[Member]) -
     for member in panel:
         for dimension in catalogue.dimensions:
             for given in dimension.asked:
-                yield render_request(catalogue, edition, dimension, given, member)
+                yield from requests_for(catalogue, edition, dimension, given, member)
 
 
 def _definition(dimension: Dimension, catalogue: Catalogue) -> str:
@@ -104,28 +145,44 @@ def _categories(dimension: Dimension) -> str:
     return "\n".join(f"- {c.id}: {c.label}" for c in dimension.categories)
 
 
-def _given(parent: Dimension, catalogue: Catalogue) -> str:
-    definition = _definition(parent, catalogue)
-    return f"\nGiven: {parent.label} (id: {parent.id})\nDefinition: {definition}\nCategories:\n{_categories(parent)}\n"
+def _given(parent: Dimension, catalogue: Catalogue, asked: str | None) -> str:
+    """What a parent means, with its categories or the one category that is asked about."""
+    head = f"\nGiven: {parent.label} (id: {parent.id})\nDefinition: {_definition(parent, catalogue)}\n"
+    if asked is None:
+        return f"{head}Categories:\n{_categories(parent)}\n"
+    return f"{head}Asked about: {_label(parent, asked)} (id: {asked})\n"
 
 
-def _task(dimension: Dimension, parents: Sequence[Dimension], catalogue: Catalogue) -> str:
+def _task(dimension: Dimension, parents: Sequence[Dimension], catalogue: Catalogue, condition: Condition | None) -> str:
     target = f"the distribution of {dimension.label} among {catalogue.population.label}"
     if not parents:
         return f"{target}, all of them together"
     names = " and ".join(p.label for p in parents)
+    if condition is not None:
+        group = ", ".join(f"{p.id} = {c}" for p, c in zip(parents, condition, strict=True))
+        return f"{target}, within one group only ({_group(parents, condition)}): P({dimension.label} | {group})"
     each = "category" if len(parents) == 1 else "combination of categories"
     return f"{target}, separately for each {each} of {names}: P({dimension.label} | {names})"
 
 
-def _structure(dimension: Dimension, parents: Sequence[Dimension]) -> str:
-    """The structural zeros that this given can see, as sentences; empty when there are none."""
-    seen = {p.id: p for p in parents}
-    lines = [_zero(zero, seen, dimension) for zero in dimension.zeros if set(zero.given) <= set(seen)]
+def _structure(dimension: Dimension, parents: Sequence[Dimension], condition: Condition | None) -> str:
+    """The structural zeros that this given, or this condition, can see, as sentences; empty when there are none."""
+    lines = [_zero(zero, dimension) for zero in _zeros(dimension, parents, condition)]
     return "\nBy definition\n" + "\n".join(lines) + "\n" if lines else ""
 
 
-def _zero(zero: StructuralZero, parents: dict[str, Dimension], dimension: Dimension) -> str:
+def _zeros(dimension: Dimension, parents: Sequence[Dimension], condition: Condition | None) -> Iterator[StructuralZero]:
+    """The structural zeros that speak of these parents alone; with a condition, those that hold under it."""
+    ids = [p.id for p in parents]
+    held = None if condition is None else dict(zip(ids, condition, strict=True))
+    for zero in dimension.zeros:
+        if set(zero.given) <= set(ids) and (
+            held is None or all(held[parent] in values for parent, values in zero.given.items())
+        ):
+            yield zero
+
+
+def _zero(zero: StructuralZero, dimension: Dimension) -> str:
     condition = " and ".join(f"{p} is {' or '.join(values)}" for p, values in zero.given.items())
     allowed = [c for c in dimension.category_ids if c not in zero.never]
     if len(allowed) < len(zero.never):
@@ -133,20 +190,36 @@ def _zero(zero: StructuralZero, parents: dict[str, Dimension], dimension: Dimens
     return f"- If {condition}, {' and '.join(zero.never)} cannot be. {zero.reason}"
 
 
-def _coherence(parents: Sequence[Dimension]) -> str:
+def _coherence(parents: Sequence[Dimension], condition: Condition | None) -> str:
     if not parents:
         return ""
+    if condition is not None:
+        return (
+            "\n- The group is one of many, each asked about by itself: what sets it apart from the population as a "
+            "whole shows in its row."
+        )
     return (
         "\n- The rows belong together: weighted by the size of the groups, they average to the distribution "
         "in the whole population."
     )
 
 
-def _conditions(parents: Sequence[Dimension]) -> str:
+def _conditions(parents: Sequence[Dimension], condition: Condition | None) -> str:
     if not parents:
         return "everyone"
+    if condition is not None:
+        return f"this one group ({_group(parents, condition)})"
     if len(parents) == 1:
         return f"each of the {len(parents[0].categories)} categories of {parents[0].label}"
     first, second = parents
     count = len(first.categories) * len(second.categories)
     return f"each of the {count} combinations, {second.label} nested within {first.label}"
+
+
+def _group(parents: Sequence[Dimension], condition: Condition) -> str:
+    """The group in words: `Age: 25 to 34; Sex: Female`."""
+    return "; ".join(f"{p.label}: {_label(p, c)}" for p, c in zip(parents, condition, strict=True))
+
+
+def _label(dimension: Dimension, category: str) -> str:
+    return next(c.label for c in dimension.categories if c.id == category)

@@ -11,12 +11,18 @@ from typing import Any
 from pipeline.catalogue.models import Dimension
 
 BASE_KEY = "everyone"
-NUMBER_FORMATS = {"percent_keyed": 100.0, "per_1000_rows": 1000.0}
+NUMBER_FORMATS = {"percent_keyed": 100.0, "per_1000_rows": 1000.0, "probability_keyed": 1.0}
 """What a row sums to in each number format."""
+
+LISTS = frozenset({"per_1000_rows"})
+"""Number formats whose rows are bare lists in the order of the categories; in the others a row is an object."""
 
 
 def answer_schema(dimension: Dimension, given: Sequence[Dimension], number_format: str) -> dict[str, Any]:
-    """JSON Schema of the answer: nested objects over the given's categories, a row at the leaves."""
+    """JSON Schema of the answer: nested objects over the given's categories, a row at the leaves.
+
+    A request for one row of a map is asked in the shape of a base map: leave `given` empty.
+    """
     schema = _row_schema(dimension, number_format)
     levels = [g.category_ids for g in reversed(given)] or [(BASE_KEY,)]
     for keys in levels:
@@ -27,7 +33,7 @@ def answer_schema(dimension: Dimension, given: Sequence[Dimension], number_forma
 def answer_shape(dimension: Dimension, given: Sequence[Dimension], number_format: str) -> str:
     """The shape as a one-line sketch without figures, to be shown in the prompt."""
     first, last = dimension.category_ids[0], dimension.category_ids[-1]
-    if number_format == "percent_keyed":
+    if number_format not in LISTS:
         row = f'{{"{first}": …, …, "{last}": …}}'
     else:
         row = f"[…, {len(dimension.categories)} numbers, …]"
@@ -40,7 +46,7 @@ def answer_shape(dimension: Dimension, given: Sequence[Dimension], number_format
 
 def _row_schema(dimension: Dimension, number_format: str) -> dict[str, Any]:
     number = {"type": "number", "minimum": 0}
-    if number_format == "percent_keyed":
+    if number_format not in LISTS:
         return _object(dict.fromkeys(dimension.category_ids, number))
     width = len(dimension.categories)
     return {"type": "array", "items": number, "minItems": width, "maxItems": width}

@@ -6,7 +6,8 @@ estimates (`elicitation.expectations`), pooling.
 
 The stages, each of which can reject: text -> JSON (`parsing`) -> rows in catalogue order (`alignment`) ->
 numbers (pydantic) -> sums and scale -> hedging -> ignored givens -> structural zeros. The first reason met is
-reported.
+reported. An answer may be one row of a map: it passes all stages but hedging and ignored givens, which are judged once
+the map's rows are together.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,8 +25,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from pipeline.prompts.alignment import Row, align_rows, place
+from pipeline.prompts.alignment import Condition, Row, align_rows, place
 from pipeline.prompts.parsing import AnswerError, Reason, parse_answer, quote, to_number
+from pipeline.prompts.schema import LISTS
 
 if TYPE_CHECKING:
     from pipeline.catalogue.models import Dimension
@@ -62,7 +64,10 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Estimate:
-    """One model's map: `p` is f64 (*sizes of the given, K); its rows sum to 1, structural zeros are 0."""
+    """One model's map: `p` is f64 (*sizes of the given, K); its rows sum to 1, structural zeros are 0.
+
+    With a `condition` it is one row of a map that is asked row by row, and `p` is (K,).
+    """
 
     custom_id: str
     population: str
@@ -73,6 +78,7 @@ class Estimate:
     variant: str
     p: Array = field(repr=False)
     attempt: int = 1
+    condition: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,11 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of many completions: at most one estimate per request, and every rejected attempt."""
+    """What became of many completions: at most one estimate per map, and every rejected attempt.
+
+    Estimates are whole maps. `unanswered` are the custom ids of the requests without an accepted attempt; a map that is
+    asked row by row and lacks rows has no estimate, but only the rows that it lacks are unanswered.
+    """
 
     estimates: tuple[Estimate, ...]
     rejections: tuple[Rejection, ...]
@@ -99,14 +109,15 @@ class Outcome:
 def validate_all(
     requests: Iterable[Request], completions: Iterable[Completion], dimension_of: Callable[[str], Dimension]
 ) -> Outcome:
-    """Validate every completion of these requests; the last accepted attempt of a request is its estimate.
+    """Validate every completion of these requests; the last accepted attempt of a request is the one that counts.
 
-    Completions of other requests are passed over. `unanswered` lists, in the order of the requests, the
-    custom ids for which no attempt was accepted. Estimates stand in the order of the requests, rejections in
-    that of arrival.
+    Completions of other requests are passed over. A map that was asked row by row is put together once all its rows are
+    accepted, and then judged as a whole; if it fails, that is one rejection, under the custom id of its first row, and
+    all its rows count as unanswered. Estimates and `unanswered` stand in the order of the requests, rejections in that
+    of arrival, those of whole maps last.
     """
     wanted = {request.custom_id: request for request in requests}
-    accepted: dict[str, Estimate] = {}
+    accepted: dict[str, tuple[Estimate, Completion]] = {}
     rejections: list[Rejection] = []
     for completion in completions:
         request = wanted.get(completion.custom_id)
@@ -116,10 +127,23 @@ def validate_all(
         result = validate_completion(completion, request, dimension_of(request.dimension), parents)
         if isinstance(result, Rejection):
             rejections.append(result)
-        elif (earlier := accepted.get(result.custom_id)) is None or earlier.attempt <= result.attempt:
-            accepted[result.custom_id] = result
+        elif (earlier := accepted.get(result.custom_id)) is None or earlier[0].attempt <= result.attempt:
+            accepted[result.custom_id] = (result, completion)
+    estimates: list[Estimate] = []
+    for asked in _by_map(wanted.values()):
+        rows = [accepted[i] for i in asked if i in accepted]
+        if rows and rows[0][0].condition is None:
+            estimates.append(rows[0][0])
+        elif len(rows) == len(asked):
+            whole = _assembled(rows, dimension_of)
+            if isinstance(whole, Rejection):
+                rejections.append(whole)
+                for custom_id in asked:
+                    del accepted[custom_id]
+            elif whole is not None:
+                estimates.append(whole)
     return Outcome(
-        estimates=tuple(accepted[i] for i in wanted if i in accepted),
+        estimates=tuple(estimates),
         rejections=tuple(rejections),
         unanswered=tuple(i for i in wanted if i not in accepted),
     )
@@ -128,18 +152,15 @@ def validate_all(
 def validate_completion(
     completion: Completion, request: Request, dimension: Dimension, parents: Sequence[Dimension]
 ) -> Estimate | Rejection:
-    """Turn one completion into an estimate or a rejection; `parents` belong to `request.given`, in order."""
+    """Turn one completion into an estimate or a rejection; `parents` belong to `request.given`, in order.
+
+    What can only be judged over all rows, hedging and ignored givens, is not judged in an answer that is one row of
+    several: the row of a single group may be uniform in truth.
+    """
     try:
         p = _read(completion, request, dimension, parents)
     except AnswerError as error:
-        return Rejection(
-            custom_id=completion.custom_id,
-            reason=error.reason,
-            detail=error.detail,
-            text=completion.text or completion.refusal or "",
-            model=request.model,
-            attempt=completion.attempt,
-        )
+        return _rejected(completion, request.model, error)
     return Estimate(
         custom_id=request.custom_id,
         population=request.population,
@@ -150,7 +171,55 @@ def validate_completion(
         variant=request.variant,
         p=p,
         attempt=completion.attempt,
+        condition=request.condition,
     )
+
+
+def _rejected(completion: Completion, model: str, error: AnswerError) -> Rejection:
+    return Rejection(
+        custom_id=completion.custom_id,
+        reason=error.reason,
+        detail=error.detail,
+        text=completion.text or completion.refusal or "",
+        model=model,
+        attempt=completion.attempt,
+    )
+
+
+def _by_map(requests: Iterable[Request]) -> list[list[str]]:
+    """Custom ids of the requests that together ask one model for one map; whole maps stand alone."""
+    maps: dict[object, list[str]] = {}
+    for r in requests:
+        row_of = (r.population, r.edition, r.dimension, r.given, r.model, r.variant)
+        maps.setdefault(r.custom_id if r.condition is None else row_of, []).append(r.custom_id)
+    return list(maps.values())
+
+
+def _assembled(
+    rows: Sequence[tuple[Estimate, Completion]], dimension_of: Callable[[str], Dimension]
+) -> Estimate | Rejection | None:
+    """The map that these accepted rows make up; None if they are not all of its rows."""
+    first, completion = rows[0]
+    dimension = dimension_of(first.dimension)
+    parents = [dimension_of(parent) for parent in first.given]
+    allowed = allowed_mask(dimension, parents)
+    by_condition = {row.condition: row.p for row, _ in rows}
+    # Nobody lives under a condition that leaves nothing possible, so nobody was asked; any row does no harm there.
+    nobody = np.full(allowed.shape[-1], 1 / allowed.shape[-1])
+    found = [
+        by_condition.get(condition) if possible.any() else nobody
+        for condition, possible in zip(conditions_of(parents), allowed.reshape(-1, allowed.shape[-1]), strict=True)
+    ]
+    present = [row for row in found if row is not None]
+    if len(present) < len(found):
+        return None
+    p = np.stack(present).reshape(allowed.shape)
+    try:
+        _judge_map(p, allowed, dimension, first.given)
+    except AnswerError as error:
+        whole = AnswerError(error.reason, f"all rows: {error.detail}")
+        return _rejected(completion, first.model, whole)
+    return replace(first, p=p, attempt=max(row.attempt for row, _ in rows), condition=None)
 
 
 def allowed_mask(dimension: Dimension, parents: Sequence[Dimension]) -> Mask:
@@ -174,7 +243,7 @@ def allowed_mask(dimension: Dimension, parents: Sequence[Dimension]) -> Mask:
 
 
 def estimates_frame(estimates: Iterable[Estimate], dimension_of: Callable[[str], Dimension]) -> pl.DataFrame:
-    """Lay estimates out as a table, a row per cell, in catalogue order.
+    """Lay estimates of whole maps out as a table, a row per cell, in catalogue order.
 
     Columns: population, edition, dimension, given (list), model, variant, condition (list, parallel to
     given), category, probability. No estimates give an empty table with the same columns.
@@ -197,7 +266,7 @@ ESTIMATE_COLUMNS: dict[str, Any] = {
 """Columns of the table of estimates and their polars types."""
 
 
-def conditions_of(parents: Sequence[Dimension]) -> list[tuple[str, ...]]:
+def conditions_of(parents: Sequence[Dimension]) -> list[Condition]:
     """All combinations of the parents' categories, the last one varying fastest; `[()]` without parents."""
     return list(product(*(parent.category_ids for parent in parents)))
 
@@ -235,15 +304,24 @@ def _read(completion: Completion, request: Request, dimension: Dimension, parent
         raise AnswerError(Reason.EMPTY, "the completion has no text")
     if completion.finish_reason == "length":
         raise AnswerError(Reason.TRUNCATED, "stopped at the token limit")
-    allowed = allowed_mask(dimension, parents)
-    lists = request.number_format == "per_1000_rows"
-    rows = align_rows(parse_answer(text), dimension, parents, allowed, lists)
-    values = _numbers(rows).reshape(allowed.shape)
-    p = _normalise(values, parents)
+    whole = allowed_mask(dimension, parents)
+    conditions, allowed = conditions_of(parents), whole
+    if request.condition is not None:
+        codes = (parent.category_ids.index(c) for parent, c in zip(parents, request.condition, strict=True))
+        conditions, allowed = [request.condition], whole[tuple(codes)]
+    lists = request.number_format in LISTS
+    rows = align_rows(parse_answer(text), dimension, parents, allowed, lists=lists, condition=request.condition)
+    p = _normalise(_numbers(rows).reshape(allowed.shape), conditions)
+    if allowed.shape == whole.shape:
+        _judge_map(p, allowed, dimension, request.given)
+    return _hold_structure(p, allowed, dimension, conditions)
+
+
+def _judge_map(p: Array, allowed: Mask, dimension: Dimension, given: tuple[str, ...]) -> None:
+    """Refuse what shows only over all rows of a map."""
     if dimension.id not in MAY_BE_UNIFORM:
         _refuse_hedging(p, allowed)
-    _refuse_ignored_givens(p, request.given)
-    return _hold_structure(p, allowed, dimension, parents)
+    _refuse_ignored_givens(p, given)
 
 
 def _number(value: object) -> float:
@@ -281,7 +359,7 @@ def _numbers(rows: list[Row]) -> Array:
     return np.array([row.values for row in answer.rows], dtype=np.float64)
 
 
-def _normalise(values: Array, parents: Sequence[Dimension]) -> Array:
+def _normalise(values: Array, conditions: Sequence[Condition]) -> Array:
     sums = values.sum(axis=-1)
     middle = statistics.median(sums.ravel().tolist())
     if middle <= 0 or not math.isfinite(middle):
@@ -290,7 +368,7 @@ def _normalise(values: Array, parents: Sequence[Dimension]) -> Array:
     off = np.abs(sums / scale - 1)
     if off.max() > SUM_TOLERANCE + 1e-9:
         worst = int(off.argmax())
-        where = place(conditions_of(parents)[worst])
+        where = place(conditions[worst])
         raise AnswerError(Reason.BAD_SUM, f"{sums.ravel()[worst]:g} instead of {scale:g}{where}")
     result: Array = values / sums[..., None]
     return result
@@ -316,7 +394,7 @@ def _refuse_ignored_givens(p: Array, given: tuple[str, ...]) -> None:
             raise AnswerError(Reason.IGNORES_GIVEN, f"the rows do not differ by {parent}")
 
 
-def _hold_structure(p: Array, allowed: Mask, dimension: Dimension, parents: Sequence[Dimension]) -> Array:
+def _hold_structure(p: Array, allowed: Mask, dimension: Dimension, conditions: Sequence[Condition]) -> Array:
     forbidden = np.where(allowed, 0.0, p)
     mass = forbidden.sum(axis=-1)
     # A condition under which nothing is possible describes nobody: its row cannot be mended and harms
@@ -326,7 +404,7 @@ def _hold_structure(p: Array, allowed: Mask, dimension: Dimension, parents: Sequ
         worst = int(mass.argmax())
         code = int(forbidden.reshape(-1, p.shape[-1])[worst].argmax())
         category = dimension.category_ids[code]
-        where = place(conditions_of(parents)[worst])
+        where = place(conditions[worst])
         raise AnswerError(Reason.BREAKS_STRUCTURE, f"{mass.ravel()[worst]:.1%} on the impossible, {category}{where}")
     keep = allowed | ~allowed.any(axis=-1, keepdims=True)
     held: Array = np.where(keep, p, 0.0)

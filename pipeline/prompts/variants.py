@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
 from string import Template
 
 from warehouse.errors import ElicitationError
 
 PARTS = Path(__file__).parent / "parts"
+KINDS = ("framing", "granularity", "number_format")
+"""The kinds of parts that a variant names, in the order of its id; each is a folder under `parts`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +28,29 @@ class Variant:
     number_format: str
 
     @property
+    def by_row(self) -> bool:
+        """Whether a request asks for one row of a map instead of for the whole."""
+        return self.granularity == "one_row"
+
+    @property
     def id(self) -> str:
         """The variant's name, as panel and tables spell it."""
         return f"{self.framing}.{self.granularity}.{self.number_format}"
 
 
+def all_variants() -> tuple[Variant, ...]:
+    """Every variant that the parts compose into, in alphabetical order."""
+    return tuple(Variant(*names) for names in product(*map(_known, KINDS)))
+
+
+@cache
 def parse_variant(name: str) -> Variant:
     """Read a variant id. Raises `ElicitationError` naming the part that does not exist, with those that do."""
     names = name.split(".")
-    kinds = ("framing", "granularity", "number_format")
-    if len(names) != len(kinds):
+    if len(names) != len(KINDS):
         raise ElicitationError(f"prompt variant '{name}': write it as framing.granularity.number_format")
-    for kind, part in zip(kinds, names, strict=True):
-        known = sorted(p.stem for p in (PARTS / kind).glob("*.txt"))
+    for kind, part in zip(KINDS, names, strict=True):
+        known = _known(kind)
         if part not in known:
             raise ElicitationError(f"prompt variant '{name}': no {kind} '{part}': choose {', '.join(known)}")
     return Variant(*names)
@@ -51,6 +64,10 @@ def fill(part: str, **values: str) -> str:
         raise ElicitationError(f"prompt part '{part}': variable {error} has no value: remove it there") from error
     except ValueError as error:
         raise ElicitationError(f"prompt part '{part}': {error}: write a literal dollar as $$") from error
+
+
+def _known(kind: str) -> list[str]:
+    return sorted(p.stem for p in (PARTS / kind).glob("*.txt"))
 
 
 @cache

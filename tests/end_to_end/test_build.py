@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path
 
 import duckdb
 import polars as pl
 import pytest
+from rich.console import Console
 
 from pipeline.build import STAGES, Work, alone, first_promoted, prune, run_work, stale_work
+from pipeline.cli.report import print_report
+from pipeline.corpus import all_requests
+from pipeline.report import report
 from pipeline.resources import Build
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
@@ -57,6 +62,53 @@ def test_every_answer_is_counted_once(built: Build) -> None:
     requests = len([r for rs in built.plan.requests.values() for r in rs])
     assert table(built, "select count(*) from requests") == [(requests,)]
     assert table(built, "select sum(accepted), sum(rejected_answers) from answer_counts") == [(requests, 0)]
+
+
+def test_the_panel_is_judged_and_its_influence_on_every_map_known(built: Build) -> None:
+    cards = table(built, "select model, requests, answered, first, accepted, weight, usd_per_cell from scorecards")
+    requests = len(all_requests(built.plan, built.plan.panel[0].id))
+    assert sorted(cards) == [(m.id, *[requests] * 4, 1.0, None) for m in built.plan.panel]
+    maps = table(built, "select count(distinct (dimension, given)) from maps")[0][0]
+    assert table(
+        built, "select model, count(*), bool_and(tv > 0 and tv < 1) from influences group by 1 order by 1"
+    ) == [(m.id, maps, True) for m in built.plan.panel]
+
+
+def test_the_report_shows_the_panel(built: Build) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    print_report(console, report(built, "us"))
+    assert isinstance(console.file, io.StringIO)
+    asked = len(all_requests(built.plan, built.plan.panel[0].id))
+    row = next(line.split() for line in console.file.getvalue().splitlines() if f"{asked}/{asked}" in line)
+    assert row[1:3] == [str(asked), f"{asked}/{asked}"] and row[-1] == "1.00"
+
+
+def test_maps_are_redone_when_a_weight_changes_and_not_when_answers_do(built: Build) -> None:
+    maps = next(s for s in STAGES if s.name == "maps")
+    with duckdb.connect(str(built.database)) as connection:
+        connection.execute("update scorecards set weight = 0.5 where model = 'recorded-pass-1'")
+    assert stale_work(built, maps).total == 77
+    run_work(built, Work(maps, (("us/diet", "us/diet"),), 1), lambda steps: None)
+    assert stale_work(built, maps).total == 76
+    with duckdb.connect(str(built.database)) as connection:
+        connection.execute("update scorecards set weight = 1.0")
+        connection.execute("update fingerprints set fingerprint = 'old' where stage in ('scorecards', 'influences')")
+    assert stale_work(built, maps).total == 1
+    assert build_all(built)["scorecards"] == 1
+    assert not any(stale_work(built, stage).runs for stage in STAGES)
+
+
+def test_maps_without_scorecards_say_what_to_do(built: Build) -> None:
+    with duckdb.connect(str(built.database)) as connection:
+        connection.execute("create table kept as select * from scorecards")
+        connection.execute("delete from scorecards")
+    maps = next(s for s in STAGES if s.name == "maps")
+    with pytest.raises(WarehouseError, match="'recorded-pass-1' has no scorecard: materialise `scorecards` first"):
+        run_work(built, Work(maps, (("us/diet", "us/diet"),), 1), lambda steps: None)
+    with duckdb.connect(str(built.database)) as connection:
+        connection.execute("insert into scorecards from kept")
+        connection.execute("drop table kept")
+    assert not any(stale_work(built, stage).runs for stage in STAGES)
 
 
 def test_redoing_one_map_touches_that_dimension_only(built: Build) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.build import STAGES, run_work, stale_work
 from pipeline.corpus import all_requests
+from pipeline.prompts.render import Request
 from tests.support.builds import fresh, table
 from tests.support.corpora import EDITION, answer_line, write_corpus
 from warehouse.errors import PersonaGenError, WarehouseError
@@ -49,6 +50,46 @@ def test_a_bad_answer_is_rejected_and_a_later_good_one_counts(tmp_path: Path) ->
     ]
 
 
+def test_a_useless_member_is_shut_out_with_a_warning_and_its_costs_are_told(tmp_path: Path) -> None:
+    def spoil(request: Request, text: str) -> str:
+        return text if request.model == "recorded-pass-2" or request.dimension == "age" else "0, 0, 0 and so on"
+
+    build = fresh(tmp_path, write_corpus(tmp_path / "corpus", spoil))
+    warnings = []
+    for stage in STAGES:
+        if stage.name == "weights":
+            break
+        if stage.name == "scorecards":
+            with build.connect() as connection:
+                connection.execute(
+                    "insert into calls by name select population, edition, dimension, model, custom_id, "
+                    "'answered' as outcome, 2.0 as seconds, 90 as tokens_in, 10 as tokens_out, 0.01 as usd "
+                    "from completions where model = 'recorded-pass-2'"
+                )
+        warnings += run_work(build, stale_work(build, stage), lambda steps: None)
+    age = len(build.catalogue("us").dimension("age").asked)
+    requests = len(all_requests(build.plan, "recorded-pass-2"))
+    (warning,) = warnings
+    assert "members_keep_their_record" in warning
+    assert f"'recorded-pass-1' has weight 0, {age} of {requests} requests accepted" in warning
+    assert table(
+        build, "select model, accepted, first, weight, median_seconds, rejected from scorecards order by 1"
+    ) == [
+        ("recorded-pass-1", age, age, 0.0, None, [{"reason": "not_json", "answers": requests - age}]),
+        ("recorded-pass-2", requests, requests, 1.0, 2.0, []),
+    ]
+    assert table(
+        build,
+        "select s.usd_per_cell * e.cells, s.tokens_per_cell * e.cells from scorecards s join "
+        "(select model, count(*) as cells from estimates group by 1) e using (model) where model = 'recorded-pass-2'",
+    ) == [(pytest.approx(0.01 * requests), pytest.approx(100 * requests))]
+    assert table(build, "select distinct models from maps") == [(1,)]
+    assert table(build, "select model, count(tv), max(tv) from influences group by 1 order by 1") == [
+        ("recorded-pass-1", age, 0.0),
+        ("recorded-pass-2", 0, None),  # it decides every map alone, so there is nothing to compare with
+    ]
+
+
 def test_a_map_that_nobody_answered_stops_the_build_at_the_gate(tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "corpus", lambda r, text: "?" if r.dimension == "handedness" and r.given else text)
     build = fresh(tmp_path, corpus)
@@ -71,13 +112,13 @@ def test_a_corpus_that_lacks_answers_is_named_and_the_build_resumes(tmp_path: Pa
         run_work(build, stale_work(build, stage), lambda steps: None)
     with pytest.raises(PersonaGenError, match="lacks answers to 3 of"):
         run_work(build, stale_work(build, STAGES[2]), lambda steps: None)
-    done = table(build, "select count(*) from fingerprints where stage = 'completions'")[0][0]
-    assert isinstance(done, int) and 0 < done < 154  # what could be stored was kept
+    done = table(build, "select count(*) from fingerprints where stage = 'completions' and fingerprint <> ''")[0][0]
+    assert done == 153  # all answers lack in the last cell of one member: what could be stored was kept
 
     (lacking / "answers.jsonl").write_text("".join(whole))
     build = fresh(tmp_path, tmp_path / "corpus")
     work = stale_work(build, STAGES[2])
-    assert work.total == 154 - done
+    assert work.total == 2  # that dimension, for both members
     run_work(build, work, lambda steps: None)
     assert not stale_work(build, STAGES[2]).runs
 

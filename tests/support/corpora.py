@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pipeline.catalogue.models import Catalogue
 from pipeline.plan import Plan
 from pipeline.prompts.render import Request
+from pipeline.prompts.schema import LISTS, NUMBER_FORMATS
 from pipeline.prompts.validation import allowed_mask, conditions_of
 
 EDITION = "synthetic"
@@ -31,23 +34,29 @@ def write_corpus(folder: Path, spoil: Callable[[Request, str], str] = lambda req
 
 def answer(plan: Plan, request: Request, rng: np.random.Generator) -> str:
     """A valid answer: rows that differ, nothing on structural zeros."""
-    look_up = plan.catalogues[request.population].dimension
-    dimension, parents = look_up(request.dimension), [look_up(g) for g in request.given]
-    mask = allowed_mask(dimension, parents)
-    p = np.where(mask, rng.gamma(3.0, size=mask.shape), 0.0)
-    p /= p.sum(axis=-1, keepdims=True)
-    rows = dict(zip(conditions_of(parents), p.reshape(-1, p.shape[-1]), strict=True))
+    catalogue = plan.catalogues[request.population]
+    mask = allowed_mask(catalogue.dimension(request.dimension), [catalogue.dimension(g) for g in request.given])
+    return written(catalogue, request, np.where(mask, rng.gamma(3.0, size=mask.shape), 0.0))
+
+
+def written(catalogue: Catalogue, request: Request, p: NDArray[np.float64]) -> str:
+    """A map, (*sizes of the given, K) with rows of any sum, as the text of the answer that a request asks for."""
+    dimension, parents = catalogue.dimension(request.dimension), [catalogue.dimension(g) for g in request.given]
+    p = NUMBER_FORMATS[request.number_format] * p / p.sum(axis=-1, keepdims=True)
+    rows: dict[tuple[str, ...], object] = {
+        condition: row.round(5).tolist()
+        if request.number_format in LISTS
+        else dict(zip(dimension.category_ids, row.round(5).tolist(), strict=True))
+        for condition, row in zip(conditions_of(parents), p.reshape(-1, p.shape[-1]), strict=True)
+    }
+    if request.condition is not None:
+        rows = {(): rows[request.condition]}
     nested: dict[str, object] = {}
     for condition, row in rows.items():
-        written: object = (
-            dict(zip(dimension.category_ids, (100 * row).round(4).tolist(), strict=True))
-            if request.number_format == "percent_keyed"
-            else (1000 * row).round(3).tolist()
-        )
         place = nested
         for name in condition[:-1]:
             place = place.setdefault(name, {})  # type: ignore[assignment]
-        place[condition[-1] if condition else "everyone"] = written
+        place[condition[-1] if condition else "everyone"] = row
     return json.dumps(nested)
 
 

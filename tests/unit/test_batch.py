@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +14,20 @@ import pytest
 from pipeline.catalogue.models import Category, Dimension
 from pipeline.elicitation.batch import (
     Failure,
-    drop_unfinished_line,
-    edition_files,
     export_requests,
-    import_output,
     json_schema_format,
     output_line,
     read_lines,
+    request_body,
+    response_format_of,
 )
-from pipeline.elicitation.protocol import Completion
+from pipeline.elicitation.panel import Member
+from pipeline.elicitation.protocol import Call, Completion
 from pipeline.prompts.render import Request
 from warehouse.errors import CorpusError
+
+MEMBER = Member(id="maker/model", source="live", variant="v", model="model-1", price_in=1, price_out=2)
+CALL = Call("answered", "2026-11-01T00:00:00+00:00", 1.5, 100, 50, 0.25, "reported")
 
 
 def request(custom_id: str, model: str = "maker/model") -> Request:
@@ -91,10 +96,21 @@ def test_structured_output_carries_the_answer_schema(tmp_path: Path) -> None:
         parents=(),
         pairs=(),
     )
-    (path,) = export_requests([request("a")], tmp_path, response_format=json_schema_format({"sex": sex}.__getitem__))
-    sent = json.loads(path.read_text())["body"]["response_format"]
+    dimension_of = {"sex": sex}.__getitem__
+
+    def body_of(request: Request) -> Mapping[str, Any]:
+        return request_body(request, json_schema_format(dimension_of), MEMBER.model)
+
+    (path,) = export_requests([request("a")], tmp_path, body_of=body_of)
+    call = json.loads(path.read_text())["body"]
+    sent = call["response_format"]
+    assert path.name == "maker_model-001.jsonl" and call["model"] == "model-1"
     assert (sent["type"], sent["json_schema"]["strict"]) == ("json_schema", True)
     assert sent["json_schema"]["schema"]["properties"]["everyone"]["required"] == ["female", "male"]
+    plain = MEMBER.model_copy(update={"structured_output": "json_object"})
+    found = response_format_of(plain, dimension_of)
+    assert found is not None and found(request("a")) == {"type": "json_object"}
+    assert response_format_of(MEMBER, dimension_of) is None
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
@@ -170,61 +186,63 @@ def test_names_a_damaged_gzip_file(tmp_path: Path, spoil: Any) -> None:
         list(read_lines(path))
 
 
-def test_imports_answers_byte_for_byte_and_reports_the_rest(tmp_path: Path) -> None:
-    edition = tmp_path / "2026.11"
-    write(edition / "pass-1.jsonl", line("a", body("first")))
-    odd = line("a", body("second")).replace('": ', '":   ')
-    output = write(tmp_path / "output.jsonl", odd, line("b", {"error": {"message": "no"}}, status=500))
-    errors = write(tmp_path / "errors.jsonl", line("c", None, error={"message": "expired"}))
-    requests = [request(i) for i in "abcd"]
-    report = import_output([output, errors], requests, edition)
-    assert [(c.custom_id, c.text, c.attempt) for c in report.completions] == [("a", "second", 2)]
-    assert [(f.custom_id, f.reason) for f in report.failures] == [("b", "HTTP 500: no"), ("c", "expired")]
-    assert report.missing == ("b", "c", "d")
-    assert (edition / "zz-import-0001.jsonl").read_text() == f"{odd}\n"
-    assert [path.name for path in edition_files(edition)] == ["pass-1.jsonl", "zz-import-0001.jsonl"]
-
-    again = import_output([output], requests, edition)
-    assert (again.completions, again.repeated) == ((), 1)
-    more = write(tmp_path / "more.jsonl", line("b", body("at last")))
-    assert import_output([more], requests, edition).missing == ("c", "d")
-    assert len(edition_files(edition)) == 3
-
-
-def test_an_import_with_an_unknown_id_stores_nothing(tmp_path: Path) -> None:
-    output = write(tmp_path / "output.jsonl", line("a", body()), line("x\n../../x", body()))
-    with pytest.raises(CorpusError, match=r"output\.jsonl line 2: no request has the custom_id") as caught:
-        import_output([output], [request("a")], tmp_path / "edition")
-    assert "\n" not in str(caught.value)
-    assert not (tmp_path / "edition").exists()
-
-
-def test_a_file_that_cannot_be_written_is_named_and_not_left_half(tmp_path: Path) -> None:
-    (tmp_path / "edition").write_text("a file where the folder should be")
-    output = write(tmp_path / "output.jsonl", line("a", body()))
-    with pytest.raises(CorpusError, match="cannot be written"):
-        import_output([output], [request("a")], tmp_path / "edition")
-
-
-def test_a_plain_file_beside_its_gzip_is_refused(tmp_path: Path) -> None:
-    write(tmp_path / "a.jsonl", line("a", body()))
-    (tmp_path / "a.jsonl.gz").write_bytes(b"")
-    with pytest.raises(CorpusError, match=r"beside its own \.gz"):
-        edition_files(tmp_path)
-
-
 def test_a_completion_survives_being_written_and_read(tmp_path: Path) -> None:
     completion = Completion("a", "model-0301", 'é\n"', "stop", body('é\n"', reasoning="\ud83d"))
-    (read,) = read_lines(write(tmp_path / "a.jsonl", output_line(completion)))
-    assert read.content == completion
-
-
-def test_cuts_off_only_an_unfinished_line(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    drop_unfinished_line(path)
-    assert not path.exists()
-    path.write_text("whole\nhal")
-    drop_unfinished_line(path)
-    assert path.read_text() == "whole\n"
-    drop_unfinished_line(path)
-    assert path.read_text() == "whole\n"
+    path.write_bytes(output_line(completion, CALL))
+    (read,) = read_lines(path)
+    assert read.content == completion and read.call_by(MEMBER) == CALL and not read.failed_call
+
+
+def test_a_failure_is_written_as_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    call = replace(CALL, outcome="cut_off", tokens_in=None, tokens_out=None, basis="estimated")
+    path.write_bytes(output_line(Failure("a", "here", "half a body"), call))
+    (read,) = read_lines(path)
+    assert isinstance(read.content, Failure) and read.content.reason == "half a body"
+    assert read.call_by(MEMBER) == call and read.failed_call
+
+
+def test_a_text_that_looks_like_the_books_is_none(tmp_path: Path) -> None:
+    text = ',"call":{"outcome":"cut_off","started":null,"usd":99}}'
+    completion = Completion("a", "m", text, "stop", body(text))
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(output_line(completion, CALL) + line("b", body(text)).encode())
+    mine, foreign = read_lines(path)
+    assert mine.call_by(MEMBER) == CALL and not mine.failed_call
+    assert foreign.call_by(MEMBER) is None and not foreign.failed_call
+
+
+def test_usage_of_a_batch_is_booked_at_the_panel_s_prices(tmp_path: Path) -> None:
+    usage = {"prompt_tokens": 1000, "completion_tokens": 500}
+    lines = [
+        line("a", body(usage=usage, created=1_700_000_000)),
+        line("b", body(choices=[], usage=usage), status=200),
+        line("c", body()),
+        line("d", body(usage={"prompt_tokens": "many"})),
+    ]
+    answered, failed, silent, odd = read_lines(write(tmp_path / "a.jsonl", *lines))
+    assert answered.call_by(MEMBER) == Call("answered", "2023-11-14T22:13:20+00:00", None, 1000, 500, 0.002, "tokens")
+    call = failed.call_by(MEMBER)
+    assert call and (call.outcome, call.usd) == ("failed", 0.002)
+    assert silent.call_by(MEMBER) is None and odd.call_by(MEMBER) is None
+    free = MEMBER.model_copy(update={"price_in": None, "price_out": None})
+    call = answered.call_by(free)
+    assert call and (call.usd, call.basis) == (0.0, "free")
+
+
+@pytest.mark.parametrize("usd", ["-1", "Infinity", "NaN", '"much"'])
+def test_books_without_a_sensible_amount_are_named(tmp_path: Path, usd: str) -> None:
+    written = output_line(Completion("a", "m", "x", "stop", body("x")), CALL).decode()
+    (read,) = read_lines(write(tmp_path / "a.jsonl", written.replace('"usd":0.25', f'"usd":{usd}').strip()))
+    with pytest.raises(CorpusError, match=r"a\.jsonl line 1: call\.usd"):
+        read.call_by(MEMBER)
+
+
+@pytest.mark.parametrize("end", ["", "}"])
+def test_the_unfinished_line_of_a_growing_file_is_not_there_yet(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(line("a", body()) + "\n" + line("b", body())[:70].rstrip("}") + end)
+    assert [read.custom_id for read in read_lines(path, growing=True)] == ["a"]
+    with pytest.raises(CorpusError, match="line 2"):
+        list(read_lines(path))

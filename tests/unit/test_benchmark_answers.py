@@ -7,8 +7,9 @@ import pytest
 
 from benchmarks.combination.arms import ANSWERS, recorded_maps
 from benchmarks.combination.tasks import Task, load_tasks, task_requests
-from pipeline.elicitation.batch import edition_files, read_lines
+from pipeline.elicitation.batch import read_lines
 from pipeline.elicitation.panel import load_panel
+from pipeline.elicitation.record import edition_files
 
 TASKS = load_tasks()
 

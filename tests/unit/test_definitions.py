@@ -12,9 +12,12 @@ GRAPH = {
     "dimensions": set(),
     "requests": {"dimensions"},
     "completions": {"requests"},
+    "calls": {"requests"},
     "estimates": {"completions"},
     "rejections": {"completions"},
-    "maps": {"estimates"},
+    "scorecards": {"calls", "requests", "completions", "estimates", "rejections"},
+    "influences": {"calls", "requests", "completions", "estimates", "rejections"},
+    "maps": {"estimates", "scorecards"},
     "weights": {"maps"},
     "trials": {"maps"},
     "trial_maps": {"maps"},
@@ -55,7 +58,7 @@ def test_the_gate_over_estimates_and_the_structure_of_personas_block(graph: dg.A
 def test_jobs_resolve(tmp_path: object) -> None:
     repository = build_defs(Build(home=str(tmp_path))).get_repository_def()
     parts = {"one_dimension", "one_model", "one_tier", "everything", "regenerate"}
-    assert {"answers", "mapping", "release", "promote", *parts} <= set(repository.job_names)
+    assert {"answers", "judging", "mapping", "release", "promote", *parts} <= set(repository.job_names)
     assert [s.name for s in repository.schedule_defs] == ["monthly_regeneration"]
 
 

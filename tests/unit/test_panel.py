@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.elicitation.panel import load_panel
+from pipeline.elicitation.panel import BY_TRIAL, DEFAULT_VARIANT, load_panel
 from pipeline.prompts.variants import parse_variant
 from warehouse.errors import ElicitationError
 
@@ -14,6 +14,19 @@ from warehouse.errors import ElicitationError
 def test_the_shipped_panel_has_two_recorded_passes_with_different_variants() -> None:
     recorded = [m for m in load_panel() if m.source == "recorded"]
     assert len({parse_variant(m.variant) for m in recorded}) == len(recorded) == 2
+
+
+def test_the_shipped_panel_asks_25_models_of_many_makers_and_states_all_about_each() -> None:
+    panel = load_panel()
+    live = [m for m in panel if m.source == "live"]
+    assert len(live) == 25 and len({m.maker for m in live}) >= 10
+    assert [m.source for m in panel] == ["recorded"] * 2 + ["live"] * 25 + ["local"]
+    for member in live:
+        assert member.endpoint is not None and member.endpoint.key_variable == "OPENROUTER_API_KEY"
+        assert member.maker and member.price_in and member.price_out and member.context and member.max_output
+        assert {"structured_output", "reasoning", "concurrency"} <= member.model_fields_set, member.id
+        assert member.price_in <= member.price_out and member.max_output <= member.context
+        assert parse_variant(member.variant).id == "analyst.whole_map.percent_keyed"
 
 
 @pytest.mark.parametrize(
@@ -41,3 +54,26 @@ def test_a_broken_panel_is_refused_in_one_line(tmp_path: Path, text: str, messag
 def test_a_missing_panel_is_named(tmp_path: Path) -> None:
     with pytest.raises(ElicitationError, match=r"gone\.toml: cannot be read"):
         load_panel(tmp_path / "gone.toml")
+
+
+LIVE = '[endpoint.x]\nbase_url = "http://h"\n[[member]]\nid = "m"\nsource = "live"\nendpoint = "x"\nvariant = "{}"\n'
+
+
+def test_a_variant_by_trial_is_the_chosen_one_else_the_default(tmp_path: Path) -> None:
+    panel, choices = tmp_path / "panel.toml", tmp_path / "variants.toml"
+    panel.write_text(LIVE.format(BY_TRIAL))
+    assert load_panel(panel, choices)[0].variant == DEFAULT_VARIANT
+    choices.write_text('"n" = "n.n.n"\n"m" = "anchored.one_row.percent_keyed"\n')
+    assert load_panel(panel, choices)[0].variant == "anchored.one_row.percent_keyed"
+    panel.write_text(LIVE.format("analyst.one_row.percent_keyed"))
+    assert load_panel(panel, choices)[0].variant == "analyst.one_row.percent_keyed"
+    assert parse_variant(DEFAULT_VARIANT)
+
+
+@pytest.mark.parametrize(("text", "message"), [("m = ", "not valid TOML"), ("m = 1", "'m' names no variant")])
+def test_broken_choices_are_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    panel, choices = tmp_path / "panel.toml", tmp_path / "variants.toml"
+    panel.write_text(LIVE.format(BY_TRIAL))
+    choices.write_text(text)
+    with pytest.raises(ElicitationError, match=message):
+        load_panel(panel, choices)

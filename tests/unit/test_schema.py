@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.catalogue.loader import load_catalogue
-from pipeline.prompts.schema import answer_schema, answer_shape
+from pipeline.prompts.schema import NUMBER_FORMATS, answer_schema, answer_shape
 
 US = load_catalogue("us")
 SMOKING, AGE, SEX = (US.dimension(d) for d in ("smoking", "age", "sex"))
@@ -26,7 +26,7 @@ def test_two_givens_nest_in_their_order() -> None:
     assert (row["minItems"], row["maxItems"]) == (4, 4)
 
 
-@pytest.mark.parametrize("number_format", ["percent_keyed", "per_1000_rows"])
+@pytest.mark.parametrize("number_format", sorted(NUMBER_FORMATS))
 def test_the_sketch_shows_keys_and_no_figures(number_format: str) -> None:
     shape = answer_shape(SMOKING, [SEX], number_format)
     assert shape.startswith('{"female": ') and '"male": ' in shape

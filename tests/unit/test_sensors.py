@@ -1,4 +1,4 @@
-"""Maps follow estimates: the right dimensions, of the right edition, and nothing while a build is running."""
+"""Judgement follows estimates and maps follow judgement, of the right edition, and nothing while a build is running."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.editions import new_edition, panel_members
 from pipeline.lock import held
 from pipeline.partitions import DIMENSION_KEYS
 from pipeline.resources import Build
-from pipeline.sensors import maps_follow_estimates
+from pipeline.sensors import judgement_follows_estimates, maps_follow_judgement
 from warehouse.database import replace_cells
 
 EDITION = "2031.02"
@@ -26,7 +26,12 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield found
 
 
-def tick(instance: dg.DagsterInstance, build: Build, cursor: str | None = None) -> dg.SensorResult:
+def tick(
+    instance: dg.DagsterInstance,
+    build: Build,
+    cursor: str | None = None,
+    sensor: dg.SensorDefinition = maps_follow_judgement,
+) -> dg.SensorResult:
     """One evaluation; Dagster checks the runs that it asks for against the jobs that there are."""
     context = dg.build_sensor_context(
         instance=instance,
@@ -34,16 +39,22 @@ def tick(instance: dg.DagsterInstance, build: Build, cursor: str | None = None) 
         resources={"build": build},
         repository_def=build_defs(Build(home=build.home)).get_repository_def(),
     )
-    data = maps_follow_estimates.evaluate_tick(context)
+    data = sensor.evaluate_tick(context)
     return dg.SensorResult(
         run_requests=list(data.run_requests or []), cursor=data.cursor, skip_reason=data.skip_message
     )
 
 
-def landed(instance: dg.DagsterInstance, key: str, edition: str = EDITION, member: str = "recorded-pass-1") -> None:
-    partition = dg.MultiPartitionKey({"dimension": key, "model": member})
+def landed(instance: dg.DagsterInstance, key: str, edition: str = EDITION) -> None:
+    partition = dg.MultiPartitionKey({"dimension": key, "model": "recorded-pass-1"})
     instance.report_runless_asset_event(
         dg.AssetMaterialization("estimates", metadata={"edition": edition}, partition=partition)
+    )
+
+
+def judged(instance: dg.DagsterInstance, edition: str = EDITION) -> None:
+    instance.report_runless_asset_event(
+        dg.AssetMaterialization("scorecards", metadata={"edition": edition}, partition="us")
     )
 
 
@@ -67,11 +78,20 @@ def build(tmp_path: Path) -> Build:
     return one
 
 
-def test_news_of_neighbours_is_one_run_for_their_edition(instance: dg.DagsterInstance, build: Build) -> None:
-    keys = (*DIMENSION_KEYS[:3], DIMENSION_KEYS[10])
-    estimated(build, *keys)
-    for key in keys:
+def test_estimates_have_the_panel_judged_once_for_their_edition(instance: dg.DagsterInstance, build: Build) -> None:
+    for key in DIMENSION_KEYS[:3]:
         landed(instance, key)
+    found = tick(instance, Build(home=build.home), sensor=judgement_follows_estimates)
+    (request,) = found.run_requests or ()
+    assert (request.job_name, request.partition_key) == (None, "us")
+    assert request.run_config == {"resources": {"build": {"config": {"edition": EDITION}}}}
+    again = tick(instance, build, found.cursor, judgement_follows_estimates)
+    assert not again.run_requests and "no estimates have landed" in str(again.skip_reason)
+
+
+def test_neighbours_are_one_run_for_their_edition(instance: dg.DagsterInstance, build: Build) -> None:
+    estimated(build, *DIMENSION_KEYS[:3], DIMENSION_KEYS[10])
+    judged(instance)
     found = tick(instance, Build(home=build.home))
     assert found.run_requests is not None
     several, single = found.run_requests
@@ -82,21 +102,22 @@ def test_news_of_neighbours_is_one_run_for_their_edition(instance: dg.DagsterIns
         assert request.asset_selection == [dg.AssetKey("maps")]
         assert request.run_config == {"resources": {"build": {"config": {"edition": EDITION}}}}
     again = tick(instance, build, found.cursor)
-    assert not again.run_requests and "no estimates have landed" in str(again.skip_reason)
+    assert not again.run_requests and "no scorecards have landed" in str(again.skip_reason)
 
 
 def test_a_dimension_with_a_map_that_nobody_answered_waits(instance: dg.DagsterInstance, build: Build) -> None:
     estimated(build, DIMENSION_KEYS[5])
-    landed(instance, DIMENSION_KEYS[5])
-    landed(instance, DIMENSION_KEYS[6])
-    found = tick(instance, build)
-    assert [r.partition_key for r in found.run_requests or ()] == [DIMENSION_KEYS[5]]
+    with build.connect() as connection:
+        connection.execute("delete from estimates where len(given) = 0")
+    estimated(build, DIMENSION_KEYS[7])
+    judged(instance)
+    assert [r.partition_key for r in tick(instance, build).run_requests or ()] == [DIMENSION_KEYS[7]]
 
 
 def test_editions_do_not_mix(instance: dg.DagsterInstance, build: Build) -> None:
-    estimated(build, *DIMENSION_KEYS[:2])
-    landed(instance, DIMENSION_KEYS[0])
-    landed(instance, DIMENSION_KEYS[1], edition="2026.11")  # which has no estimates here
+    estimated(build, DIMENSION_KEYS[0])
+    judged(instance)
+    judged(instance, edition="2026.11")  # which has no estimates here
     found = tick(instance, build)
     assert [(r.partition_key, r.tags["personagen/edition"]) for r in found.run_requests or ()] == [
         (DIMENSION_KEYS[0], EDITION)
@@ -105,7 +126,7 @@ def test_editions_do_not_mix(instance: dg.DagsterInstance, build: Build) -> None
 
 def test_it_waits_for_a_build_and_then_sees_the_news(instance: dg.DagsterInstance, build: Build) -> None:
     estimated(build, DIMENSION_KEYS[0])
-    landed(instance, DIMENSION_KEYS[0])
+    judged(instance)
     with held(build.folder):
         waiting = tick(instance, build)
     assert not waiting.run_requests and "build is running" in str(waiting.skip_reason) and not waiting.cursor

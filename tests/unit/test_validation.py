@@ -12,19 +12,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.catalogue.loader import load_catalogue
 from pipeline.catalogue.models import Category, Dimension, StructuralZero
+from pipeline.elicitation.expectations import expected_cells
+from pipeline.elicitation.panel import Member
 from pipeline.elicitation.protocol import Completion
 from pipeline.prompts.parsing import MAX_CHARS, Reason
-from pipeline.prompts.render import Request
+from pipeline.prompts.render import Request, requests_for
 from pipeline.prompts.validation import (
     ESTIMATE_COLUMNS,
     Estimate,
+    Outcome,
     Rejection,
     allowed_mask,
     estimates_frame,
     validate_all,
     validate_completion,
 )
+from tests.support.corpora import written
 
 
 def dimension(name: str, categories: dict[str, str], **fields: Any) -> Dimension:
@@ -59,9 +64,11 @@ BY_AGE = {
 }
 
 
-def request(name: str = "employment", *given: str, lists: bool = False) -> Request:
+def request(
+    name: str = "employment", *given: str, lists: bool = False, condition: tuple[str, ...] | None = None
+) -> Request:
     return Request(
-        custom_id=f"us-{name}-{'-'.join(given)}",
+        custom_id="-".join(["us", name, *given, *(condition or ())]),
         population="us",
         edition="2026.11",
         dimension=name,
@@ -71,6 +78,7 @@ def request(name: str = "employment", *given: str, lists: bool = False) -> Reque
         messages=({"role": "user", "content": "?"},),
         settings={"temperature": 0},
         number_format="per_1000_rows" if lists else "percent_keyed",
+        condition=condition,
     )
 
 
@@ -379,6 +387,123 @@ def test_the_table_has_a_row_per_cell_in_catalogue_order() -> None:
     cell = frame.filter(pl.col("condition") == pl.lit(["25_64", "female"]), pl.col("category") == "other")
     assert cell["probability"].to_list() == [pytest.approx(0.25)]
     assert estimates_frame([], DIMENSIONS.__getitem__).schema == pl.Schema(ESTIMATE_COLUMNS)
+
+
+BY_ROW = {age: request("employment", "age", condition=(age,)) for age in BY_AGE}
+
+
+def judge_rows(answers: dict[str, object]) -> Outcome:
+    completions = [completion(BY_ROW[age], answer) for age, answer in answers.items()]
+    return validate_all(BY_ROW.values(), completions, DIMENSIONS.__getitem__)
+
+
+def test_rows_asked_one_by_one_make_the_map_that_the_whole_answer_makes() -> None:
+    outcome = judge_rows({age: {"everyone": row} for age, row in reversed(BY_AGE.items())})
+    (estimate,) = outcome.estimates
+    np.testing.assert_array_equal(estimate.p, accepted(BY_AGE, ONE_WAY))
+    assert (estimate.given, estimate.condition, outcome.unanswered, outcome.rejections) == (("age",), None, (), ())
+    assert estimates_frame([estimate], DIMENSIONS.__getitem__).height == 12
+
+
+def test_two_way_rows_find_their_place() -> None:
+    asked = [request("employment", "age", "sex", condition=(age, sex)) for sex in ("male", "female") for age in BY_AGE]
+    rows = [completion(r, by_age_and_sex()[r.condition[0]][r.condition[1]]) for r in asked if r.condition]
+    (estimate,) = validate_all(asked, rows, DIMENSIONS.__getitem__).estimates
+    np.testing.assert_array_equal(estimate.p, accepted(by_age_and_sex(), TWO_WAY))
+
+
+@pytest.mark.parametrize("wrapper", ["everyone", "18_24", "18–24 years", "age"])
+def test_a_row_may_stand_under_the_name_of_its_group(wrapper: str) -> None:
+    result = judge({wrapper: {**BY_AGE["18_24"]}}, BY_ROW["18_24"])
+    assert isinstance(result, Estimate)
+    np.testing.assert_allclose(result.p, [0.5, 0.4, 0, 0.1])
+
+
+def test_another_groups_name_is_no_wrapper() -> None:
+    result = judge({"25_64": ROW}, BY_ROW["18_24"])
+    assert isinstance(result, Rejection)
+    assert result.reason == Reason.UNKNOWN_CATEGORY
+
+
+def test_a_map_without_one_row_is_none_and_only_that_row_is_unanswered() -> None:
+    answers: dict[str, object] = {age: {"everyone": row} for age, row in BY_AGE.items()}
+    outcome = judge_rows({**answers, "25_64": "I would rather not."})
+    assert outcome.estimates == ()
+    assert outcome.unanswered == (BY_ROW["25_64"].custom_id,)
+    assert [r.reason for r in outcome.rejections] == [Reason.NOT_JSON]
+    only = validate_all([BY_ROW["18_24"]], [completion(BY_ROW["18_24"], ROW | {"retired": 0, "other": 20})],
+                        DIMENSIONS.__getitem__)  # fmt: skip
+    assert (only.estimates, only.unanswered) == ((), ())
+
+
+def test_a_row_is_held_to_the_structure_of_its_own_condition() -> None:
+    young = {"everyone": {"working": 50, "student": 30, "retired": 10, "other": 10}}
+    result = judge(young, BY_ROW["18_24"])
+    assert isinstance(result, Rejection)
+    assert result.reason == Reason.BREAKS_STRUCTURE and "retired (18_24)" in result.detail
+    assert isinstance(judge(young, BY_ROW["25_64"]), Estimate)
+    left_out = {"everyone": {"working": 50, "student": 30, "other": 20}}
+    assert isinstance(judge(left_out, BY_ROW["18_24"]), Estimate)
+    assert isinstance(judge(left_out, BY_ROW["25_64"]), Rejection)
+
+
+UNIFORM = {"working": 33.4, "student": 33.3, "other": 33.3}
+WHOLE_MAPS: dict[str, tuple[dict[str, object], Reason]] = {
+    "uniform in all rows": (
+        {age: UNIFORM if age == "18_24" else dict.fromkeys(ROW, 25) for age in BY_AGE},
+        Reason.HEDGED,
+    ),
+    "the same in all rows": ({age: {**ROW, "retired": 0, "other": 20} for age in BY_AGE}, Reason.IGNORES_GIVEN),
+}
+
+
+@pytest.mark.parametrize(("answers", "reason"), WHOLE_MAPS.values(), ids=WHOLE_MAPS.keys())
+def test_what_shows_over_all_rows_refuses_the_map_once(answers: dict[str, object], reason: Reason) -> None:
+    outcome = judge_rows(answers)
+    first = BY_ROW["18_24"]
+    assert outcome.estimates == ()
+    assert outcome.unanswered == tuple(r.custom_id for r in BY_ROW.values())
+    assert [(r.custom_id, r.reason) for r in outcome.rejections] == [(first.custom_id, reason)]
+    assert outcome.rejections[0].detail.startswith("all rows: ")
+    assert outcome.rejections[0].text == json.dumps(answers["18_24"])
+
+
+def test_one_uniform_row_is_no_hedging_also_where_it_comes_alone() -> None:
+    assert len(judge_rows({**BY_AGE, "25_64": dict.fromkeys(ROW, 25)}).estimates) == 1
+    base = request(condition=())
+    uniform = judge({"everyone": dict.fromkeys(ROW, 25)}, base)
+    assert isinstance(uniform, Rejection) and uniform.reason == Reason.HEDGED
+    (estimate,) = validate_all([base], [completion(base, {"everyone": ROW})], DIMENSIONS.__getitem__).estimates
+    np.testing.assert_allclose(estimate.p, SHARES)
+
+
+def test_by_row_the_table_has_exactly_the_cells_of_whole_maps() -> None:
+    us = load_catalogue("us")
+    member = Member(id="m", source="recorded", variant="anchored.one_row.probability_keyed")
+    dimensions = [us.dimension(name) for name in ("age", "employment", "voting")]
+    asked = [r for d in dimensions for g in d.asked for r in requests_for(us, "e", d, g, member)]
+    rng = np.random.default_rng(0)
+    answers = []
+    for r in asked:
+        mask = allowed_mask(us.dimension(r.dimension), [us.dimension(g) for g in r.given])
+        answers.append(completion(r, written(us, r, np.where(mask, rng.gamma(3.0, size=mask.shape), 0.0))))
+    outcome = validate_all(asked, answers, us.dimension)
+    assert (outcome.rejections, outcome.unanswered) == ((), ())
+    assert [(e.dimension, e.given) for e in outcome.estimates] == [(d.id, g) for d in dimensions for g in d.asked]
+    frame, expected = estimates_frame(outcome.estimates, us.dimension), expected_cells(asked, us.dimension)
+    cell = ["dimension", "given", "condition", "category", "model"]
+    assert frame.select(cell).equals(expected.select(cell))
+    assert frame.filter(~expected["allowed"])["probability"].to_list() == [0.0] * (~expected["allowed"]).sum()
+
+
+def test_a_group_that_cannot_exist_is_not_waited_for() -> None:
+    zero = StructuralZero(given={"age": ("18_24",)}, never=WORK.category_ids, reason="-")
+    look_up = {**DIMENSIONS, "employment": WORK.model_copy(update={"zeros": (zero,)})}.__getitem__
+    asked = [BY_ROW[age] for age in ("25_64", "65_plus")]
+    rows = [completion(r, BY_AGE[r.condition[0]]) for r in asked if r.condition]
+    (estimate,) = validate_all(asked, rows, look_up).estimates
+    assert estimate.p.shape == (3, 4)
+    np.testing.assert_allclose(estimate.p.sum(axis=-1), 1)
 
 
 @given(st.lists(st.integers(0, 1000), min_size=4, max_size=4), st.sampled_from([0.01, 1.0, 10.0]))

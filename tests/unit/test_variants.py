@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.prompts import variants
-from pipeline.prompts.variants import fill, parse_variant
+from pipeline.prompts.variants import all_variants, fill, parse_variant
 from warehouse.errors import ElicitationError
 
 
@@ -16,11 +16,22 @@ def test_an_id_round_trips() -> None:
     assert parse_variant(name).id == name
 
 
+def test_the_parts_compose_into_thirty_variants() -> None:
+    variants = all_variants()
+    assert len({v.id for v in variants}) == 30
+    assert [len({getattr(v, kind) for v in variants}) for kind in ("framing", "granularity", "number_format")] == [
+        5,
+        2,
+        3,
+    ]
+    assert all(parse_variant(v.id) == v for v in variants)
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("analyst", "write it as framing.granularity.number_format"),
-        ("poet.whole_map.percent_keyed", "no framing 'poet': choose analyst"),
+        ("poet.whole_map.percent_keyed", "no framing 'poet': choose analyst, anchored"),
         ("analyst.whole_map.roman", "no number_format 'roman': choose"),
         ("../x.whole_map.percent_keyed", "write it as|no framing"),
     ],
