@@ -37,6 +37,7 @@ class Build(dg.ConfigurableResource[None]):
     seed: int = SEED
     reference_size: int = REFERENCE_SIZE
     trial_size: int = TRIAL_SIZE
+    budget: str = ""
 
     _plan: Plan | None = PrivateAttr(default=None)
 

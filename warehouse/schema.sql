@@ -17,6 +17,14 @@ create table if not exists completions (
     answered_by varchar, text varchar, finish_reason varchar, received varchar
 );
 
+-- The books: every call, whether or not an answer came of it, attempt counting all calls for a request. started: UTC.
+-- usd: US dollars; basis: what they rest on (reported, tokens, estimated, free). What was not measured is null.
+create table if not exists calls (
+    population varchar, edition varchar, dimension varchar, model varchar, custom_id varchar, asked_as varchar,
+    attempt integer, outcome varchar, started varchar, seconds double, tokens_in bigint, tokens_out bigint, usd double,
+    basis varchar
+);
+
 create table if not exists estimates (
     population varchar, edition varchar, dimension varchar, model varchar, variant varchar, given varchar[],
     condition varchar[], category varchar, probability double
@@ -114,3 +122,11 @@ select r.population, r.edition, r.model,
     (select count(*) from rejections j
      where j.population = r.population and j.edition = r.edition and j.model = r.model) as rejected_answers
 from requests r group by all order by all;
+
+-- What a panel member's calls took. Seconds are those of answered calls that were timed.
+create or replace view spend as
+select edition, model, count(*) as calls, count(*) filter (outcome = 'answered') as answered,
+    sum(tokens_in)::bigint as tokens_in, sum(tokens_out)::bigint as tokens_out, sum(usd) as usd,
+    median(seconds) filter (outcome = 'answered') as median_seconds,
+    quantile_cont(seconds, 0.95) filter (outcome = 'answered') as p95_seconds
+from calls group by all order by all;
