@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
@@ -78,7 +77,7 @@ def ask(  # noqa: PLR0917 (click passes them by name)
     scope = Scope(part.dimensions, part.models)
     warnings: list[str] = []
     failure: PersonaGenError | None = None
-    with alone(todo), _progress(console) as progress:
+    with alone(todo), stage_progress(console) as progress:
         for stage in scope.stages:
             work = stale_work(todo, stage, scope)
             task = progress.add_task(stage.name, total=work.total or 1, units=stage.units)
@@ -100,13 +99,11 @@ def print_forecast(console: Console, costs: Mapping[str, Cost]) -> None:
     if not costs:
         console.print("nothing is missing: every request has an accepted answer")
         return
-    head = [Column(name, no_wrap=True) for name in ("panel member", "answers", "k in", "k out", "usd", "range")]
-    table = Table(*head, box=box.SIMPLE, pad_edge=False, collapse_padding=True)
+    names = ("panel member", "calls", "k in", "k out", "usd", "range")
+    table = Table(*(Column(name, no_wrap=True) for name in names), box=None, pad_edge=False)
     for name, cost in [*costs.items(), *([("in total", total(costs))] if len(costs) > 1 else [])]:
-        if name == "in total":
-            table.add_section()
-        tokens = f"{cost.tokens_in / 1000:,.1f}", f"{cost.tokens_out / 1000:,.1f}"
-        span = f"{amount(cost.low)} to {amount(cost.high)}"
+        tokens = (f"{n / 1000:,.0f}" if n > 10_000 else f"{n / 1000:.1f}" for n in (cost.tokens_in, cost.tokens_out))
+        span = f"{amount(cost.low)}-{amount(cost.high)}"
         table.add_row(name, f"{cost.requests:,}", *tokens, amount(cost.usd), span)
     console.print(table)
     console.print(
@@ -117,18 +114,22 @@ def print_forecast(console: Console, costs: Mapping[str, Cost]) -> None:
     )
 
 
+def stage_progress(console: Console) -> Progress:
+    """A bar per stage, with what it counts in the field `units`."""
+    return Progress(
+        TextColumn("{task.description:<14}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[units]}"),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
 def _print_outcome(console: Console, rows: pl.DataFrame, edition: str) -> None:
     console.rule(f"edition {edition} so far")
-    head = (
-        Column("panel member", no_wrap=True),
-        "calls",
-        "answered",
-        "maps accepted",
-        "answers rejected",
-        "tokens",
-        "cost",
-    )
-    table = Table(*head, box=box.SIMPLE, pad_edge=False)
+    names = ("panel member", "calls", "answered", "maps", "rejected", "tokens", "usd")
+    table = Table(*(Column(name, no_wrap=True) for name in names), box=None, pad_edge=False)
     for row in rows.iter_rows(named=True):
         tokens = f"{row['tokens_in'] + row['tokens_out']:,}"
         cost = "" if row["usd"] is None else amount(Decimal(str(row["usd"])))
@@ -139,14 +140,3 @@ def _print_outcome(console: Console, rows: pl.DataFrame, edition: str) -> None:
     for row in rows.iter_rows(named=True):
         if row["reasons"]:
             console.print(f"  {row['model']} rejected: {row['reasons']}", highlight=False, soft_wrap=True)
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description:<14}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[units]}"),
-        TimeElapsedColumn(),
-        console=console,
-    )

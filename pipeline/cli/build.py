@@ -6,10 +6,9 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pipeline.catalogue.loader import populations
-from pipeline.cli.ask import print_forecast
+from pipeline.cli.ask import print_forecast, stage_progress
 from pipeline.cli.options import BUDGET, CORPUS, DRY_RUN, EDITION, HOME, build_of
 from pipeline.cli.report import print_report
 from pipeline.elicitation.costs import parse_money, require_budget
@@ -59,16 +58,9 @@ def build(  # noqa: PLR0917 (click passes them by name)
         print_forecast(console, costs)
         return
     require_budget(costs, limit)
-    columns = (
-        TextColumn("{task.description:<14}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[units]}"),
-        TimeElapsedColumn(),
-    )
     todo.plan.provenance  # noqa: B018  # an edition that is not there is told before anything is written
     warnings: list[str] = []
-    with alone(todo), Progress(*columns, console=console) as progress:
+    with alone(todo), stage_progress(console) as progress:
         prune(todo)
         for stage in STAGES:
             work = stale_work(todo, stage)

@@ -109,5 +109,5 @@ def money(usd: Decimal) -> str:
 
 
 def amount(usd: Decimal) -> str:
-    """An amount as a person reads it: cents, and what is less than a dollar to a hundredth of one."""
-    return f"{usd:,.2f}" if usd >= 1 or not usd else f"{usd:.4f}"
+    """An amount as a person reads it: cents, and what is less than ten of them to a hundredth of one."""
+    return f"{usd:,.2f}" if usd >= Decimal("0.1") or not usd else f"{usd:.4f}"
