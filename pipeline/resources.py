@@ -180,7 +180,7 @@ class Build(dg.ConfigurableResource[None]):
 
     def mark(self, stage: str, population: str) -> None:
         """Note that a stage whose output is no table of partitions was made for a population."""
-        cells = pl.DataFrame({"population": [population], "edition": [self.edition]})
+        cells = pl.DataFrame({"population": [population]})
         fingerprints = self.earned_fingerprints(stage, [population])
         with self.connect() as connection:
-            record_fingerprints(connection, stage, cells, fingerprints)
+            record_fingerprints(connection, stage, self.edition, cells, fingerprints)

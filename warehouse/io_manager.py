@@ -40,7 +40,7 @@ class WarehouseIOManager(dg.IOManager):
         fingerprints = self._fingerprints_of(table, keys)
         with connect(self._path) as connection, transaction(connection):
             replace_cells(connection, table, cells, obj)
-            record_fingerprints(connection, table, cells, fingerprints)
+            record_fingerprints(connection, table, self._edition, cells, fingerprints)
         context.add_output_metadata({"rows": obj.height, "table": table, "edition": self._edition})
 
     def load_input(self, context: dg.InputContext) -> pl.DataFrame:
@@ -53,11 +53,11 @@ class WarehouseIOManager(dg.IOManager):
 
 
 def record_fingerprints(
-    connection: duckdb.DuckDBPyConnection, stage: str, cells: pl.DataFrame, fingerprints: Iterable[str]
+    connection: duckdb.DuckDBPyConnection, stage: str, edition: str, cells: pl.DataFrame, fingerprints: Iterable[str]
 ) -> None:
-    """Note what each of these partitions of a stage was made from; `cells` say population and edition, or more."""
+    """Note what each of these partitions of an edition's stage was made from; `cells` say population, or more."""
     missing = [c for c in ("dimension", "model") if c not in cells.columns]
-    whole = cells.with_columns(*(pl.lit("").alias(c) for c in missing), stage=pl.lit(stage))
+    whole = cells.with_columns(*(pl.lit("").alias(c) for c in missing), stage=pl.lit(stage), edition=pl.lit(edition))
     replace_cells(
         connection,
         "fingerprints",

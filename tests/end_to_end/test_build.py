@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from pipeline.build import STAGES, Work, alone, prune, run_work, stale_work
+from pipeline.build import STAGES, Work, alone, first_promoted, prune, run_work, stale_work
 from pipeline.cli.report import print_report
 from pipeline.corpus import all_requests
 from pipeline.report import report
@@ -197,6 +197,27 @@ def test_another_outcome_marks_what_depends_on_it_as_stale(built: Build) -> None
     assert stale_work(built, next(s for s in STAGES if s.name == "snapshot")).runs
     build_all(built)
     assert not any(stale_work(built, s).runs for s in STAGES)
+
+
+def test_the_first_edition_serves_and_the_next_outcome_waits(built: Build) -> None:
+    assert "first one built here: it serves 'us' from now on" in first_promoted(built, "us")
+    serving = Snapshot.load(built.serving_folder("us")).id
+    assert serving == Snapshot.load(built.snapshot_folder("us")).id
+    assert table(built, "select count(*), min(snapshot_id) from personas") == [(PERSONAS, serving)]
+    assert first_promoted(built, "us") == f"edition {EDITION} serves 'us'"
+    with duckdb.connect(str(built.database)) as connection:
+        connection.execute(
+            "update weights set factors = list_reverse(factors) where dimension = 'phone' and \"order\" = 0"
+        )
+        connection.execute("delete from fingerprints where stage in ('snapshot', 'personas', 'map_distances')")
+    for stage in STAGES[-3:]:
+        run_work(built, stale_work(built, stage), lambda steps: None)
+    told = first_promoted(built, "us")
+    assert f"--accept-drift {Snapshot.load(built.snapshot_folder('us')).id}" in told
+    assert Snapshot.load(built.serving_folder("us")).id == serving
+    assert table(built, "select min(snapshot_id), count(distinct snapshot_id) from personas") == [(serving, 1)]
+    assert table(built, "select distinct dimension from drifts where kind = 'marginal' and changed > 0") == [("phone",)]
+    assert "| phone |" in built.drift_page("us").read_text(encoding="utf-8")
 
 
 def test_a_second_build_in_the_same_folder_is_kept_out(built: Build) -> None:

@@ -82,7 +82,6 @@ def test_a_killed_build_gives_its_place_back_and_others_keep_theirs(build: Build
         for pool in ("llm", "warehouse"):
             storage.initialize_concurrency_limit_to_default(pool)
         storage.claim_concurrency_slot("llm", killed.run_id, "completions")
-        storage.claim_concurrency_slot("warehouse", killed.run_id, "maps")
         storage.claim_concurrency_slot("warehouse", other.run_id, "maps")
         with alone(build):
             assert storage.claim_concurrency_slot("llm", "next", "completions").is_claimed
