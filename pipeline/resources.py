@@ -28,7 +28,11 @@ TRIAL_SIZE = 20_000  # others, on whom strategies are scored
 
 
 class Build(dg.ConfigurableResource[None]):
-    """One edition being built: its folders, its plan, and short connections to its warehouse."""
+    """One edition being built: its folders, its plan, and short connections to its warehouse.
+
+    `budget`, such as `25usd`, bounds what may be spent on the edition, earlier runs included; members that charge are
+    not asked without it.
+    """
 
     home: str = ""
     edition: str = EDITION

@@ -71,13 +71,13 @@ def test_a_corpus_that_lacks_answers_is_named_and_the_build_resumes(tmp_path: Pa
         run_work(build, stale_work(build, stage), lambda steps: None)
     with pytest.raises(PersonaGenError, match="lacks answers to 3 of"):
         run_work(build, stale_work(build, STAGES[2]), lambda steps: None)
-    done = table(build, "select count(*) from fingerprints where stage = 'completions'")[0][0]
-    assert isinstance(done, int) and 0 < done < 154  # what could be stored was kept
+    done = table(build, "select count(*) from fingerprints where stage = 'completions' and fingerprint <> ''")[0][0]
+    assert done == 153  # all answers lack in the last cell of one member: what could be stored was kept
 
     (lacking / "answers.jsonl").write_text("".join(whole))
     build = fresh(tmp_path, tmp_path / "corpus")
     work = stale_work(build, STAGES[2])
-    assert work.total == 154 - done
+    assert work.total == 2  # that dimension, for both members
     run_work(build, work, lambda steps: None)
     assert not stale_work(build, STAGES[2]).runs
 

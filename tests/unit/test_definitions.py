@@ -12,6 +12,7 @@ GRAPH = {
     "dimensions": set(),
     "requests": {"dimensions"},
     "completions": {"requests"},
+    "calls": {"requests"},
     "estimates": {"completions"},
     "rejections": {"completions"},
     "maps": {"estimates"},

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,34 +41,87 @@ def test_a_graph_of_another_kind_is_refused(tmp_path: Path, capsys: pytest.Captu
     assert "name the file .svg or .png" in capsys.readouterr().err
 
 
+def options(tmp_path: Path) -> list[str]:
+    return ["--edition", EDITION, "--corpus", str(tmp_path), "--home", str(tmp_path / "home")]
+
+
+def exported(folder: Path) -> list[dict[str, Any]]:
+    lines = (folder / "recorded-pass-2-001.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
 def test_requests_go_out_and_answers_come_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    where = ["--edition", EDITION, "--corpus", str(tmp_path)]
+    where = options(tmp_path)
     assert main(["corpus", "export", str(tmp_path / "batch"), "--model", "recorded-pass-2", *where]) == 0
-    lines = (tmp_path / "batch" / "recorded-pass-2-001.jsonl").read_text(encoding="utf-8").splitlines()
-    first = json.loads(lines[0])
+    calls = exported(tmp_path / "batch")
     plan = Plan(EDITION, tmp_path / EDITION)
     asked = len(all_requests(plan, "recorded-pass-2"))
-    assert (
-        len(lines) == asked and first["method"] == "POST" and first["body"]["response_format"]["type"] == "json_schema"
-    )
+    assert len(calls) == asked and calls[0]["method"] == "POST"
+    assert calls[0]["body"]["model"] == "recorded-pass-2" and "response_format" not in calls[0]["body"]
 
-    request = plan.requests["us", "age", "recorded-pass-2"][0]
-    assert request.custom_id == first["custom_id"]
+    request, other = plan.requests["us", "age", "recorded-pass-2"][0], plan.requests["us", "sex", "recorded-pass-2"][0]
+    assert request.custom_id == calls[0]["custom_id"]
     good = '{"everyone": [118, 178, 171, 153, 157, 133, 90]}'
     output = tmp_path / "output.jsonl"
-    output.write_text(answer_line(request, "I cannot help with that.") + "\n" + answer_line(request, good) + "\n")
-    assert main(["corpus", "import", str(output), *where]) == 0
-    assert "2 answers imported, 0 were there already" in capsys.readouterr().out
-    assert main(["corpus", "import", str(output), *where]) == 0
-    assert "0 answers imported, 2 were there already" in capsys.readouterr().out
+    usage = json.loads(answer_line(request, "I cannot help with that."))
+    usage["response"]["body"]["usage"] = {"prompt_tokens": 700, "completion_tokens": 6}
+    refused = answer_line(other, "[500, 500")
+    expired = {"custom_id": other.custom_id, "response": None, "error": {"message": "expired"}}
+    output.write_text("".join(f"{line}\n" for line in (json.dumps(expired), json.dumps(usage), refused)))
+    empty = tmp_path / "errors.jsonl"
+    empty.touch()
+    assert main(["corpus", "import", str(output), str(empty), *where]) == 0
+    out = capsys.readouterr().out
+    assert "2 answers imported, 0 were there already, 1 failures, 0 of them booked" in out
+    assert f"{empty} holds no line" in out and "1: expired (first: " in out
 
+    assert main(["corpus", "export", str(tmp_path / "again"), "--only", "missing", *where]) == 0
+    again = exported(tmp_path / "again")
+    assert len(again) == asked and again[0]["custom_id"].startswith(f"{request.custom_id}.r2-")
+    prompt = again[0]["body"]["messages"][1]["content"]
+    assert prompt.startswith(request.messages[1]["content"]) and "refusal" in prompt
+    reask = replace(request, custom_id=again[0]["custom_id"])
+    output.write_text(answer_line(reask, good) + "\n")
+    assert main(["corpus", "import", str(output), *where]) == 0
+    assert "1 answers imported, 0 were there already" in capsys.readouterr().out
+    assert main(["corpus", "import", str(output), *where]) == 0
+    assert "0 answers imported, 1 were there already" in capsys.readouterr().out
+
+    (tmp_path / EDITION / "nothing.jsonl").touch()
     assert main(["corpus", "status", *where]) == 0
     out = capsys.readouterr().out
-    assert f"recorded-pass-2: 1 requests accepted, {asked - 1} without an accepted answer, 1 answers rejected" in out
-    assert "refusal: 1" in out
+    assert (
+        f"recorded-pass-2: 1 maps accepted, {asked - 1} requests without an accepted answer, 2 answers rejected" in out
+    )
+    assert "refusal: 1" in out and "truncated: 1" in out and "nothing.jsonl holds no line" in out
+    assert "  1 calls, 1 answered, 700 tokens in, 6 out, 0.0000 usd" in out
     assert main(["corpus", "export", str(tmp_path / "rest"), "--only", "missing", *where]) == 0
-    rest = (tmp_path / "rest" / "recorded-pass-2-001.jsonl").read_text(encoding="utf-8").splitlines()
-    assert len(rest) == asked - 1
+    assert len(exported(tmp_path / "rest")) == asked - 1
+
+
+def test_lines_of_requests_that_are_gone_are_pruned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = Plan(EDITION, tmp_path / EDITION)
+    request = plan.requests["us", "age", "recorded-pass-2"][0]
+    (tmp_path / EDITION).mkdir()
+    path = tmp_path / EDITION / "a.jsonl"
+    path.write_text(answer_line(request, "?") + "\n" + answer_line(replace(request, custom_id="us-old"), "?") + "\n")
+    before = path.read_bytes()
+    assert main(["corpus", "status", *options(tmp_path)]) == 2
+    assert "personagen corpus prune" in capsys.readouterr().err
+    assert main(["corpus", "prune", "--dry-run", *options(tmp_path)]) == 0
+    assert f"{path}: 1 lines stay, 1 answer no request of today" in capsys.readouterr().out
+    assert path.read_bytes() == before
+    assert main(["corpus", "prune", *options(tmp_path)]) == 0
+    assert "pruned-001.jsonl.gz" in capsys.readouterr().out
+    assert sorted(p.name for p in (tmp_path / EDITION).iterdir()) == ["a.jsonl", "pruned"]
+    assert main(["corpus", "status", *options(tmp_path)]) == 0
+    assert main(["corpus", "prune", *options(tmp_path)]) == 0
+    assert "nothing to prune" in capsys.readouterr().out
+
+
+def test_an_edition_that_is_nowhere_has_no_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["corpus", "status", *options(tmp_path)]) == 2
+    assert f"edition '{EDITION}' is not in {tmp_path}" in capsys.readouterr().err
 
 
 def test_an_unknown_member_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

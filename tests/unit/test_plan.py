@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.elicitation.batch import Failure, output_line
 from pipeline.elicitation.panel import load_panel
+from pipeline.elicitation.protocol import Call
 from pipeline.plan import Cell, Plan
 from warehouse.errors import CorpusError
 
@@ -54,6 +56,28 @@ def test_one_new_answer_touches_its_dimension_and_what_depends_on_it(tmp_path: P
     assert moved == {"net_worth"} | below and below
     assert after.fingerprint("snapshot", "us") != before.fingerprint("snapshot", "us")
     assert after.fingerprint("dimensions", "us") == before.fingerprint("dimensions", "us")
+
+
+def test_a_failed_call_touches_the_books_only(tmp_path: Path) -> None:
+    plan = Plan("e", tmp_path / "none", live=tmp_path / "live")
+    request = plan.requests["us", "net_worth", plan.panel[0].id][0]
+    cell = ("us", "net_worth", plan.panel[0].id)
+    before = {stage: plan.fingerprint(stage, *cell) for stage in ("completions", "calls", "estimates")}
+    (tmp_path / "live").mkdir()
+    call = Call("cut_off", None, 1.0, None, None, 0.1, "estimated")
+    line = output_line(Failure(request.custom_id, "", "half a body"), call)
+    (tmp_path / "live" / "m.jsonl").write_bytes(line)
+    after = plan.at_present()
+    assert after is not plan and after.requests is plan.requests
+    moved = {stage for stage, was in before.items() if after.fingerprint(stage, *cell) != was}
+    assert moved == {"calls"}
+    assert after.at_present() is after
+
+
+def test_an_answer_of_no_request_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"custom_id":"us-0","response":null}\n')
+    with pytest.raises(CorpusError, match=r"a\.jsonl line 1: no request has the custom_id us-0"):
+        Plan("e", tmp_path).fingerprint("completions", "us", "age", load_panel()[0].id)
 
 
 def test_the_batch_depends_on_its_size_and_seed(tmp_path: Path) -> None:

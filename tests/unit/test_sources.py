@@ -1,83 +1,138 @@
-"""Which source answers for a member, and that a live answer is paid for once."""
+"""Getting answers: recorded ones are read, others asked for once, again where rejected, and never beyond the budget."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline.catalogue.loader import load_catalogue
 from pipeline.elicitation.panel import Endpoint, Member
-from pipeline.elicitation.protocol import Completion, to_completion
-from pipeline.elicitation.recorded import RecordedSource
-from pipeline.elicitation.sources import KeptSource, source_for
+from pipeline.elicitation.record import Record, completions_of
+from pipeline.elicitation.sources import Gathered, dollars, gather
+from pipeline.plan import Plan
+from pipeline.prompts.reask import base_id
 from pipeline.prompts.render import Request, render_request
-from warehouse.errors import ElicitationError
+from tests.support.asking import USD, Scripted
+from tests.support.corpora import answer, answer_line
+from warehouse.errors import BudgetSpent, CorpusError, ElicitationError
 
 US = load_catalogue("us")
-MEMBER = Member(
-    id="maker/model",
-    source="live",
-    variant="analyst.whole_map.percent_keyed",
-    endpoint=Endpoint(base_url="http://127.0.0.1:9"),
+VARIANT = "analyst.whole_map.percent_keyed"
+LIVE, OTHER = (
+    Member(id=i, source="live", variant=VARIANT, endpoint=Endpoint(base_url="http://127.0.0.1:9"))
+    for i in ("maker/model", "maker/other")
 )
+RECORDED = Member(id="recorded", source="recorded", variant=VARIANT)
 
 
-class Answering:
-    """Answers every request, or breaks off after some; remembers what it was asked."""
-
-    def __init__(self, breaks_after: int | None = None) -> None:
-        self.asked: list[str] = []
-        self.breaks_after = breaks_after
-
-    def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        for number, request in enumerate(requests):
-            if number == self.breaks_after:
-                raise ElicitationError("cut off")
-            self.asked.append(request.custom_id)
-            message = {"role": "assistant", "content": f"answer {number}"}
-            body = {
-                "object": "chat.completion",
-                "model": "m",
-                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-            }
-            yield to_completion(request.custom_id, body)
+def requests(*members: Member) -> list[Request]:
+    dimension = US.dimension("height")
+    return [render_request(US, "e", dimension, given, m) for m in members for given in dimension.asked]
 
 
-def requests() -> list[Request]:
-    return [render_request(US, "e", US.dimension("height"), g, MEMBER) for g in US.dimension("height").givens]
+def good(request: Request) -> str:
+    return answer(Plan("e", Path("none"), panel=(LIVE,)), request, np.random.default_rng(1))
 
 
-def test_answers_are_kept_as_they_arrive_and_asked_for_once(tmp_path: Path) -> None:
-    wanted = requests()
-    known = {r.custom_id for r in wanted}
-    record = tmp_path / "deep" / "kept.jsonl"
-    first = Answering(breaks_after=2)
-    with pytest.raises(ElicitationError, match="cut off"):
-        list(KeptSource(first, record).complete(wanted))
-    second = Answering()
-    got = list(KeptSource(second, record).complete(wanted))
-    assert {c.custom_id for c in got} == known and len(got) == len(wanted)
-    assert not set(first.asked) & set(second.asked)
-    third = Answering()
-    again = list(KeptSource(third, record).complete(wanted))
-    assert third.asked == [] and {c.custom_id: c.text for c in again} == {c.custom_id: c.text for c in got}
+def get(folder: Path, asker: Scripted, *members: Member, **options: Any) -> Gathered:
+    wanted = requests(*members)
+    member_of = {r.custom_id: m for m in members for r in wanted if r.model == m.id}
+    record = Record(folder / "recorded", folder / "live", member_of)
+    return gather(wanted, record, member_of=member_of, catalogues={"us": US}, asker=asker, **options)
 
 
-def test_a_recorded_member_reads_the_edition(tmp_path: Path) -> None:
-    member = MEMBER.model_copy(update={"source": "recorded"})
-    source = source_for(member, corpus=tmp_path, live=tmp_path, known=set(), dimension_of=US.dimension)
-    assert isinstance(source, RecordedSource)
+def test_what_arrived_is_kept_and_asked_for_once(tmp_path: Path) -> None:
+    wanted = requests(LIVE)
+    broken = Scripted(lambda r: good(r) if r.custom_id == wanted[0].custom_id else None)
+    got = get(tmp_path, broken, LIVE)
+    assert set(got.left) == {r.custom_id for r in wanted[1:]} and isinstance(got.error, ElicitationError) and got.fatal
+    assert [c.custom_id for c in completions_of(got.attempts)] == [wanted[0].custom_id]
+    second = Scripted(good)
+    got = get(tmp_path, second, LIVE)
+    assert second.asked == [r.custom_id for r in wanted[1:]]
+    assert not got.left and got.error is None and len(completions_of(got.attempts)) == len(wanted)
+    third = Scripted(good)
+    again = get(tmp_path, third, LIVE)
+    assert third.budgets == [] and completions_of(again.attempts) == completions_of(got.attempts)
 
 
-def test_a_live_member_is_kept_in_a_file_that_its_name_cannot_escape(tmp_path: Path) -> None:
-    odd = MEMBER.model_copy(update={"id": "maker/../model"})
-    source = source_for(odd, corpus=tmp_path, live=tmp_path / "live", known=set(), dimension_of=US.dimension)
-    assert isinstance(source, KeptSource) and source.record.parent == tmp_path / "live"
+def test_rejected_answers_are_asked_again_up_to_the_limit_across_restarts(tmp_path: Path) -> None:
+    wanted = requests(LIVE)
+    first = Scripted(lambda r: "no" if r.custom_id == base_id(r.custom_id) else None)
+    got = get(tmp_path, first, LIVE)
+    assert len(first.asked) == 2 * len(wanted) and len(got.left) == len(wanted)
+    second = Scripted(lambda r: "still no")
+    got = get(tmp_path, second, LIVE)
+    turns = [i.rsplit(".r", 1)[1][0] for i in second.asked]
+    assert turns == ["2"] * len(wanted) + ["3"] * len(wanted)
+    assert not got.left and got.error is None  # asked as often as it may be
+    assert sorted({c.attempt for c in completions_of(got.attempts)}) == [1, 2, 3]
 
 
-def test_a_live_member_without_an_endpoint_is_named(tmp_path: Path) -> None:
-    lost = MEMBER.model_copy(update={"endpoint": None})
-    with pytest.raises(ElicitationError, match="'maker/model' is live but has no endpoint"):
-        source_for(lost, corpus=tmp_path, live=tmp_path, known=set(), dimension_of=US.dimension)
+def test_a_member_s_failure_is_not_fatal_where_another_answered(tmp_path: Path) -> None:
+    got = get(tmp_path, Scripted(lambda r: good(r) if r.model == LIVE.id else None), LIVE, OTHER)
+    assert {r.model for r in got.left.values()} == {OTHER.id} and got.error and not got.fatal
+    got = get(tmp_path, Scripted(lambda r: None), LIVE, OTHER)
+    assert got.fatal  # nothing came of this run
+
+
+def test_all_members_are_asked_in_one_go(tmp_path: Path) -> None:
+    asker = Scripted(good)
+    get(tmp_path, asker, LIVE, OTHER)
+    assert len(asker.budgets) == 1 and len(asker.asked) == len(requests(LIVE, OTHER))
+
+
+def test_the_budget_counts_what_earlier_runs_spent(tmp_path: Path) -> None:
+    first = Scripted(good)
+    got = get(tmp_path, first, LIVE, budget=Decimal(1))
+    assert isinstance(got.error, BudgetSpent) and got.fatal and len(first.asked) == 2
+    second = Scripted(good)
+    get(tmp_path, second, LIVE, OTHER, budget=Decimal(2))
+    assert second.budgets == [(Decimal(2), Decimal(1))] and len(second.asked) == 2
+
+
+def test_members_that_charge_are_not_asked_without_a_budget(tmp_path: Path) -> None:
+    priced = LIVE.model_copy(update={"price_out": 1.0})
+    asker = Scripted(good)
+    got = get(tmp_path, asker, priced)
+    assert asker.asked == [] and got.fatal and "maker/model" in str(got.error) and "--budget" in str(got.error)
+    assert get(tmp_path, asker, priced, budget=Decimal(100)).error is None
+
+
+def test_progress_tells_each_request_once_when_nothing_follows(tmp_path: Path) -> None:
+    told: list[str] = []
+    get(tmp_path, Scripted(lambda r: good(r) if ".r" in r.custom_id else "no"), LIVE, settled=told.append)
+    assert sorted(told) == sorted(r.custom_id for r in requests(LIVE))
+
+
+def test_a_recorded_member_is_never_asked_and_its_gaps_are_named(tmp_path: Path) -> None:
+    wanted = requests(RECORDED)
+    (tmp_path / "recorded").mkdir()
+    lines = [answer_line(wanted[0], "no"), json.dumps({"custom_id": wanted[1].custom_id, "error": "x"})]
+    (tmp_path / "recorded" / "a.jsonl").write_text("\n".join(lines) + "\n")
+    asker = Scripted(good)
+    got = get(tmp_path, asker, RECORDED)
+    assert asker.budgets == [] and set(got.left) == {r.custom_id for r in wanted[1:]} and len(got.attempts) == 2
+    assert isinstance(got.error, CorpusError) and got.fatal
+    assert f"lacks answers to {len(wanted) - 1} of {len(wanted)} requests ({wanted[1].custom_id}, " in str(got.error)
+    assert not (tmp_path / "live").exists()
+
+
+def test_every_call_is_in_the_books(tmp_path: Path) -> None:
+    wanted = requests(LIVE)
+    got = get(tmp_path, Scripted(lambda r: good(r) if r.custom_id == wanted[0].custom_id else None), LIVE)
+    calls = [a.line.call_by(LIVE) for a in got.attempts]
+    assert [c.outcome for c in calls if c] == ["answered", *["cut_off"] * (len(wanted) - 1)]
+    assert sum(c.usd for c in calls if c) == USD * len(wanted)
+
+
+def test_amounts_are_read_or_refused() -> None:
+    assert (dollars(""), dollars("25usd"), dollars(" 0.50 USD ")) == (None, Decimal(25), Decimal("0.50"))
+    for odd in ("25", "25eur", "-1usd", "1e9usd", "nanusd"):
+        with pytest.raises(ElicitationError, match="such as 25usd"):
+            dollars(odd)
