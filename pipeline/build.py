@@ -59,6 +59,26 @@ STAGES = (
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """Which part of an edition is worked on: partition keys of dimensions and panel members, None for all of them."""
+
+    dimensions: frozenset[str] | None = None
+    models: frozenset[str] | None = None
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages that a part of an edition can go through on its own."""
+        if self.models is not None:
+            return tuple(s for s in STAGES if s.partitioned_by == "model")
+        if self.dimensions is not None:
+            return tuple(s for s in STAGES if s.partitioned_by != "population")
+        return STAGES
+
+
+WHOLE = Scope()
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
     """What one stage has to do: runs of partition keys, and how many units that makes."""
 
@@ -67,7 +87,7 @@ class Work:
     total: int
 
 
-def stale_work(build: Build, stage: Stage) -> Work:
+def stale_work(build: Build, stage: Stage, scope: Scope = WHOLE) -> Work:
     """The partitions of a stage that are not as they would be made today, as ranges of neighbouring keys."""
     fresh = build.fresh()
     if stage.partitioned_by == "population":
@@ -80,12 +100,13 @@ def stale_work(build: Build, stage: Stage) -> Work:
         ]
         units = {"personas": build.personas, "map_distances": len(DIMENSION_KEYS)}.get(stage.name, 1)
         return Work(stage, tuple((p, p) for p in stale), len(stale) * units)
-    members = [m.id for m in build.plan.panel]
+    members = [m.id for m in build.plan.panel if scope.models is None or m.id in scope.models]
     models = members if stage.partitioned_by == "model" else [""]
     places = [
         place
         for place, key in enumerate(DIMENSION_KEYS)
         for population, dimension in [key.split("/", 1)]
+        if scope.dimensions is None or key in scope.dimensions
         if any((asset, Cell(population, dimension, m)) not in fresh for asset in stage.assets for m in models)
     ]
     runs = []
