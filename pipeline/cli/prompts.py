@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from pipeline.catalogue.loader import load_catalogue
 from pipeline.cli.options import POPULATION
@@ -107,7 +107,7 @@ def _print(console: Console, told: Trial) -> None:
     for member, asked in told.requests.items():
         scores = [s for s in told.scores if s.member == member]
         console.rule(member)
-        table = Table(*HEAD, box=box.SIMPLE, pad_edge=False, collapse_padding=True)
+        table = Table(Column(HEAD[0], no_wrap=True), *HEAD[1:], box=box.SIMPLE, pad_edge=False, collapse_padding=True)
         for score in scores:
             table.add_row(*figures(score), style="bold" if score.chosen else "")
         console.print(table)
