@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOME_DIR := $(or $(PERSONAGEN_HOME),$(CURDIR)/warehouse/build)
 
-.PHONY: .env run test lint ui bench-sampler bench-combination clean
+.PHONY: .env run test lint ui bench-sampler bench-combination bench-pooling bench-asking clean
 
 run: $(VENV)/.installed .env
 	PERSONAGEN_HOME="$(HOME_DIR)" $(BIN)/personagen build
@@ -28,6 +28,12 @@ bench-sampler: $(VENV)/.installed
 bench-combination: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks.combination.run
+
+bench-asking: $(VENV)/.installed
+	$(BIN)/python benchmarks/bench_asking.py
+
+bench-pooling: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.bench_pooling
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -6,27 +6,46 @@ here: what a stage does (`assets`), what makes it stale (`plan`), or anything th
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import dagster as dg
+import polars as pl
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.checks import ALL_CHECKS
 from pipeline.definitions import ALL_ASSETS, resources_for
 from pipeline.elicitation.protocol import one_line
-from pipeline.partitions import DIMENSION_KEYS, MODEL_KEYS, by_dimension_and_model, by_population, cell_of
+from pipeline.lock import held
+from pipeline.partitions import DIMENSION_KEYS, EDITION_TAG, MODEL_KEYS, by_population, neighbours, range_tags
 from pipeline.plan import Cell
 from pipeline.progress import listening
+from pipeline.promotion import reported, serving
 from pipeline.resources import Build
 from serving.snapshot import Snapshot
 from warehouse.database import query, replace_cells, transaction
-from warehouse.errors import PersonaGenError, SnapshotError, WarehouseError
+from warehouse.errors import PersonaGenError, PromotionError, SnapshotError, WarehouseError
 
-_DAGSTER_YAML = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
+# Pools count steps. One step that asks at a time, because the bound on calls in flight is that of the engine inside the
+# step: two steps at once would be two such bounds on one endpoint. One that writes, because DuckDB has one writer.
+# Steps take their places one by one (`op`), as the runs of a build in this process never pass through Dagster's queue.
+_DAGSTER_YAML = """\
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+concurrency:
+  pools:
+    default_limit: 1
+    granularity: op
+run_monitoring:
+  enabled: true
+  free_slots_after_run_end_seconds: 10
+"""
+_EARLIER_YAML = {"telemetry:\n  enabled: false\nnux:\n  enabled: false\n"}
+BUILD_TAG = "personagen/build"  # on runs that hold the build lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +68,7 @@ STAGES = (
     Stage("requests", ("requests",), "model", "dimensions"),
     Stage("completions", ("completions", "calls"), "model", "dimensions", at_once=26),
     Stage("estimates", ("estimates", "rejections"), "model", "dimensions"),
+    Stage("scorecards", ("scorecards", "influences"), "population", "populations"),
     Stage("maps", ("maps",), "dimension", "dimensions"),
     Stage("weights", ("weights", "trials", "trial_maps"), "dimension", "dimensions", at_once=20),
     Stage("trial_report", ("trial_report",), "population", "pages"),
@@ -71,7 +91,8 @@ class Scope:
         if self.models is not None:
             return tuple(s for s in STAGES if s.partitioned_by == "model")
         if self.dimensions is not None:
-            return tuple(s for s in STAGES if s.partitioned_by != "population")
+            # Maps need the panel's weights, although these come from all dimensions there are.
+            return tuple(s for s in STAGES if s.partitioned_by != "population" or s.name == "scorecards")
         return STAGES
 
 
@@ -110,13 +131,13 @@ def stale_work(build: Build, stage: Stage, scope: Scope = WHOLE) -> Work:
         if any((asset, Cell(population, dimension, m)) not in fresh for asset in stage.assets for m in models)
     ]
     runs = []
-    for first, last in _neighbours(places, stage.at_once):
+    for first, last in neighbours(places, stage.at_once):
         start, end = DIMENSION_KEYS[first], DIMENSION_KEYS[last]
         if stage.partitioned_by != "model":
             runs.append((start, end))
             continue
         # A range is a box: members that stand together in the panel share one, others get their own.
-        for left, right in _neighbours(sorted(map(MODEL_KEYS.index, members)), len(MODEL_KEYS)):
+        for left, right in neighbours(sorted(map(MODEL_KEYS.index, members)), len(MODEL_KEYS)):
             runs.append((f"{start}|{MODEL_KEYS[left]}", f"{end}|{MODEL_KEYS[right]}"))
     return Work(stage, tuple(runs), len(places) * len(models))
 
@@ -136,11 +157,9 @@ def run_work(build: Build, work: Work, listener: Callable[[int], None]) -> list[
                     selection=dg.AssetSelection.assets(*work.stage.assets),
                     instance=instance,
                     resources=resources_for(build),
-                    tags={"dagster/asset_partition_range_start": start, "dagster/asset_partition_range_end": end}
-                    if start != end
-                    else None,
+                    tags={EDITION_TAG: build.edition, BUILD_TAG: work.stage.name, **range_tags(start, end)},
                     partition_key=start if start == end else None,
-                    run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                    run_config=_QUIET,
                     raise_on_error=False,
                 )
             except (OSError, SQLAlchemyError) as error:
@@ -151,30 +170,92 @@ def run_work(build: Build, work: Work, listener: Callable[[int], None]) -> list[
                 raise WarehouseError(next(_verdict(e) for e in failed if e.blocking))
             warnings += [_verdict(e) for e in failed]
             if not result.success:
-                raise _cause(build, result, work.stage)
+                raise _cause(build, result, work.stage.name)
     return warnings
+
+
+def bring_up(build: Build, scope: Scope = WHOLE) -> Iterator[str]:
+    """Build what is out of date in a part of the edition, or all of it with its drift report; yields what was done.
+
+    Raises what `run_work` raises, and `WarehouseError` if another build is running in the folder.
+    """
+    with alone(build):
+        for stage in scope.stages:
+            work = stale_work(build, stage, scope)
+            if work.runs:
+                yield from run_work(build, work, lambda steps: None)
+                yield f"{stage.name}: {work.total} {stage.units}"
+        if scope == WHOLE:
+            yield from (compared(build, population) for population in by_population.get_partition_keys())
+
+
+def first_promoted(build: Build, population: str) -> str:
+    """Promote the first edition ever built in the folder, else compare with what serves; returns what to tell."""
+    if serving(build, population) is not None:
+        return compared(build, population)
+    try:
+        promote(build, population)
+    except PromotionError as error:
+        return f"nothing serves '{population}' yet, and this edition may not: {error}"
+    return f"edition {build.edition} is the first one built here: it serves '{population}' from now on"
+
+
+def compared(build: Build, population: str) -> str:
+    """Make the drift report if another snapshot serves and there is none yet; returns what to tell."""
+    now, built = serving(build, population), Snapshot.load(build.snapshot_folder(population)).id
+    if now is None:
+        return f"nothing serves '{population}': `personagen edition promote {build.edition} --population {population}`"
+    if now.snapshot_id == built:
+        return f"edition {build.edition} serves '{population}'"
+    if not reported(build, population, now.snapshot_id, built):
+        compare(build, population)
+    return (
+        f"edition {now.edition} goes on serving '{population}'; what this one would change: "
+        f"{build.drift_page(population)}; read it, then `personagen edition promote {build.edition} "
+        f"--population {population} --accept-drift {built}`"
+    )
+
+
+def promote(build: Build, population: str, accept_drift: str = "") -> None:
+    """Materialise the population's promotion; raises the gate's own `PromotionError`."""
+    _materialise(build, "promotion", population, {"accept_drift": accept_drift})
+
+
+def compare(build: Build, population: str, against: str = "", **shown: int) -> None:
+    """Materialise the drift report against another edition, by default against what serves."""
+    _materialise(build, "drift_report", population, {"against": against, **shown})
+
+
+def _materialise(build: Build, asset: str, population: str, config: Mapping[str, object]) -> None:
+    with dagster_instance(build) as instance:
+        result = dg.materialize(
+            [*ALL_ASSETS, *ALL_CHECKS],
+            selection=dg.AssetSelection.assets(asset),
+            instance=instance,
+            resources=resources_for(build),
+            tags={EDITION_TAG: build.edition, BUILD_TAG: asset},
+            partition_key=population,
+            run_config={"ops": {asset: {"config": config}}, **_QUIET},
+            raise_on_error=False,
+        )
+    if not result.success:
+        raise _cause(build, result, asset)
 
 
 @contextmanager
 def alone(build: Build) -> Iterator[None]:
     """Keep a second build out of the same folder. Raises `WarehouseError` if one is running there."""
     try:
-        build.folder.mkdir(parents=True, exist_ok=True)
-        with (build.folder / "build.lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise WarehouseError(
-                    f"another build is running in {build.folder}: wait for it, or choose another folder with --home"
-                ) from None
+        with held(build.folder):
+            _free_places(build)
             yield
     except OSError as error:
         raise _no_room(build, error) from error
 
 
 def prune(build: Build) -> None:
-    """Drop what no catalogue or panel of today has: rows of dimensions and members that were taken out."""
-    cells = {(c.population, c.dimension, c.model) for c in map(cell_of, by_dimension_and_model.get_partition_keys())}
+    """Drop this edition's rows of dimensions and members that its catalogue and panel of today do not have."""
+    cells = set(build.plan.requests)
     with build.connect() as connection, transaction(connection):
         for table in (
             "requests",
@@ -188,17 +269,22 @@ def prune(build: Build) -> None:
             "trial_maps",
         ):
             columns = ["population", "dimension", *(["model"] if table[0] in "rce" else [])]
-            stored = query(connection, f"select distinct {', '.join(columns)} from {table}")
+            stored = query(
+                connection, f"select distinct {', '.join(columns)} from {table} where edition = ?", [build.edition]
+            )
             known = {cell[: len(columns)] for cell in cells}
             gone = stored.filter([row not in known for row in stored.iter_rows()])
             if gone.height:
+                gone = gone.with_columns(edition=pl.lit(build.edition))
                 replace_cells(connection, table, gone, gone.clear())
 
 
 def _snapshot_stands(build: Build, population: str) -> bool:
     """Whether the exported snapshot is there, whole, and the one that was last made."""
     with build.connect() as connection:
-        made = connection.execute("select snapshot_id from snapshots where population = ?", [population]).fetchall()
+        made = connection.execute(
+            "select snapshot_id from snapshots where population = ? and edition = ?", [population, build.edition]
+        ).fetchall()
     try:
         return [(Snapshot.load(build.snapshot_folder(population)).id,)] == made
     except SnapshotError:
@@ -208,12 +294,27 @@ def _snapshot_stands(build: Build, population: str) -> bool:
 def _forget(build: Build, stage: Stage) -> None:
     """Make a whole stage count as stale."""
     with build.connect() as connection:
-        connection.execute("delete from fingerprints where list_contains(?, stage)", [list(stage.assets)])
+        connection.execute(
+            "delete from fingerprints where edition = ? and list_contains(?, stage)",
+            [build.edition, list(stage.assets)],
+        )
 
 
 def _verdict(evaluation: dg.AssetCheckEvaluation) -> str:
     facts = "; ".join(f"{name}: {value.value}" for name, value in evaluation.metadata.items() if name not in _PICTURES)
     return one_line(f"check '{evaluation.check_name}' of '{evaluation.asset_key.path[-1]}' failed: {facts}", 600)
+
+
+def _free_places(build: Build) -> None:
+    """Give back the places in pools that a killed build still holds; whoever holds the lock knows that it is dead."""
+    if not (build.dagster_folder / "dagster.yaml").is_file():
+        return
+    with dagster_instance(build) as instance:
+        storage = instance.event_log_storage
+        for run_id in storage.get_concurrency_run_ids():
+            run = instance.get_run_by_id(run_id)
+            if run is None or BUILD_TAG in run.tags:
+                storage.free_concurrency_slots_for_run(run_id)
 
 
 def _no_room(build: Build, error: Exception) -> WarehouseError:
@@ -230,7 +331,7 @@ def dagster_instance(build: Build) -> Iterator[dg.DagsterInstance]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         config = folder / "dagster.yaml"
-        if not config.exists():
+        if not config.exists() or config.read_text(encoding="utf-8") in _EARLIER_YAML:
             config.write_text(_DAGSTER_YAML, encoding="utf-8")
     except OSError as error:
         raise WarehouseError(f"{folder}: {error.strerror}: choose another folder with PERSONAGEN_HOME") from error
@@ -239,21 +340,7 @@ def dagster_instance(build: Build) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def _neighbours(places: Sequence[int], at_once: int) -> Iterator[tuple[int, int]]:
-    """Group ascending places into unbroken ranges of limited length."""
-    first: int | None = None
-    last = -2
-    for place in places:
-        if first is None or place != last + 1 or place - first >= at_once:
-            if first is not None:
-                yield first, last
-            first = place
-        last = place
-    if first is not None:
-        yield first, last
-
-
-def _cause(build: Build, result: dg.ExecuteInProcessResult, stage: Stage) -> BaseException:
+def _cause(build: Build, result: dg.ExecuteInProcessResult, stage: str) -> BaseException:
     """The error a user can mend behind a failed run, their ctrl-C, or else one that names the failed stage."""
     deepest = "no step failed"
     for event in result.all_events:
@@ -267,7 +354,7 @@ def _cause(build: Build, result: dg.ExecuteInProcessResult, stage: Stage) -> Bas
                 return _MENDABLE[error.cls_name](error.message.split(": ", 1)[1].strip())
             deepest = error.to_string()
             error = error.cause
-    return RuntimeError(f"stage '{stage.name}' failed, its log is in the Dagster UI: {deepest}")
+    return RuntimeError(f"stage '{stage}' failed, its log is in the Dagster UI: {deepest}")
 
 
 def _subclasses(cls: type[PersonaGenError]) -> Iterator[type[PersonaGenError]]:
@@ -276,6 +363,7 @@ def _subclasses(cls: type[PersonaGenError]) -> Iterator[type[PersonaGenError]]:
         yield from _subclasses(sub)
 
 
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _PICTURES = {"weakest"}  # tables in Markdown, for the UI only
 _NO_ROOM = {"OSError", "PermissionError", "FileNotFoundError", "OperationalError", "DatabaseError"}
 _MENDABLE = {cls.__name__: cls for cls in _subclasses(PersonaGenError)}

@@ -4,19 +4,23 @@ Belongs here: turning measures into verdicts. Does not belong here: the expectat
 (`pipeline.elicitation.expectations`), the distances (`pipeline.combination.scores`), the rules of the catalogue.
 """
 
+import math
+
 import dagster as dg
 import polars as pl
 
-from pipeline.combination.choice import MARGINAL_LIMIT, ONE_WAY_LIMIT
+from pipeline.combination.choice import MARGINAL_LIMIT, MARGINAL_ROOM, ONE_WAY_LIMIT
 from pipeline.combination.information import mutual_information
 from pipeline.elicitation.expectations import expected_cells, validate_estimates
-from pipeline.frames import map_arrays
+from pipeline.frames import map_arrays, shape_of
 from pipeline.resources import Build
 from serving.snapshot import Snapshot
 from warehouse.database import query
 from warehouse.errors import SnapshotError
 from warehouse.personas import table_name
 
+WEIGHT_FALL = 0.25  # of a member's pooling weight since the edition before
+ACCEPTANCE_FALL = 0.1  # of the share of its answered requests that were accepted
 LEAST_INFORMATION = 0.0005  # nats; a parent that tells less might as well be left out
 
 
@@ -83,6 +87,53 @@ def parents_matter(build: Build) -> dg.AssetCheckResult:
     )
 
 
+@dg.asset_check(
+    asset="scorecards",
+    description="No panel member breaks its record: none is shut out, none falls far behind its previous edition.",
+)
+def members_keep_their_record(build: Build) -> dg.AssetCheckResult:
+    """Compare this edition's scorecards with those of the edition before it, where there is one."""
+    with build.connect() as connection:
+        cards = query(connection, "select * from scorecards where edition = ?", [build.edition])
+        earlier = query(
+            connection,
+            "select * from scorecards where edition = (select max(edition) from scorecards where edition < ?)",
+            [build.edition],
+        )
+    broken = broken_records(cards, earlier)
+    return dg.AssetCheckResult(
+        passed=not broken,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "members": cards.height,
+            "broken": broken,
+            "limits": f"a weight falls by at most {WEIGHT_FALL}, the share accepted by at most {ACCEPTANCE_FALL}",
+        },
+    )
+
+
+def broken_records(cards: pl.DataFrame, earlier: pl.DataFrame) -> list[str]:
+    """A line for every member that is shut out or has fallen by more than is let pass.
+
+    Args:
+        cards: Scorecards of one edition.
+        earlier: Those of the edition before, which may be empty; members are matched by population and id.
+    """
+    before = {(row["population"], row["model"]): row for row in earlier.iter_rows(named=True)}
+    found = []
+    for row in cards.sort("population", "model").iter_rows(named=True):
+        name = f"{row['population']}: '{row['model']}'"
+        if row["weight"] == 0:
+            found.append(f"{name} has weight 0, {row['accepted']} of {row['answered']} requests accepted")
+        elif (old := before.get((row["population"], row["model"]))) is not None:
+            if old["weight"] - row["weight"] > WEIGHT_FALL:
+                found.append(f"{name} fell from weight {old['weight']} in {old['edition']} to {row['weight']}")
+            share, was = (r["accepted"] / r["answered"] if r["answered"] else 0.0 for r in (row, old))
+            if was - share > ACCEPTANCE_FALL:
+                found.append(f"{name} fell from {was:.0%} accepted in {old['edition']} to {share:.0%}")
+    return found
+
+
 @dg.asset_check(asset="snapshot", description="The exported snapshot loads and its hashes match.")
 def snapshot_loads(build: Build) -> dg.AssetCheckResult:
     """Load every population's snapshot."""
@@ -104,7 +155,7 @@ def structure_holds(build: Build) -> dg.AssetCheckResult:
         with build.connect() as connection:
             frame = query(
                 connection,
-                f'select columns(lambda c: c in ?) from "{table_name(population)}"',
+                f'select columns(lambda c: c in ?) from "{table_name(population, build.edition)}"',
                 [list(catalogue.by_id)],
             )
         checked += frame.height
@@ -124,24 +175,76 @@ def structure_holds(build: Build) -> dg.AssetCheckResult:
     description="The batch reproduces base and one-way maps within the promised distance.",
 )
 def batch_fits_maps(build: Build) -> dg.AssetCheckResult:
-    """Total variation of every marginal, and of the one-way maps on average; the worst by name."""
+    """Total variation of every marginal, and of the one-way maps on average; the worst by name.
+
+    A small batch differs from its maps by chance alone: the limits allow for what its size explains.
+    """
     with build.connect() as connection:
-        frame = query(connection, "select * from map_distances")
+        frame = query(connection, "select * from map_distances where edition = ?", [build.edition])
     base = frame.filter(pl.col("given").list.len() == 0).sort("tv", descending=True)
     one_way = frame.filter(pl.col("given").list.len() == 1)
     mean = float(one_way["tv"].mean() or 0.0)  # type: ignore[arg-type]
-    over = base.filter(pl.col("tv") > MARGINAL_LIMIT)["dimension"].to_list()
+    chance = [_chance(build, *row) for row in base.select("population", "dimension", "given", "personas").iter_rows()]
+    limit = pl.max_horizontal(pl.lit(MARGINAL_LIMIT), pl.lit(MARGINAL_ROOM) + pl.Series(chance, dtype=pl.Float64))
+    over = base.filter(pl.col("tv") > limit)["dimension"].to_list()
+    drawn = [_chance(build, *row) for row in one_way.select("population", "dimension", "given", "personas").iter_rows()]
+    one_way_limit = max(ONE_WAY_LIMIT, ONE_WAY_LIMIT / 2 + (sum(drawn) / len(drawn) if drawn else 0.0))
     return dg.AssetCheckResult(
-        passed=base.height > 0 and not over and mean <= ONE_WAY_LIMIT,
+        passed=base.height > 0 and not over and mean <= one_way_limit,
         metadata={
             "worst_marginal": f"{base['dimension'][0]} {base['tv'][0]:.4f}" if base.height else "",
             "marginals_over_limit": over,
             "mean_one_way_tv": mean,
-            "limits": f"{MARGINAL_LIMIT} for each marginal, {ONE_WAY_LIMIT} for the mean of one-way maps",
+            "limits": f"{MARGINAL_LIMIT} for each marginal and {one_way_limit:.4f} for the mean of one-way maps; "
+            f"where chance alone explains more, {MARGINAL_ROOM} for a marginal beside that",
         },
     )
 
 
+@dg.asset_check(
+    asset="completions", description="Asking was not ended by the budget while requests are still unanswered."
+)
+def budget_holds(build: Build) -> dg.AssetCheckResult:
+    """The edition's last budget stop counts as long as a request has no answer."""
+    with build.connect() as connection:
+        stops = query(
+            connection,
+            'select spent, budget, "left" from budget_stops where edition = ? order by "at" desc, rowid desc limit 1',
+            [build.edition],
+        )
+        (open_requests,) = connection.execute(_UNANSWERED, [build.edition] * 2).fetchall()[0]
+    if not stops.height or not open_requests:
+        return dg.AssetCheckResult(passed=True, metadata={"unanswered": open_requests})
+    spent, budget, left = stops.row(0)
+    return dg.AssetCheckResult(
+        passed=False,
+        description=f"asking edition '{build.edition}' stopped at {spent:.2f} of {budget:.2f} USD with {left} requests "
+        "not put: raise the budget and run again; what was answered is not asked again",
+        metadata={"spent_usd": spent, "budget_usd": budget, "left": left, "unanswered": open_requests},
+    )
+
+
+def _chance(build: Build, population: str, dimension: str, given: list[str], people: int) -> float:
+    """Most of the total variation that drawing so many people explains: mean of half the absolute normal errors."""
+    catalogue = build.catalogue(population)
+    *conditions, width = shape_of(catalogue, catalogue.dimension(dimension), given)
+    return 0.5 * math.sqrt(2 / math.pi) * math.sqrt((width - 1) * math.prod(conditions) / people)
+
+
+_UNANSWERED = """
+select count(*) from (select distinct model, custom_id from requests where edition = ?) r
+where not exists (
+    select 1 from completions c where c.edition = ? and c.custom_id = r.custom_id and c.model = r.model
+)
+"""
 _CELL = {"population": pl.String, "dimension": pl.String, "model": pl.String}
 
-ALL_CHECKS = (estimates_hold, parents_matter, snapshot_loads, structure_holds, batch_fits_maps)
+ALL_CHECKS = (
+    budget_holds,
+    estimates_hold,
+    members_keep_their_record,
+    parents_matter,
+    snapshot_loads,
+    structure_holds,
+    batch_fits_maps,
+)

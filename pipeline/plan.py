@@ -32,6 +32,15 @@ _CODE = {
         "pipeline.assets.completions",
     ),
     "estimates": ("pipeline.prompts", "pipeline.assets.estimates"),
+    "scorecards": (
+        "pipeline.combination.agreement",
+        "pipeline.combination.influence",
+        "pipeline.combination.pooling",
+        "pipeline.combination.scorecards",
+        "pipeline.frames",
+        "pipeline.scorecard_frames",
+        "pipeline.assets.scorecards",
+    ),
     "maps": ("pipeline.combination.pooling", "pipeline.frames", "pipeline.assets.maps"),
     "weights": (
         "pipeline.combination",
@@ -57,9 +66,14 @@ _CODE = {
 
 _WRITTEN_WITH = {
     "rejections": "estimates",
+    "influences": "scorecards",
     "trials": "weights",
     "trial_maps": "weights",
 }  # tables that come out of another stage's step
+
+
+PanelWeights = tuple[tuple[str, str, float], ...]
+"""Pooling weights as the warehouse has them: (population, panel member, weight), in that order; () if it has none."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -165,7 +179,13 @@ class Plan:
             "completions": [("requests", cell)],
             "calls": [("requests", cell)],
             "estimates": [("completions", cell)],
-            "maps": [("estimates", Cell(cell.population, cell.dimension, m.id)) for m in self.panel],
+            "scorecards": [
+                ("estimates", Cell(cell.population, d.id, m.id)) for d in whole.dimensions for m in self.panel
+            ],
+            "maps": [
+                ("scorecards", Cell(cell.population, "")),
+                *(("estimates", Cell(cell.population, cell.dimension, m.id)) for m in self.panel),
+            ],
             "weights": [("maps", cell), *weights],
             "trial_report": [("weights", Cell(cell.population, d.id)) for d in whole.dimensions],
             "snapshot": [("weights", Cell(cell.population, d.id)) for d in whole.dimensions],
@@ -174,13 +194,26 @@ class Plan:
         }
         return above.get(_WRITTEN_WITH.get(stage, stage), [])
 
-    def known(self, stage: str, population: str, dimension: str = "", model: str = "") -> str | None:
-        """The fingerprint of a partition, or None if the catalogue and panel of today do not have it."""
-        return self._known.get((_WRITTEN_WITH.get(stage, stage), population, dimension, model))
+    @property
+    def partitions(self) -> list[tuple[str, Cell]]:
+        """Every partition that a whole edition has, with its stage, upstream before downstream."""
+        return [(stage, Cell(*cell)) for name in _CODE for stage, *cell in self._known(()) if stage == name]
 
-    def fingerprint(self, stage: str, population: str, dimension: str = "", model: str = "") -> str:
+    def known(
+        self, stage: str, population: str, dimension: str = "", model: str = "", weights: PanelWeights = ()
+    ) -> str | None:
+        """The fingerprint of a partition, or None if the catalogue and panel of today do not have it.
+
+        `weights` are an outcome of one stage and an input of those from maps on: so it is they that go into the
+        fingerprint of a map, not all the answers that they were made from.
+        """
+        return self._known(weights).get((_WRITTEN_WITH.get(stage, stage), population, dimension, model))
+
+    def fingerprint(
+        self, stage: str, population: str, dimension: str = "", model: str = "", weights: PanelWeights = ()
+    ) -> str:
         """Sha256 (hex) over all that this partition is made from; `KeyError` for an unknown stage or cell."""
-        return self._known[_WRITTEN_WITH.get(stage, stage), population, dimension, model]
+        return self._known(weights)[_WRITTEN_WITH.get(stage, stage), population, dimension, model]
 
     @cached_property
     def _record_state(self) -> tuple[object, ...]:
@@ -193,13 +226,13 @@ class Plan:
         return self.record.digests()
 
     @cached_property
-    def _known(self) -> dict[tuple[str, str, str, str], str]:
+    def _asked(self) -> dict[tuple[str, str, str, str], str]:
+        """Fingerprints up to the estimates, which no weight enters."""
         known: dict[tuple[str, str, str, str], str] = {}
         code = {stage: _code_hash(modules) for stage, modules in _CODE.items()}
         digests, none = self._digests, Digests((), ())
         for population, catalogue in self.catalogues.items():
             for dimension in catalogue.dimensions:
-                estimates = []
                 for member in self.panel:
                     cell = (population, dimension.id, member.id)
                     parents = [catalogue.dimension(p).model_dump_json() for p in dimension.parents]
@@ -210,18 +243,40 @@ class Plan:
                     known["calls", *cell] = _digest(
                         [code["completions"], asked, prices, *(one for line in lines for one in line.lines)]
                     )
-                    estimated = _digest([code["estimates"], answered, dimension.model_dump_json(), *parents])
                     known["requests", *cell] = asked
                     known["completions", *cell] = answered
-                    known["estimates", *cell] = estimated
-                    estimates.append(estimated)
+                    known["estimates", *cell] = _digest(
+                        [code["estimates"], answered, dimension.model_dump_json(), *parents]
+                    )
+        return known
+
+    def _known(self, weights: PanelWeights) -> dict[tuple[str, str, str, str], str]:
+        if weights not in self._by_weights:
+            self._by_weights[weights] = self._weighted(weights)
+        return self._by_weights[weights]
+
+    @cached_property
+    def _by_weights(self) -> dict[PanelWeights, dict[tuple[str, str, str, str], str]]:
+        return {}
+
+    def _weighted(self, weights: PanelWeights) -> dict[tuple[str, str, str, str], str]:
+        """All fingerprints under these pooling weights."""
+        known = dict(self._asked)
+        code = {stage: _code_hash(modules) for stage, modules in _CODE.items()}
+        for population, catalogue in self.catalogues.items():
+            panel = [f"{model} {weight}" for p, model, weight in weights if p == population]
+            judged = []
+            for dimension in catalogue.dimensions:
+                estimates = [known["estimates", population, dimension.id, m.id] for m in self.panel]
+                judged += estimates
                 whole = (population, dimension.id, "")
-                known["maps", *whole] = _digest([code["maps"], *estimates])
+                known["maps", *whole] = _digest([code["maps"], *panel, *estimates])
                 above = [known["weights", population, p, ""] for p in dimension.parents]
                 known["weights", *whole] = _digest([code["weights"], str(self.sizes), known["maps", *whole], *above])
             everything = [known["weights", population, d.id, ""] for d in catalogue.dimensions]
             everyone = (population, "", "")
             known["dimensions", *everyone] = _digest([code["dimensions"], catalogue.hash])
+            known["scorecards", *everyone] = _digest([code["scorecards"], *judged])
             known["trial_report", *everyone] = _digest(
                 [code["trial_report"], self.edition, catalogue.hash, *everything]
             )

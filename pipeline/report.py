@@ -1,4 +1,4 @@
-"""What a build has to tell: counts, strategies, worst maps, places. Reads the warehouse; prints nothing."""
+"""What a build has to tell: scorecards, strategies, worst maps, places. Reads the warehouse; prints nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Report:
     """Everything the command line shows after a build of one population."""
 
     prose: tuple[str, ...]
-    counts: pl.DataFrame
+    scorecards: pl.DataFrame
     reasons: pl.DataFrame
     strategies: pl.DataFrame
     worst_maps: pl.DataFrame
@@ -37,10 +37,9 @@ def report(build: Build, population: str) -> Report:
     loaded = Snapshot.load(folder)
     key = [population, build.edition]
     with build.connect() as connection:
-        counts = query(
+        scorecards = query(
             connection,
-            "select model, requests, accepted, rejected_answers from answer_counts "
-            "where population = ? and edition = ?",
+            "select * from scorecards where population = ? and edition = ? order by weight desc, model",
             key,
         )
         reasons = query(
@@ -60,28 +59,29 @@ def report(build: Build, population: str) -> Report:
         )
         distances = query(
             connection,
-            "select * from map_distances where population = ? and not held_out order by tv desc",
-            [population],
+            "select * from map_distances where population = ? and edition = ? and not held_out order by tv desc",
+            key,
         )
         (personas,) = connection.execute(
-            f'select count(*) from "{table_name(population)}" where seed = ?', [build.seed]
+            f'select count(*) from "{table_name(population, build.edition)}" where seed = ?', [build.seed]
         ).fetchall()[0]
     size = pl.col("given").list.len()
     base = distances.filter(size == 0)
     return Report(
         prose=tuple(Sampler(loaded).sample(3, build.seed).to_prompts()),
-        counts=counts,
+        scorecards=scorecards,
         reasons=reasons,
         strategies=strategies,
         worst_maps=distances.head(10),
         marginal_worst=(base["dimension"][0], base["tv"][0]),
         one_way_mean=float(distances.filter(size == 1)["tv"].mean() or 0.0),  # type: ignore[arg-type]
         personas=int(personas),
-        table=table_name(population),
+        table=table_name(population, build.edition),
         snapshot_id=loaded.id,
         places={
             "warehouse": build.database,
-            "snapshot": folder,
+            "snapshot of this edition": folder,
+            "snapshot that serves": build.serving_folder(population),
             "trial report": build.trial_page(population),
             "recorded edition": build.edition_folder,
             "Dagster home": build.dagster_folder,

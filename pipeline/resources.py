@@ -15,7 +15,7 @@ from pipeline.catalogue.models import Catalogue
 from pipeline.elicitation.edition import checked_name
 from pipeline.elicitation.panel import Member
 from pipeline.partitions import cell_of
-from pipeline.plan import Cell, Plan
+from pipeline.plan import Cell, PanelWeights, Plan
 from warehouse.database import FILE_NAME, connect, home, query
 from warehouse.io_manager import record_fingerprints
 
@@ -63,13 +63,17 @@ class Build(dg.ConfigurableResource[None]):
 
     @property
     def live_folder(self) -> Path:
-        """Folder in which live answers of this edition are kept."""
+        """Folder of what is made for this edition: live answers, snapshots, pages."""
         return self.folder / "editions" / checked_name(self.edition)
 
     @property
     def dagster_folder(self) -> Path:
         """Where Dagster keeps its record of runs."""
         return self.folder / "dagster"
+
+    def of_edition(self, edition: str) -> Build:
+        """The same build of another edition."""
+        return Build(**{**self.model_dump(), "edition": checked_name(edition)})
 
     @property
     def plan(self) -> Plan:
@@ -89,12 +93,20 @@ class Build(dg.ConfigurableResource[None]):
         return next(m for m in self.plan.panel if m.id == model)
 
     def snapshot_folder(self, population: str) -> Path:
-        """Where the population's snapshot is exported to."""
+        """Where this edition's snapshot of a population is exported to."""
+        return self.live_folder / "snapshots" / population
+
+    def serving_folder(self, population: str) -> Path:
+        """Where the snapshot that serves lies: a promoted copy, of whichever edition."""
         return self.folder / "snapshots" / population
 
     def trial_page(self, population: str) -> Path:
         """Where the page about the population's trials is written."""
-        return self.folder / "pages" / f"trials-{population}.html"
+        return self.live_folder / f"trials-{population}.html"
+
+    def drift_page(self, population: str) -> Path:
+        """Where the page about what this edition would change is written."""
+        return self.live_folder / f"drift-{population}.md"
 
     def connect(self, *, read_only: bool = False) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         """Open the warehouse for a short while."""
@@ -107,8 +119,9 @@ class Build(dg.ConfigurableResource[None]):
         """
         plan, fresh, cells = self.plan, self.fresh(), [cell_of(key) for key in keys]
         now = {(stage, cell) for cell in cells}  # ancestors that were written in the same run
+        weights = self.panel_weights()
         return [
-            plan.fingerprint(stage, cell.population, cell.dimension, cell.model)
+            plan.fingerprint(stage, cell.population, cell.dimension, cell.model, weights)
             if all(part in fresh or part in now for part in plan.upstream(stage, cell))
             else ""
             for cell in cells
@@ -118,12 +131,32 @@ class Build(dg.ConfigurableResource[None]):
         """Every stored partition, with its stage, whose fingerprint is today's."""
         plan = self.plan
         with self.connect() as connection:
-            stored = query(connection, "select stage, population, dimension, model, fingerprint from fingerprints")
+            stored = query(
+                connection,
+                "select stage, population, dimension, model, fingerprint from fingerprints where edition = ?",
+                [self.edition],
+            )
+        weights = self.panel_weights()
         return {
             (stage, Cell(population, dimension, model))
             for stage, population, dimension, model, fingerprint in stored.iter_rows()
-            if plan.known(stage, population, dimension, model) == fingerprint
+            if plan.known(stage, population, dimension, model, weights) == fingerprint
         }
+
+    def panel_weights(self) -> PanelWeights:
+        """The pooling weights that this edition's scorecards hold."""
+        with self.connect() as connection:
+            stored = query(
+                connection,
+                "select population, model, weight from scorecards where edition = ? order by all",
+                [self.edition],
+            )
+        return tuple(stored.iter_rows())
+
+    def stale(self) -> list[tuple[str, Cell]]:
+        """Every partition, with its stage, that is not as it would be made today; in the order of the stages."""
+        fresh = self.fresh()
+        return [part for part in self.plan.partitions if part not in fresh]
 
     def mark_stale(self, cell: Cell, running: Collection[str]) -> int:
         """Make everything that depends on a dimension's weights count as out of date; returns how many dimensions.
@@ -138,10 +171,10 @@ class Build(dg.ConfigurableResource[None]):
         ]
         with self.connect() as connection:
             connection.execute(
-                "delete from fingerprints where population = ? and (list_contains(?, dimension) "
+                "delete from fingerprints where population = ? and edition = ? and (list_contains(?, dimension) "
                 "and stage in ('weights', 'trials', 'trial_maps') "
                 "or stage in ('trial_report', 'snapshot', 'personas', 'map_distances'))",
-                [cell.population, below],
+                [cell.population, self.edition, below],
             )
         return len(below)
 
@@ -150,4 +183,4 @@ class Build(dg.ConfigurableResource[None]):
         cells = pl.DataFrame({"population": [population]})
         fingerprints = self.earned_fingerprints(stage, [population])
         with self.connect() as connection:
-            record_fingerprints(connection, stage, cells, fingerprints)
+            record_fingerprints(connection, stage, self.edition, cells, fingerprints)

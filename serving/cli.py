@@ -32,6 +32,7 @@ PLUGIN_HELP = {
     "build": "Run the pipeline: from recorded answers to a snapshot and a table of personas.",
     "catalogue": "List the dimensions, or draw their dependency graph.",
     "corpus": "Export requests and import answers of language models.",
+    "edition": "Begin editions, compare them, and decide which one serves.",
     "panel": "List the panel's models, or check which of them can be asked.",
     "prompts": "Try prompt variants, and choose one for each panel member.",
     "report": "Tell about the last build, and where its pages lie.",

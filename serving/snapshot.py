@@ -102,7 +102,9 @@ class Snapshot:
 
         Raises SnapshotError if it is missing, of an unknown format, or does not match its hashes.
         """
-        folder = find_snapshot(path_or_population)
+        folder = find_snapshot(
+            path_or_population
+        ).resolve()  # whatever is published there later, this one is read whole
         manifest = read_manifest(folder)
         contents = {name: _read_verified(folder, name, digest) for name, digest in manifest.files.items()}
         try:

@@ -37,3 +37,7 @@ class ElicitationError(PersonaGenError):
 
 class BudgetSpent(ElicitationError):  # noqa: N818 (an outcome more than an error)
     """The next call does not fit into the budget: asking stopped, what arrived is kept."""
+
+
+class PromotionError(PersonaGenError):
+    """An edition may not serve; the message says what is missing."""

@@ -20,7 +20,7 @@ FingerprintsOf = Callable[[str, Sequence[str]], list[str]]
 
 
 class WarehouseIOManager(dg.IOManager):
-    """Stores a stage's frame in the table named like the asset and loads it back, partition by partition.
+    """Stores a stage's frame of one edition in the table named like the asset, and loads it back, by partition.
 
     One run may cover one partition or a whole box of them: the rows of all its cells are replaced in one
     transaction, together with the fingerprints of what they were made from.
@@ -36,12 +36,12 @@ class WarehouseIOManager(dg.IOManager):
         """Replace the rows of the run's partitions by `obj`."""
         table = context.asset_key.path[-1]
         keys = list(context.asset_partition_keys)
-        cells = self._cells_of(keys)
+        cells = self._cells_of(keys).with_columns(edition=pl.lit(self._edition))
         fingerprints = self._fingerprints_of(table, keys)
         with connect(self._path) as connection, transaction(connection):
-            replace_cells(connection, table, cells.with_columns(edition=pl.lit(self._edition)), obj)
-            record_fingerprints(connection, table, cells, fingerprints)
-        context.add_output_metadata({"rows": obj.height, "table": table})
+            replace_cells(connection, table, cells, obj)
+            record_fingerprints(connection, table, self._edition, cells, fingerprints)
+        context.add_output_metadata({"rows": obj.height, "table": table, "edition": self._edition})
 
     def load_input(self, context: dg.InputContext) -> pl.DataFrame:
         """Rows of the upstream table for the partitions that this run needs."""
@@ -53,11 +53,11 @@ class WarehouseIOManager(dg.IOManager):
 
 
 def record_fingerprints(
-    connection: duckdb.DuckDBPyConnection, stage: str, cells: pl.DataFrame, fingerprints: Iterable[str]
+    connection: duckdb.DuckDBPyConnection, stage: str, edition: str, cells: pl.DataFrame, fingerprints: Iterable[str]
 ) -> None:
-    """Note what each of these partitions of a stage was made from."""
+    """Note what each of these partitions of an edition's stage was made from; `cells` say population, or more."""
     missing = [c for c in ("dimension", "model") if c not in cells.columns]
-    whole = cells.with_columns(*(pl.lit("").alias(c) for c in missing), stage=pl.lit(stage))
+    whole = cells.with_columns(*(pl.lit("").alias(c) for c in missing), stage=pl.lit(stage), edition=pl.lit(edition))
     replace_cells(
         connection,
         "fingerprints",

@@ -1,5 +1,6 @@
-"""The batch table: personas in DuckDB, a column per dimension, ENUM typed. Only storing belongs here.
+"""The batch tables: personas in DuckDB, a column per dimension, ENUM typed. Only storing belongs here.
 
+An edition has a table of its own; what serves is a copy, so that building an edition changes nobody's personas.
 Drawing is `serving.sampler`'s; which batch is written is the pipeline's decision.
 """
 
@@ -12,9 +13,34 @@ from warehouse.database import transaction
 from warehouse.errors import WarehouseError
 
 
-def table_name(population: str) -> str:
-    """The batch table of a population: `personas` for `us`, `personas_gb` and so on for others."""
+def table_name(population: str, edition: str) -> str:
+    """The batch table of an edition: `personas_us_2026.11`."""
+    return f"personas_{population}_{edition}"
+
+
+def serving_table(population: str) -> str:
+    """The batch table that serves: `personas` for `us`, `personas_gb` and so on for others."""
     return "personas" if population == "us" else f"personas_{population}"
+
+
+def serve_personas(connection: duckdb.DuckDBPyConnection, population: str, edition: str, snapshot_id: str) -> int:
+    """Make an edition's batch the one that serves, all or nothing; returns how many personas that are.
+
+    Raises `WarehouseError` if the edition has no batch of that snapshot.
+    """
+    source, target = table_name(population, edition), serving_table(population)
+    if not _stored_columns(connection, source):
+        raise WarehouseError(f"edition '{edition}' has no table '{source}': run `personagen build --edition {edition}`")
+    with transaction(connection):
+        connection.execute(
+            f'create or replace table "{target}" as select * from "{source}" where snapshot_id = ?', [snapshot_id]
+        )
+        (count,) = connection.execute(f'select count(*) from "{target}"').fetchall()[0]
+        if not count:
+            raise WarehouseError(
+                f"table '{source}' holds nobody of snapshot {snapshot_id}: run `personagen build --edition {edition}`"
+            )
+    return int(count)
 
 
 def write_personas(connection: duckdb.DuckDBPyConnection, table: str, batch: pa.Table) -> int:

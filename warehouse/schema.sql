@@ -50,6 +50,23 @@ create table if not exists rejections (
     attempt integer, reason varchar, detail varchar, text varchar
 );
 
+-- What every panel member has shown, and the pooling weight that follows. Requests: in all, answered at all, accepted at the
+-- first answer, accepted in the end. hedging: mean entropy over the consensus's, in nats. distance (nats) and tv: from the
+-- pool of all others. information: of its one-way maps, over the consensus's. similarity: correlation of what sets it and
+-- its nearest member apart from the consensus. Per accepted cell: what was paid and the tokens; null where unknown.
+create table if not exists scorecards (
+    population varchar, edition varchar, model varchar, requests integer, answered integer, first integer, accepted integer,
+    rejected struct(reason varchar, answers integer)[], hedging double, distance double, tv double, information double,
+    nearest varchar, similarity double, usd_per_cell double, tokens_per_cell double, median_seconds double, p95_seconds double,
+    weight double
+);
+
+-- How far the pool of a map moves without one member, in total variation; null where no other has a say.
+create table if not exists influences (
+    population varchar, edition varchar, dimension varchar, given varchar[], model varchar, tv double,
+    worst_tv double, worst_condition varchar[]
+);
+
 -- Pooled across the panel. spread: between-model standard deviation of the log probability, in nats. A held-out map is
 -- asked as every other, but no fit sees it.
 create table if not exists maps (
@@ -87,16 +104,36 @@ create table if not exists snapshots (
 
 -- How far a batch of personas lies from each pooled map, in total variation, weighted by the conditions' mass.
 create table if not exists map_distances (
-    population varchar, snapshot_id varchar, dimension varchar, given varchar[], held_out boolean, personas bigint, tv double, js double,
+    population varchar, edition varchar, snapshot_id varchar, dimension varchar, given varchar[], held_out boolean, personas bigint, tv double, js double,
     worst_tv double, worst_condition varchar[], worst_mass double
 );
 
 -- What each stored partition was made from: a build redoes what no longer matches.
 create table if not exists fingerprints (
-    stage varchar, population varchar, dimension varchar, model varchar, fingerprint varchar
+    stage varchar, population varchar, edition varchar, dimension varchar, model varchar, fingerprint varchar
 );
 
--- Warehouses of earlier releases get the columns that these lack.
+-- What moved from one snapshot to another. kind: map (tv: total variation of its rows, weighted by the conditions' mass),
+-- gone and new (maps that only one has), strategy, marginal (tv of the personas' marginal; changed: share of personas whose
+-- value is another), pair (dimension and given[1], Cramer's V before and after). low and high: bounds of the 95 % interval;
+-- noise: the tv to expect had nothing moved, from the spread between the members.
+create table if not exists drifts (
+    population varchar, edition_a varchar, snapshot_a varchar, edition_b varchar, snapshot_b varchar, kind varchar,
+    dimension varchar, given varchar[], tv double, low double, high double, noise double, changed double,
+    v_before double, v_after double, before varchar, after varchar
+);
+
+-- Which snapshot serves, and what served before it: a row per promotion, the last one counts.
+create table if not exists promotions (
+    population varchar, edition varchar, snapshot_id varchar, previous varchar, "at" timestamp
+);
+
+-- Warehouses of earlier releases get the columns that these lack. They held one edition's fingerprints and distances, that
+-- of their snapshot.
+alter table fingerprints add column if not exists edition varchar;
+alter table map_distances add column if not exists edition varchar;
+update fingerprints set edition = coalesce((select any_value(edition) from snapshots), '2026.11') where edition is null;
+update map_distances set edition = coalesce((select any_value(edition) from snapshots), '2026.11') where edition is null;
 alter table requests add column if not exists condition varchar[];
 alter table completions add column if not exists asked_as varchar;
 alter table maps add column if not exists held_out boolean;

@@ -228,6 +228,32 @@ def write_snapshot(
     return manifest
 
 
+def publish_snapshot(source: Path, target: Path, snapshot_id: str) -> None:
+    """Put a copy of the snapshot in `source` at `target`, for readers who may be reading what is there now.
+
+    `target` becomes a link to the folder `<target>@<snapshot id>` beside it and is switched in one step, so that it
+    always names a whole snapshot; readers resolve it once. The folder that it named before stays until the next time,
+    for those who still read it. Raises SnapshotError if the disk is full or read-only; then the old one stands.
+    """
+    folder = target.absolute().with_name(f"{target.name}@{snapshot_id}")
+    link = folder.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    before = target.resolve() if target.is_symlink() else None
+    try:
+        _replace_folder(folder, {path.name: path.read_bytes() for path in source.iterdir()})
+        link.symlink_to(folder.name)
+        if target.is_dir() and before is None:  # a folder of an earlier release, which no link can replace in one step
+            target.rename(folder.with_name(f"{target.name}@before"))
+        link.replace(target)
+    except OSError as error:
+        link.unlink(missing_ok=True)
+        raise SnapshotError(
+            f"cannot publish snapshot {target}: {error.strerror or error}; free some space there and promote it again"
+        ) from None
+    for old in folder.parent.glob(f"{target.name}@*"):
+        if old not in (folder, before):
+            shutil.rmtree(old, ignore_errors=True)
+
+
 def _in_order(
     dimensions: pl.DataFrame, weights: pl.DataFrame, maps: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:

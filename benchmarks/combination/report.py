@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from scipy.stats import spearmanr
 
+from benchmarks.pages import fill, table
 from pipeline.combination.strategies import CONTROLS, STRATEGIES
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
@@ -30,7 +29,6 @@ def write_pages(scores: pl.DataFrame, pairs: pl.DataFrame) -> tuple[Path, ...]:
     full = scores.filter(pl.col("two_way") | ~pl.col("strategy").is_in(used.implode()))
     reporting = pl.col("role") == "report"
     reported, reported_full = plain.filter(reporting), full.filter(reporting)
-    text = PAGE.read_text(encoding="utf-8")
     blocks = {
         "shares": _shares(reported),
         "shares-two-way": _shares(reported_full),
@@ -43,12 +41,7 @@ def write_pages(scores: pl.DataFrame, pairs: pl.DataFrame) -> tuple[Path, ...]:
         "pairs": _pairs(pairs),
         "tuning": _shares(plain.filter(~reporting)),
     }
-    for name, block in blocks.items():
-        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        if not pattern.search(text):
-            raise SystemExit(f"{PAGE.name} has no place for '{name}': put <!-- {name} --> and <!-- end --> in")
-        text = pattern.sub(lambda m, block=block: f"{m[1]}{block}\n{m[2]}", text)
-    PAGE.write_text(text, encoding="utf-8")
+    fill(PAGE, blocks)
     _draw(reported)
     return PAGE, PICTURE
 
@@ -79,7 +72,7 @@ def _shares(frame: pl.DataFrame) -> str:
     rows.append(
         [f"gradient boosting on the microdata: {np.mean(reference):.3f} ({min(reference):.2f})", *[""] * len(arms)]
     )
-    return _table(["strategy", *arms], rows)
+    return table(["strategy", *arms], rows)
 
 
 def _distances(frame: pl.DataFrame) -> str:
@@ -94,7 +87,7 @@ def _distances(frame: pl.DataFrame) -> str:
             few = f" ({found.height} tasks)" if found.height < means["task"].n_unique() else ""
             cells.append(" / ".join(f"{x:.3f}" for x in figures) + few if found.height else "")
         rows.append(cells)
-    return _table(["strategy", *arms], rows)
+    return table(["strategy", *arms], rows)
 
 
 def _contest(frame: pl.DataFrame) -> str:
@@ -102,19 +95,19 @@ def _contest(frame: pl.DataFrame) -> str:
     means = by_task(frame)
     rows = []
     for arm in _arms(frame):
-        table = (
+        shares = (
             means.filter((pl.col("arm") == arm) & pl.col("strategy").is_in(list(STRATEGIES)))
             .pivot(on="strategy", index="task", values="share")
             .sort("task")
         )
-        mine = table[DEFAULT].to_numpy()
-        others = {s: table[s].to_numpy() for s in table.columns if s not in ("task", DEFAULT, *CONTROLS)}
+        mine = shares[DEFAULT].to_numpy()
+        others = {s: shares[s].to_numpy() for s in shares.columns if s not in ("task", DEFAULT, *CONTROLS)}
         whole = {s: v for s, v in others.items() if not np.isnan(v.astype(float)).any()}
         best = max(whole, key=lambda s: float(np.mean(whole[s])))
         pool = max((s for s in POOLS if s in whole), key=lambda s: float(np.mean(whole[s])))
         rows.append([arm, f"{mine.mean():.3f}", *_against(mine, best, whole[best]), *_against(mine, pool, whole[pool])])
     head = ["arm", DEFAULT, "best other", "difference", "best pool", "difference"]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _against(mine: np.ndarray, name: str, theirs: np.ndarray) -> tuple[str, str]:  # type: ignore[type-arg]
@@ -137,7 +130,7 @@ def _tasks(frame: pl.DataFrame) -> str:
         boosting = own.filter(pl.col("strategy") == "gradient boosting")["share"].item()
         shares = [own.filter((pl.col("strategy") == DEFAULT) & (pl.col("arm") == arm))["share"].item() for arm in arms]
         rows.append([task, role, str(people), f"{logit:.3f}", f"{boosting:.2f}", *(f"{s:.2f}" for s in shares)])
-    return _table(["task", "role", "people to train on", "logit's gain, nats", "boosting", *arms], rows)
+    return table(["task", "role", "people to train on", "logit's gain, nats", "boosting", *arms], rows)
 
 
 def _two_way(frame: pl.DataFrame) -> str:
@@ -148,12 +141,12 @@ def _two_way(frame: pl.DataFrame) -> str:
     rows = []
     for arm in _arms(frame):
         cells = [arm]
-        for table in (main, more):
-            found = table.filter(pl.col("arm") == arm)
+        for scored in (main, more):
+            found = scored.filter(pl.col("arm") == arm)
             cells += [f"{found['share'].mean():.3f}", f"{found['two_way_tv'].mean():.4f}"]
         rows.append([*cells, f"{boosting:.3f}"])
     head = ["arm", "main effects: share", "two-way TV", "with two-way maps: share", "two-way TV", "gradient boosting"]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _pairs(frame: pl.DataFrame) -> str:
@@ -187,7 +180,7 @@ def _pairs(frame: pl.DataFrame) -> str:
         f"{possible:+.3f}, one taken blindly {blind:+.3f}. Mean rank correlation of the forecast with the worth "
         f"{worth:+.2f}, with the addition as measured {added:+.2f}; of the count of figures with that {cells:+.2f}."
     )
-    return f"{_table(head, rows)}\n\n{said}"
+    return f"{table(head, rows)}\n\n{said}"
 
 
 def _recall(plain: pl.DataFrame, full: pl.DataFrame) -> str:
@@ -208,11 +201,6 @@ def _recall(plain: pl.DataFrame, full: pl.DataFrame) -> str:
 
 def _mean(values: pl.Series) -> float:
     return float(values.mean())  # type: ignore[arg-type]
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
 def _draw(frame: pl.DataFrame) -> None:

@@ -12,6 +12,7 @@ from pipeline.resources import Build
     group_name="catalogue",
     kinds={"duckdb"},
     partitions_def=by_population,
+    pool="warehouse",
     io_manager_key="warehouse",
     description="The 77 dimensions of a population: categories, definitions, parents, in sampling order.",
 )

@@ -121,7 +121,7 @@ def _store(build: Build, keys: list[str], completions: pl.DataFrame, calls: pl.D
     with build.connect() as connection, transaction(connection):
         for table, rows in (("completions", completions), ("calls", calls)):
             replace_cells(connection, table, cells.with_columns(edition=pl.lit(build.edition)), rows)
-            record_fingerprints(connection, table, cells, earned[table])
+            record_fingerprints(connection, table, build.edition, cells, earned[table])
 
 
 def _note_stop(build: Build, budget: Decimal | None, left: int) -> None:

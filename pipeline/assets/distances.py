@@ -9,7 +9,7 @@ import polars as pl
 from pipeline.catalogue.models import Catalogue
 from pipeline.combination.scores import map_scores, one_hot
 from pipeline.frames import map_arrays
-from pipeline.partitions import by_population
+from pipeline.partitions import by_population, dimension_to_population
 from pipeline.progress import advance
 from pipeline.resources import Build
 from warehouse.database import query, replace_cells
@@ -34,7 +34,8 @@ DISTANCE_COLUMNS: dict[str, Any] = {
     group_name="personas",
     kinds={"duckdb"},
     partitions_def=by_population,
-    deps=["personas", "maps"],
+    pool="warehouse",
+    deps=["personas", dg.AssetDep("maps", partition_mapping=dimension_to_population)],
     description="Distance between the batch and every pooled map, in total variation and Jensen-Shannon divergence.",
 )
 def map_distances(context: dg.AssetExecutionContext, build: Build) -> dg.MaterializeResult[None]:
@@ -44,11 +45,12 @@ def map_distances(context: dg.AssetExecutionContext, build: Build) -> dg.Materia
         catalogue = build.catalogue(population)
         with build.connect() as connection:
             (snapshot_id,) = connection.execute(
-                "select snapshot_id from snapshots where population = ?", [population]
+                "select snapshot_id from snapshots where population = ? and edition = ?", [population, build.edition]
             ).fetchall()[0]
             people = query(
                 connection,
-                f'select columns(lambda c: c in ?) from "{table_name(population)}" where snapshot_id = ? and seed = ?',
+                f'select columns(lambda c: c in ?) from "{table_name(population, build.edition)}" '
+                "where snapshot_id = ? and seed = ?",
                 [[d.id for d in catalogue.dimensions], snapshot_id, build.seed],
             )
             maps = query(
@@ -57,8 +59,9 @@ def map_distances(context: dg.AssetExecutionContext, build: Build) -> dg.Materia
                 [population, build.edition],
             )
         frame = distances(catalogue, people, maps, snapshot_id)
+        cell = pl.DataFrame({"population": [population], "edition": [build.edition]})
         with build.connect() as connection:
-            replace_cells(connection, "map_distances", pl.DataFrame({"population": [population]}), frame)
+            replace_cells(connection, "map_distances", cell, frame.with_columns(edition=pl.lit(build.edition)))
         build.mark("map_distances", population)
         worst = frame.sort("tv", descending=True).head(10)
         metadata = {

@@ -31,6 +31,7 @@ REJECTION_COLUMNS: dict[str, Any] = {
     name="validate",
     group_name="estimates",
     partitions_def=by_dimension_and_model,
+    pool="warehouse",
     backfill_policy=dg.BackfillPolicy.single_run(),
     ins={"completions": dg.AssetIn("completions", input_manager_key="warehouse")},
     outs={

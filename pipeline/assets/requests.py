@@ -30,9 +30,10 @@ REQUEST_COLUMNS: dict[str, Any] = {
     group_name="requests",
     kinds={"duckdb"},
     partitions_def=by_dimension_and_model,
+    pool="warehouse",
     backfill_policy=dg.BackfillPolicy.single_run(),
     io_manager_key="warehouse",
-    deps=["dimensions"],
+    deps=[dg.AssetDep("dimensions", partition_mapping=dg.AllPartitionMapping())],
     description="The rendered prompts for each map and panel member: base, one-way and two-way maps of a dimension. "
     "One prompt a map, or one a row (`condition`) where the member's variant asks by row.",
 )

@@ -20,9 +20,11 @@ LICENCE = "Apache-2.0; names derived from public data, see warehouse/names/READM
     group_name="snapshot",
     kinds={"parquet"},
     partitions_def=by_population,
+    pool="warehouse",
     deps=[dg.AssetDep("weights", partition_mapping=dimension_to_population), "dimensions"],
     description="The exported, hashed, self-contained artifact that the sampler loads: manifest and Parquet tables.\n\n"
-    "**Owner's note**: nothing in it depends on time or machine; equal weights give an equal snapshot id.",
+    "**Owner's note**: nothing in it depends on time or machine; equal weights give an equal snapshot id. It is the "
+    "edition's own; what serves is a promoted copy.",
 )
 def snapshot(context: dg.AssetExecutionContext, build: Build) -> dg.MaterializeResult[None]:
     """Export the snapshot of a population and load it back, which verifies every hash."""
@@ -38,13 +40,15 @@ def snapshot(context: dg.AssetExecutionContext, build: Build) -> dg.MaterializeR
                 "catalogue_hash": manifest.catalogue_hash,
                 "folder": str(loaded.folder),
             }
-            replace_cells(connection, "snapshots", pl.DataFrame({"population": [population]}), pl.DataFrame([row]))
+            cell = pl.DataFrame({"population": [population], "edition": [build.edition]})
+            replace_cells(connection, "snapshots", cell, pl.DataFrame([row]))
         build.mark("snapshot", population)
         advance()
     assert manifest is not None
     return dg.MaterializeResult(
         metadata={
             "snapshot_id": manifest.snapshot_id,
+            "edition": build.edition,
             "folder": dg.MetadataValue.path(str(build.snapshot_folder(population))),
             "files": {name: digest[:12] for name, digest in manifest.files.items()},
         }

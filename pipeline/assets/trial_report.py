@@ -13,6 +13,7 @@ from warehouse.database import query
     group_name="weights",
     kinds={"html"},
     partitions_def=by_population,
+    pool="warehouse",
     deps=[dg.AssetDep(name, partition_mapping=dimension_to_population) for name in ("trials", "trial_maps")],
     description="A page per population: every dimension's strategies, scores, winner and why; worst first.",
 )

@@ -27,6 +27,7 @@ from warehouse.database import query
     name="combine",
     group_name="weights",
     partitions_def=by_dimension,
+    pool="warehouse",
     backfill_policy=dg.BackfillPolicy.single_run(),
     ins={"maps": dg.AssetIn("maps", input_manager_key="warehouse")},
     outs={

@@ -38,7 +38,8 @@ def build(  # noqa: PLR0917 (click passes them by name)
 ) -> None:
     """Build everything that is out of date: maps, weights, snapshot, batch table.
 
-    An interrupted build resumes where it stopped; a repeated one does only what changed.
+    An interrupted build resumes where it stopped; a repeated one does only what changed. The first edition ever built
+    in a folder serves from then on; later ones serve when they are promoted (`personagen edition promote`).
 
     \b
     Examples:
@@ -47,7 +48,7 @@ def build(  # noqa: PLR0917 (click passes them by name)
       personagen build --edition 2026.12 --budget 25usd
     """
     from pipeline.ask import expected_of_all  # noqa: PLC0415
-    from pipeline.build import STAGES, alone, prune, run_work, stale_work  # noqa: PLC0415  # Dagster takes seconds to import
+    from pipeline.build import STAGES, alone, first_promoted, prune, run_work, stale_work  # noqa: PLC0415  # Dagster takes seconds to import
     from pipeline.report import report  # noqa: PLC0415
 
     limit = parse_money(budget) if budget else None
@@ -70,7 +71,10 @@ def build(  # noqa: PLR0917 (click passes them by name)
                 continue
             warnings += run_work(todo, work, lambda steps, task=task: progress.advance(task, steps))  # type: ignore[misc]
             progress.update(task, completed=work.total)
+        told = [first_promoted(todo, population) for population in populations()]
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
     for population in populations():
         print_report(console, report(todo, population))
+    for line in told:
+        click.echo(line)

@@ -11,19 +11,22 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from pipeline.catalogue.loader import load_catalogue
-from pipeline.cli.options import HOME, POPULATION, build_of
+from pipeline.cli.options import EDITION, HOME, POPULATION, build_of
 from warehouse.errors import WarehouseError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from pipeline.report import Report
 
 
 @click.command()
 @POPULATION
+@EDITION
 @HOME
 @click.option("--open", "show", is_flag=True, help="Open the page about the trials in a browser.")
-def report(population: str, home: Path | None, show: bool) -> None:
-    """Tell about the last build: answers, strategies, worst maps, and where its pages lie.
+def report(population: str, edition: str | None, home: Path | None, show: bool) -> None:
+    """Tell about the last build: panel, strategies, worst maps, and where its pages lie.
 
     \b
     Examples:
@@ -33,7 +36,7 @@ def report(population: str, home: Path | None, show: bool) -> None:
     from pipeline.report import report as collect  # noqa: PLC0415  # Dagster takes seconds to import
 
     load_catalogue(population)  # an unknown population is told before anything is opened
-    built = build_of(home, None, None)
+    built = build_of(home, edition, None)
     if not built.database.is_file():
         raise WarehouseError(f"nothing is built in {built.folder}: run `personagen build` first")
     told = collect(built, population)
@@ -47,11 +50,12 @@ def print_report(console: Console, told: Report) -> None:
     console.rule("three personas")
     for prose in told.prose:
         console.print(prose, highlight=False, end="\n\n")
-    console.rule("answers")
-    table = Table("panel member", "requests", "accepted", "rejected answers")
-    for count in told.counts.iter_rows():
-        table.add_row(*map(str, count))
-    console.print(table)
+    console.rule("panel: how each member answered, and the weight it earned")
+    console.print(
+        "hedging: entropy over the consensus's, nats; apart: distance from the others, nats, and TV; told: information "
+        "over the consensus's; alike: correlation with the nearest member; s: median seconds"
+    )
+    console.print(_panel_table(told.scorecards))
     for row in told.reasons.iter_rows(named=True):
         console.print(f"  {row['model']}: {row['answers']} rejected as {row['reason']}")
     console.rule("strategies, tried on every dimension: mean distance from maps")
@@ -77,3 +81,17 @@ def print_report(console: Console, told: Report) -> None:
     console.print(f"{told.personas} personas of snapshot {told.snapshot_id} in table '{told.table}'")
     for what, place in told.places.items():
         console.print(f"{what}: {place}", soft_wrap=True, highlight=False)
+
+
+def _panel_table(cards: pl.DataFrame) -> Table:
+    measures = ("hedging", "distance", "tv", "information", "similarity")
+    table = Table(Column("member", overflow="fold"), box=box.SIMPLE, pad_edge=False, collapse_padding=True)
+    for name in ("first", "accepted", "hedging", "apart", "TV", "told", "alike", "$/cell", "s", "weight"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in cards.iter_rows(named=True):
+        figures = ("" if row[c] is None else f"{round(row[c], 2) + 0.0:.2f}" for c in measures)
+        paid = "" if row["usd_per_cell"] is None else f"{row['usd_per_cell']:.1g}"
+        seconds = "" if row["median_seconds"] is None else f"{row['median_seconds']:.1f}"
+        accepted = f"{row['accepted']}/{row['requests']}"
+        table.add_row(row["model"], str(row["first"]), accepted, *figures, paid, seconds, f"{row['weight']:.2f}")
+    return table

@@ -60,3 +60,9 @@ def entropy(p: Floats) -> float:
     """Shannon entropy of a distribution in nats."""
     live = p[p > 0]
     return float(-(live * np.log(live)).sum())
+
+
+def entropies(p: Floats) -> Floats:
+    """Shannon entropy of distributions along the last axis in nats."""
+    live = p > 0
+    return np.asarray(-(p * np.log(np.where(live, p, 1.0))).sum(axis=-1))

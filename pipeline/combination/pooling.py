@@ -30,8 +30,11 @@ MAP_PRIOR = 2.0
 BISQUARE = 4.685
 """Cut-off of Tukey's bisquare in units of the typical distance; the customary constant."""
 
-LEAST_DISTANCE = 0.1
-"""Typical distance in nats that is never undercut, so that near-unanimous panels do not expel a member."""
+LEAST_DISTANCE = 0.2
+"""Typical distance in nats that is never undercut, so that near-unanimous panels do not expel an honest dissenter.
+
+Also where few members and categories make a row's own median distance small by chance.
+"""
 
 
 def pool(
@@ -43,29 +46,24 @@ def pool(
     """Pool the estimates of one map: a weighted logarithmic opinion pool, robust to one bad model.
 
     The pool is the weighted geometric mean of each row (Genest & Zidek 1986). With three or more models a model is
-    discounted in rows where it is far from the weighted median of the logs (bisquare, Beaton & Tukey 1974); of two
-    that disagree neither can be called bad. The spread is the weighted standard deviation of the centred log
-    probability. From few models that is itself mostly noise, so cell variances are moderated towards the map's
-    mean variance, and that towards `DEFAULT_SPREAD` (empirical Bayes, Smyth 2004).
+    discounted in rows where it is far from the weighted median of the logs (bisquare, Beaton & Tukey 1974): a good one
+    can be wrong somewhere, and what is bad everywhere is shut out by its weight (`scorecards`). Of two that disagree
+    neither can be called bad. The spread is the weighted standard deviation of the centred log probability. From few
+    models that is itself mostly noise, so cell variances are moderated towards the map's mean variance, and that
+    towards `DEFAULT_SPREAD` (empirical Bayes, Smyth 2004).
 
     `support` counts members as if they erred independently; what all members share shows in no spread.
 
     Args:
         given: Parents conditioned on, naming the axes.
         estimates: One array (*sizes of given, K) per model; a row of NaN where a model has no answer.
-        weights: Panel weight of each model, not all 0; equal by default.
+        weights: Panel weight of each model, not all 0; equal by default. A model of weight 0 is not there at all.
         allowed: Structural zeros (*sizes of given, K), False = never: exactly 0 in the result.
 
     Raises:
         CombinationError: If shapes differ, a row has no answer at all, or an answer has only forbidden categories.
     """
-    stack, panel, mask = _checked(given, estimates, weights, allowed)
-    present: Bools = np.asarray(~np.isnan(stack).any(axis=-1))
-    logs = _logs(given, stack, present, mask)
-    shares = _robust_shares(logs, np.where(present, panel[:, np.newaxis], 0.0), mask)
-    pooled = np.einsum("mr,mrk->rk", shares, logs)
-    p = np.where(mask, np.exp(pooled - pooled.max(axis=1, where=mask, initial=-np.inf, keepdims=True)), 0.0)
-    p /= p.sum(axis=1, keepdims=True)
+    logs, shares, p, mask = _pooled(given, estimates, weights, allowed)
     effective = 1 / np.square(shares).sum(axis=0)
     shape = estimates[0].shape
     return ElicitedMap(
@@ -74,6 +72,29 @@ def pool(
         spread=_spread(logs, shares, p, effective, mask).reshape(shape),
         support=max(1.0, float(effective.min())),
     )
+
+
+def pooled_probabilities(
+    given: Given,
+    estimates: Sequence[Floats],
+    weights: Sequence[float] | None = None,
+    allowed: Bools | None = None,
+) -> Floats:
+    """The probabilities of `pool` alone, (*sizes of given, K), for the many pools whose spread nobody asks for."""
+    return _pooled(given, estimates, weights, allowed)[2].reshape(estimates[0].shape)
+
+
+def _pooled(
+    given: Given, estimates: Sequence[Floats], weights: Sequence[float] | None, allowed: Bools | None
+) -> tuple[Floats, Floats, Floats, Bools]:
+    """Log probabilities (m, rows, K) of the models that count, their shares (m, rows), the pool (rows, K), the mask."""
+    stack, panel, mask = _checked(given, estimates, weights, allowed)
+    present: Bools = np.asarray(~np.isnan(stack).any(axis=-1))
+    logs = floored_logs(given, stack, present, mask)
+    shares = _robust_shares(logs, np.where(present, panel[:, np.newaxis], 0.0), mask)
+    pooled = np.einsum("mr,mrk->rk", shares, logs)
+    p = np.where(mask, np.exp(pooled - pooled.max(axis=1, where=mask, initial=-np.inf, keepdims=True)), 0.0)
+    return logs, shares, p / p.sum(axis=1, keepdims=True), mask
 
 
 def _checked(
@@ -96,11 +117,19 @@ def _checked(
     mask = np.ones(estimates[0].shape, dtype=np.bool_) if allowed is None else allowed
     if mask.shape != estimates[0].shape:
         raise CombinationError(f"map {name}: structural zeros have shape {mask.shape}, not {estimates[0].shape}")
-    return stack, panel, mask.reshape(-1, k)
+    heard = panel > 0  # a model that is shut out does not even hold up the floor of a cell
+    return stack[heard], panel[heard], mask.reshape(-1, k)
 
 
-def _logs(given: Given, stack: Floats, present: Bools, mask: Bools) -> Floats:
-    """Return log probabilities (models, rows, K) with floors applied; 0 where forbidden or absent."""
+def floored_logs(given: Given, stack: Floats, present: Bools, mask: Bools) -> Floats:
+    """Return log probabilities (models, rows, K) with floors applied; 0 where forbidden or absent.
+
+    Args:
+        given: Names the map in errors.
+        stack: Estimates (models, rows, K).
+        present: Which model answered which row, (models, rows).
+        mask: Structural zeros (rows, K), False = never.
+    """
     p = np.where(mask & present[..., np.newaxis], stack, 0.0)
     if (present & (p.sum(axis=-1) <= 0)).any():
         raise CombinationError(f"map {given_name(given)}: an answer has only forbidden categories; reject it")
@@ -115,17 +144,17 @@ def _robust_shares(logs: Floats, weights: Floats, mask: Bools) -> Floats:
     """Return the share of each model in each row, (models, rows), summing to 1 over models."""
     members = (weights > 0).sum(axis=0)
     if members.max() >= 3:
-        middle = _weighted_median(logs, np.broadcast_to(weights[..., np.newaxis], logs.shape))
+        middle = weighted_median(logs, np.broadcast_to(weights[..., np.newaxis], logs.shape))
         importance = np.where(mask, np.exp(middle), 0.0)
         importance /= importance.sum(axis=1, keepdims=True)
         distance = np.sqrt((importance * np.square(logs - middle)).sum(axis=-1))
-        scale = np.maximum(_weighted_median(distance, weights), LEAST_DISTANCE)
+        scale = np.maximum(weighted_median(distance, weights), LEAST_DISTANCE)
         bisquare = np.square(np.maximum(1 - np.square(distance / (BISQUARE * scale)), 0.0))
         weights = np.where(members >= 3, weights * bisquare, weights)
     return np.asarray(weights / weights.sum(axis=0))
 
 
-def _weighted_median(values: Floats, weights: Floats) -> Floats:
+def weighted_median(values: Floats, weights: Floats) -> Floats:
     """Return the weighted median along the first axis, midway between two values that both qualify."""
     order = np.argsort(values, axis=0)
     ordered = np.take_along_axis(values, order, axis=0)

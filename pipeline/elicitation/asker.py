@@ -3,54 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import ExitStack
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from pipeline.elicitation.batch import Failure, response_format_of, usage_call
-from pipeline.elicitation.live import LiveSource
-from pipeline.elicitation.protocol import Call, Completion
-from warehouse.errors import BudgetSpent, ElicitationError
+from pipeline.elicitation.asking import Asked, Job, ask_in_turn
+from pipeline.elicitation.batch import response_format_of
+from pipeline.elicitation.budget import Budget
+from pipeline.elicitation.local import local_server
+from pipeline.elicitation.tokens import Expected, expect
+from warehouse.errors import ElicitationError
 
 if TYPE_CHECKING:
+    from pipeline.elicitation.panel import Endpoint
     from pipeline.elicitation.sources import Order
     from pipeline.prompts.render import Request
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    request: Request
-    result: Completion | Failure
-    call: Call
+def ask_endpoints(orders: Sequence[Order], *, budget: Decimal | None, spent: Decimal) -> Iterator[Asked]:
+    """Ask these members, all of them at once; the server of a `local` one runs for as long as that takes."""
+    with ExitStack() as servers:
+        jobs = [_job(order, servers) for order in orders]
+        yield from ask_in_turn(jobs, budget=Budget(budget, spent))
 
 
-def ask_endpoints(orders: Sequence[Order], *, budget: Decimal | None, spent: Decimal) -> Iterator[_Asked]:
-    """Ask these members, one after another."""
-    for order in orders:
-        member, waiting = order.member, {r.custom_id: r for r in order.requests}
-        if member.endpoint is None:
-            raise ElicitationError(f"panel member '{member.id}' has no endpoint: name one in panel.toml")
-        (catalogue,) = order.catalogues.values()
-        source = LiveSource(
-            member.endpoint.base_url,
-            key_variable=member.endpoint.key_variable,
-            concurrency=member.concurrency,
-            response_format=response_format_of(member, catalogue.dimension),
-        )
-        while waiting:
-            following: dict[str, Request] = {}
-            for completion in source.complete(list(waiting.values())):
-                request = waiting[completion.custom_id]
-                call = usage_call(completion.received, member)
-                yield _Asked(request, completion, call or Call("answered", _now(), None, None, None, 0.0, "free"))
-                spent += Decimal(str(call.usd)) if call else 0
-                if budget is not None and spent >= budget:
-                    raise BudgetSpent(f"{spent:.4f} of {budget} usd are spent: give more, and run again")
-                if (after := order.follow_up(request, completion)) is not None:
-                    following[after.custom_id] = after
-            waiting = following
+def _job(order: Order, servers: ExitStack) -> Job:
+    member, catalogues = order.member, order.catalogues
+    formats = {p: response_format_of(member, c.dimension) for p, c in catalogues.items()}
+
+    def expected(request: Request) -> Expected:
+        look_up = catalogues[request.population].dimension
+        return expect(request, look_up, structured=member.structured_output == "json_schema")
+
+    def response_format(request: Request) -> dict[str, object]:
+        wanted = formats[request.population]
+        assert wanted is not None
+        return dict(wanted(request))
+
+    return Job(
+        _endpoint(order, servers),
+        member,
+        order.requests,
+        expected,
+        order.follow_up,
+        None if member.structured_output == "none" else response_format,
+    )
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat()
+def _endpoint(order: Order, servers: ExitStack) -> Endpoint:
+    if order.member.source == "local":
+        return servers.enter_context(local_server(order.member))
+    if order.member.endpoint is None:
+        raise ElicitationError(f"panel member '{order.member.id}' has no endpoint: name one in panel.toml")
+    return order.member.endpoint

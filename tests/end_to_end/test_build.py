@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path
 
 import duckdb
 import polars as pl
 import pytest
+from rich.console import Console
 
-from pipeline.build import STAGES, Work, alone, prune, run_work, stale_work
+from pipeline.build import STAGES, Work, alone, first_promoted, prune, run_work, stale_work
+from pipeline.cli.report import print_report
+from pipeline.corpus import all_requests
+from pipeline.report import report
 from pipeline.resources import Build
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
 from tests.support.builds import PERSONAS, build_all, fresh, table
-from tests.support.corpora import write_corpus
+from tests.support.corpora import EDITION, write_corpus
 from warehouse.errors import WarehouseError
+from warehouse.personas import table_name
+
+PEOPLE = table_name("us", EDITION)
 
 
 @pytest.fixture(scope="module")
@@ -32,16 +40,16 @@ def built(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Build:
 
 
 def test_the_batch_is_read_with_plain_duckdb(built: Build) -> None:
-    kinds = dict(table(built, "select column_name, data_type from duckdb_columns() where table_name = 'personas'"))
+    kinds = dict(table(built, f"select column_name, data_type from duckdb_columns() where table_name = '{PEOPLE}'"))
     dimensions = [d.id for d in built.catalogue("us").dimensions]
     assert all(str(kinds[d]).startswith("ENUM(") for d in dimensions)
     assert {"seed", "index", "snapshot_id", "first_name", "birth_date", "height_cm"} <= set(kinds)
-    assert table(built, 'select count(*), min("index"), max("index") from personas') == [(PERSONAS, 0, PERSONAS - 1)]
+    assert table(built, f'select count(*), min("index"), max("index") from "{PEOPLE}"') == [(PERSONAS, 0, PERSONAS - 1)]
 
 
 def test_the_batch_is_what_the_snapshot_serves(built: Build) -> None:
     batch = Sampler(Snapshot.load(built.snapshot_folder("us"))).sample(PERSONAS, 3)
-    stored = table(built, 'select education::varchar, hobby::varchar, first_name from personas order by "index"')
+    stored = table(built, f'select education::varchar, hobby::varchar, first_name from "{PEOPLE}" order by "index"')
     served = zip(*(batch.values(n) for n in ("education", "hobby", "first_name")), strict=True)
     assert stored == list(served)
 
@@ -54,6 +62,53 @@ def test_every_answer_is_counted_once(built: Build) -> None:
     requests = len([r for rs in built.plan.requests.values() for r in rs])
     assert table(built, "select count(*) from requests") == [(requests,)]
     assert table(built, "select sum(accepted), sum(rejected_answers) from answer_counts") == [(requests, 0)]
+
+
+def test_the_panel_is_judged_and_its_influence_on_every_map_known(built: Build) -> None:
+    cards = table(built, "select model, requests, answered, first, accepted, weight, usd_per_cell from scorecards")
+    requests = len(all_requests(built.plan, built.plan.panel[0].id))
+    assert sorted(cards) == [(m.id, *[requests] * 4, 1.0, None) for m in built.plan.panel]
+    maps = table(built, "select count(distinct (dimension, given)) from maps")[0][0]
+    assert table(
+        built, "select model, count(*), bool_and(tv > 0 and tv < 1) from influences group by 1 order by 1"
+    ) == [(m.id, maps, True) for m in built.plan.panel]
+
+
+def test_the_report_shows_the_panel(built: Build) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    print_report(console, report(built, "us"))
+    assert isinstance(console.file, io.StringIO)
+    asked = len(all_requests(built.plan, built.plan.panel[0].id))
+    row = next(line.split() for line in console.file.getvalue().splitlines() if f"{asked}/{asked}" in line)
+    assert row[1:3] == [str(asked), f"{asked}/{asked}"] and row[-1] == "1.00"
+
+
+def test_maps_are_redone_when_a_weight_changes_and_not_when_answers_do(built: Build) -> None:
+    maps = next(s for s in STAGES if s.name == "maps")
+    with duckdb.connect(str(built.database)) as connection:
+        connection.execute("update scorecards set weight = 0.5 where model = 'recorded-pass-1'")
+    assert stale_work(built, maps).total == 77
+    run_work(built, Work(maps, (("us/diet", "us/diet"),), 1), lambda steps: None)
+    assert stale_work(built, maps).total == 76
+    with duckdb.connect(str(built.database)) as connection:
+        connection.execute("update scorecards set weight = 1.0")
+        connection.execute("update fingerprints set fingerprint = 'old' where stage in ('scorecards', 'influences')")
+    assert stale_work(built, maps).total == 1
+    assert build_all(built)["scorecards"] == 1
+    assert not any(stale_work(built, stage).runs for stage in STAGES)
+
+
+def test_maps_without_scorecards_say_what_to_do(built: Build) -> None:
+    with duckdb.connect(str(built.database)) as connection:
+        connection.execute("create table kept as select * from scorecards")
+        connection.execute("delete from scorecards")
+    maps = next(s for s in STAGES if s.name == "maps")
+    with pytest.raises(WarehouseError, match="'recorded-pass-1' has no scorecard: materialise `scorecards` first"):
+        run_work(built, Work(maps, (("us/diet", "us/diet"),), 1), lambda steps: None)
+    with duckdb.connect(str(built.database)) as connection:
+        connection.execute("insert into scorecards from kept")
+        connection.execute("drop table kept")
+    assert not any(stale_work(built, stage).runs for stage in STAGES)
 
 
 def test_redoing_one_map_touches_that_dimension_only(built: Build) -> None:
@@ -144,6 +199,27 @@ def test_another_outcome_marks_what_depends_on_it_as_stale(built: Build) -> None
     assert not any(stale_work(built, s).runs for s in STAGES)
 
 
+def test_the_first_edition_serves_and_the_next_outcome_waits(built: Build) -> None:
+    assert "first one built here: it serves 'us' from now on" in first_promoted(built, "us")
+    serving = Snapshot.load(built.serving_folder("us")).id
+    assert serving == Snapshot.load(built.snapshot_folder("us")).id
+    assert table(built, "select count(*), min(snapshot_id) from personas") == [(PERSONAS, serving)]
+    assert first_promoted(built, "us") == f"edition {EDITION} serves 'us'"
+    with duckdb.connect(str(built.database)) as connection:
+        connection.execute(
+            "update weights set factors = list_reverse(factors) where dimension = 'phone' and \"order\" = 0"
+        )
+        connection.execute("delete from fingerprints where stage in ('snapshot', 'personas', 'map_distances')")
+    for stage in STAGES[-3:]:
+        run_work(built, stale_work(built, stage), lambda steps: None)
+    told = first_promoted(built, "us")
+    assert f"--accept-drift {Snapshot.load(built.snapshot_folder('us')).id}" in told
+    assert Snapshot.load(built.serving_folder("us")).id == serving
+    assert table(built, "select min(snapshot_id), count(distinct snapshot_id) from personas") == [(serving, 1)]
+    assert table(built, "select distinct dimension from drifts where kind = 'marginal' and changed > 0") == [("phone",)]
+    assert "| phone |" in built.drift_page("us").read_text(encoding="utf-8")
+
+
 def test_a_second_build_in_the_same_folder_is_kept_out(built: Build) -> None:
     with alone(built), pytest.raises(WarehouseError, match="another build is running"), alone(built):
         pass
@@ -151,9 +227,15 @@ def test_a_second_build_in_the_same_folder_is_kept_out(built: Build) -> None:
 
 def test_what_the_catalogue_no_longer_has_is_dropped(built: Build) -> None:
     with duckdb.connect(str(built.database)) as connection:
-        connection.execute("insert into rejections (population, dimension, model) values ('us', 'sport', 'long-gone')")
-        connection.execute("insert into trials (population, dimension) values ('us', 'astrology')")
+        for edition in (EDITION, "another"):
+            connection.execute(
+                "insert into rejections (population, edition, dimension, model) values ('us', ?, 'sport', 'gone')",
+                [edition],
+            )
+            connection.execute(
+                "insert into trials (population, edition, dimension) values ('us', ?, 'astrology')", [edition]
+            )
     prune(built)
-    assert table(built, "select count(*) from rejections where model = 'long-gone'") == [(0,)]
-    assert table(built, "select count(*) from trials where dimension = 'astrology'") == [(0,)]
+    assert table(built, "select edition from rejections where model = 'gone'") == [("another",)]
+    assert table(built, "select edition from trials where dimension = 'astrology'") == [("another",)]
     assert not any(stale_work(built, stage).runs for stage in STAGES)

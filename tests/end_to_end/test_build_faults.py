@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.build import STAGES, run_work, stale_work
 from pipeline.corpus import all_requests
+from pipeline.prompts.render import Request
 from tests.support.builds import fresh, table
 from tests.support.corpora import EDITION, answer_line, write_corpus
 from warehouse.errors import PersonaGenError, WarehouseError
@@ -46,6 +47,46 @@ def test_a_bad_answer_is_rejected_and_a_later_good_one_counts(tmp_path: Path) ->
         run_work(build, work, lambda steps: None)
     assert table(build, "select accepted from answer_counts") == [
         (len(all_requests(build.plan, m.id)),) for m in build.plan.panel
+    ]
+
+
+def test_a_useless_member_is_shut_out_with_a_warning_and_its_costs_are_told(tmp_path: Path) -> None:
+    def spoil(request: Request, text: str) -> str:
+        return text if request.model == "recorded-pass-2" or request.dimension == "age" else "0, 0, 0 and so on"
+
+    build = fresh(tmp_path, write_corpus(tmp_path / "corpus", spoil))
+    warnings = []
+    for stage in STAGES:
+        if stage.name == "weights":
+            break
+        if stage.name == "scorecards":
+            with build.connect() as connection:
+                connection.execute(
+                    "insert into calls by name select population, edition, dimension, model, custom_id, "
+                    "'answered' as outcome, 2.0 as seconds, 90 as tokens_in, 10 as tokens_out, 0.01 as usd "
+                    "from completions where model = 'recorded-pass-2'"
+                )
+        warnings += run_work(build, stale_work(build, stage), lambda steps: None)
+    age = len(build.catalogue("us").dimension("age").asked)
+    requests = len(all_requests(build.plan, "recorded-pass-2"))
+    (warning,) = warnings
+    assert "members_keep_their_record" in warning
+    assert f"'recorded-pass-1' has weight 0, {age} of {requests} requests accepted" in warning
+    assert table(
+        build, "select model, accepted, first, weight, median_seconds, rejected from scorecards order by 1"
+    ) == [
+        ("recorded-pass-1", age, age, 0.0, None, [{"reason": "not_json", "answers": requests - age}]),
+        ("recorded-pass-2", requests, requests, 1.0, 2.0, []),
+    ]
+    assert table(
+        build,
+        "select s.usd_per_cell * e.cells, s.tokens_per_cell * e.cells from scorecards s join "
+        "(select model, count(*) as cells from estimates group by 1) e using (model) where model = 'recorded-pass-2'",
+    ) == [(pytest.approx(0.01 * requests), pytest.approx(100 * requests))]
+    assert table(build, "select distinct models from maps") == [(1,)]
+    assert table(build, "select model, count(tv), max(tv) from influences group by 1 order by 1") == [
+        ("recorded-pass-1", age, 0.0),
+        ("recorded-pass-2", 0, None),  # it decides every map alone, so there is nothing to compare with
     ]
 
 

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from pipeline.elicitation.live import LiveSource
 
 from pipeline.catalogue.loader import load_catalogue
 from pipeline.elicitation.batch import json_schema_format
-from pipeline.elicitation.live import LiveSource
 from pipeline.elicitation.local import local_server
 from pipeline.elicitation.panel import Endpoint, Member, load_panel
 from pipeline.elicitation.protocol import Completion

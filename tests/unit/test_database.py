@@ -99,3 +99,18 @@ def test_the_view_reads_like_probabilities(tmp_path: Path) -> None:
         )
         got = query(connection, "select row_name, percent from map_rows order by 1").rows()
     assert got == [("P(smoking | age=18_24, sex=female)", 5.123), ("P(smoking)", 5.123)]
+
+
+def test_a_warehouse_of_an_earlier_release_keeps_its_edition(tmp_path: Path) -> None:
+    path = tmp_path / "w.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("create table snapshots (population varchar, snapshot_id varchar, edition varchar)")
+        connection.execute("insert into snapshots values ('us', 's', '2031.01')")
+        connection.execute(
+            "create table fingerprints (stage varchar, population varchar, dimension varchar, model varchar, "
+            "fingerprint varchar)"
+        )
+        connection.execute("insert into fingerprints values ('maps', 'us', 'age', '', 'f')")
+    for _ in range(2):
+        with connect(path) as connection:
+            assert query(connection, "select edition, fingerprint from fingerprints").rows() == [("2031.01", "f")]

@@ -15,7 +15,9 @@ GRAPH = {
     "calls": {"requests"},
     "estimates": {"completions"},
     "rejections": {"completions"},
-    "maps": {"estimates"},
+    "scorecards": {"calls", "requests", "completions", "estimates", "rejections"},
+    "influences": {"calls", "requests", "completions", "estimates", "rejections"},
+    "maps": {"estimates", "scorecards"},
     "weights": {"maps"},
     "trials": {"maps"},
     "trial_maps": {"maps"},
@@ -23,6 +25,8 @@ GRAPH = {
     "snapshot": {"weights", "dimensions"},
     "personas": {"snapshot"},
     "map_distances": {"personas", "maps"},
+    "drift_report": {"snapshot"},
+    "promotion": {"snapshot", "map_distances", "drift_report"},
 }
 
 
@@ -53,4 +57,28 @@ def test_the_gate_over_estimates_and_the_structure_of_personas_block(graph: dg.A
 
 def test_jobs_resolve(tmp_path: object) -> None:
     repository = build_defs(Build(home=str(tmp_path))).get_repository_def()
-    assert {"answers", "mapping", "release"} <= set(repository.job_names)
+    parts = {"one_dimension", "one_model", "one_tier", "everything", "regenerate"}
+    assert {"answers", "judging", "mapping", "release", "promote", *parts} <= set(repository.job_names)
+    assert [s.name for s in repository.schedule_defs] == ["monthly_regeneration"]
+
+
+def test_no_job_but_its_own_promotes(tmp_path: object) -> None:
+    repository = build_defs(Build(home=str(tmp_path))).get_repository_def()
+    promotion = dg.AssetKey("promotion")
+    promoting = {j.name for j in repository.get_all_jobs() if promotion in j.asset_layer.selected_asset_keys}
+    assert promoting <= {"promote", "__ASSET_JOB"}
+    assert "promote" in promoting
+
+
+def test_a_backfill_finds_the_partitions_above(graph: dg.AssetGraph) -> None:
+    # A mapping that cannot be followed shows when a backfill is launched, not when definitions are loaded.
+    for key in graph.get_all_asset_keys():
+        for parent in graph.get(key).parent_keys:
+            mapping = graph.get_partition_mapping(key, parent)
+            below, above = graph.get(key).partitions_def, graph.get(parent).partitions_def
+            assert below is not None and above is not None
+            found = mapping.get_upstream_mapped_partitions_result_for_partitions(
+                below.subset_with_partition_keys([below.get_partition_keys()[0]]), below, above
+            )
+            assert not found.required_but_nonexistent_subset.get_partition_keys(), (key, parent)
+            assert set(found.partitions_subset.get_partition_keys()), (key, parent)

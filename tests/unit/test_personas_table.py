@@ -9,7 +9,7 @@ import pytest
 
 from warehouse.database import connect
 from warehouse.errors import WarehouseError
-from warehouse.personas import table_name, write_personas
+from warehouse.personas import serve_personas, serving_table, table_name, write_personas
 
 
 def batch(
@@ -56,4 +56,29 @@ def test_an_empty_batch_is_refused(tmp_path: Path) -> None:
 
 
 def test_each_population_has_its_table() -> None:
-    assert (table_name("us"), table_name("gb")) == ("personas", "personas_gb")
+    assert (serving_table("us"), serving_table("gb")) == ("personas", "personas_gb")
+    assert table_name("us", "2026.11") == "personas_us_2026.11"
+
+
+def test_what_serves_is_a_copy_that_building_leaves_alone(tmp_path: Path) -> None:
+    with connect(tmp_path / "w.duckdb") as connection:
+        write_personas(connection, table_name("us", "a"), batch(range(3), snapshot="one"))
+        assert serve_personas(connection, "us", "a", "one") == 3
+        write_personas(connection, table_name("us", "a"), batch(range(9), snapshot="two"))
+        assert connection.execute("select count(*), min(snapshot_id) from personas").fetchall() == [(3, "one")]
+        assert serve_personas(connection, "us", "a", "two") == 9
+        (kind,) = connection.execute(
+            "select data_type from duckdb_columns() where table_name = 'personas' and column_name = 'sex'"
+        ).fetchone() or ("",)
+        assert kind == "ENUM('female', 'male')"
+
+
+def test_a_batch_that_is_not_there_leaves_what_serves(tmp_path: Path) -> None:
+    with connect(tmp_path / "w.duckdb") as connection:
+        write_personas(connection, table_name("us", "a"), batch(range(3)))
+        serve_personas(connection, "us", "a", "s")
+        with pytest.raises(WarehouseError, match="holds nobody of snapshot t"):
+            serve_personas(connection, "us", "a", "t")
+        with pytest.raises(WarehouseError, match="no table 'personas_us_b'"):
+            serve_personas(connection, "us", "b", "s")
+        assert connection.execute("select count(*) from personas").fetchall() == [(3,)]

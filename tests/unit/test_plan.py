@@ -10,7 +10,7 @@ import pytest
 from pipeline.elicitation.batch import Failure, output_line
 from pipeline.elicitation.panel import load_panel
 from pipeline.elicitation.protocol import Call
-from pipeline.plan import Cell, Plan
+from pipeline.plan import Cell, PanelWeights, Plan
 from warehouse.errors import CorpusError
 
 
@@ -35,8 +35,8 @@ def provenance(tmp_path: Path) -> None:
         (folder / "PROVENANCE.md").write_text("made up")
 
 
-def prints(plan: Plan, stage: str) -> dict[str, str]:
-    return {d.id: plan.fingerprint(stage, "us", d.id) for d in plan.catalogues["us"].dimensions}
+def prints(plan: Plan, stage: str, weights: PanelWeights = ()) -> dict[str, str]:
+    return {d.id: plan.fingerprint(stage, "us", d.id, weights=weights) for d in plan.catalogues["us"].dimensions}
 
 
 def test_the_same_inputs_have_the_same_fingerprints(tmp_path: Path) -> None:
@@ -54,8 +54,19 @@ def test_one_new_answer_touches_its_dimension_and_what_depends_on_it(tmp_path: P
     below = {d.id for d in us.dimensions if "net_worth" in us.ancestors(d.id)}
     moved = {d for d, f in prints(after, "weights").items() if f != prints(before, "weights")[d]}
     assert moved == {"net_worth"} | below and below
+    assert after.fingerprint("scorecards", "us") != before.fingerprint("scorecards", "us")
     assert after.fingerprint("snapshot", "us") != before.fingerprint("snapshot", "us")
     assert after.fingerprint("dimensions", "us") == before.fingerprint("dimensions", "us")
+
+
+def test_another_pooling_weight_touches_every_map_of_its_population_and_no_estimate(tmp_path: Path) -> None:
+    plan = Plan("e", tmp_path)
+    one, other = (("us", "a", 1.0), ("us", "b", 1.0)), (("us", "a", 1.0), ("us", "b", 0.99))
+    assert not set(prints(plan, "maps", one).values()) & set(prints(plan, "maps", other).values())
+    assert prints(plan, "maps", one) == prints(plan, "maps", (*one, ("gb", "b", 0.5)))
+    assert plan.fingerprint("scorecards", "us", weights=one) == plan.fingerprint("scorecards", "us", weights=other)
+    cell = ("us", "age", plan.panel[0].id)
+    assert plan.fingerprint("estimates", *cell, one) == plan.fingerprint("estimates", *cell, other)
 
 
 def test_a_failed_call_touches_the_books_only(tmp_path: Path) -> None:
@@ -113,8 +124,8 @@ def test_an_edition_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_upstream_is_known_for_every_partition(tmp_path: Path) -> None:
     plan = Plan("e", tmp_path)
     assert plan.upstream("weights", Cell("us", "sex")) == [("maps", Cell("us", "sex")), ("weights", Cell("us", "age"))]
-    for stage in ("estimates", "maps", "weights", "snapshot", "personas", "map_distances"):
-        whole = stage in ("snapshot", "personas", "map_distances")
+    for stage in ("estimates", "scorecards", "maps", "weights", "snapshot", "personas", "map_distances"):
+        whole = stage in ("scorecards", "snapshot", "personas", "map_distances")
         cell = Cell("us", "" if whole else "sex", plan.panel[0].id if stage == "estimates" else "")
         for above, part in plan.upstream(stage, cell):
             assert plan.known(above, part.population, part.dimension, part.model)

@@ -82,6 +82,14 @@ def test_spread_follows_the_disagreement_and_is_steadied_across_cells() -> None:
     assert means == sorted(means)
 
 
+def test_a_model_of_weight_zero_is_not_there_at_all() -> None:
+    a, b, out = np.array([0.7, 0.3, 0.0]), np.array([0.6, 0.4, 0.0]), np.array([0.1, 0.1, 0.8])
+    with_it, without = pool((), [a, out, b], [1.0, 0.0, 1.0]), pool((), [a, b])
+    assert (with_it.p == without.p).all()
+    assert (with_it.spread == without.spread).all()
+    assert with_it.support == without.support
+
+
 def test_rows_that_a_model_left_out_come_from_the_others() -> None:
     a, b = np.array([[0.5, 0.5], [0.9, 0.1]]), np.array([[0.6, 0.4], [np.nan, np.nan]])
     pooled = pool(("sex",), [a, b])

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.snapshot import Snapshot
 from tests.support.toy_snapshot import TOY, build_snapshot, frames
 from warehouse.errors import SnapshotError
 from warehouse.snapshot_format import (
@@ -21,6 +22,7 @@ from warehouse.snapshot_format import (
     Manifest,
     PopulationInfo,
     file_digest,
+    publish_snapshot,
     round_significant,
     write_snapshot,
 )
@@ -171,3 +173,38 @@ def test_rounding_keeps_six_digits_and_is_idempotent(value: float) -> None:
 
 def test_rounding_keeps_structural_zeros() -> None:
     assert round_significant(0.0) == 0.0
+
+
+def test_publishing_switches_readers_to_a_whole_copy_and_keeps_the_one_before(tmp_path: Path) -> None:
+    one, two = build_snapshot(tmp_path / "a", seed=1), build_snapshot(tmp_path / "b", seed=2)
+    target = tmp_path / "serving" / "us"
+    publish_snapshot(tmp_path / "a", target, one.snapshot_id)
+    reader = Snapshot.load(target)
+    publish_snapshot(tmp_path / "b", target, two.snapshot_id)
+    assert Snapshot.load(target).id == two.snapshot_id
+    assert reader.id == one.snapshot_id and reader.maps().num_rows  # who reads the old one may go on
+    publish_snapshot(tmp_path / "a", target, one.snapshot_id)
+    publish_snapshot(tmp_path / "a", target, one.snapshot_id)
+    kept = {p.name for p in target.parent.iterdir()}
+    assert kept == {"us", f"us@{one.snapshot_id}"}
+
+
+def test_publishing_over_a_plain_folder_replaces_it(tmp_path: Path) -> None:
+    build_snapshot(tmp_path / "serving" / "us", seed=1)
+    two = build_snapshot(tmp_path / "b", seed=2)
+    publish_snapshot(tmp_path / "b", tmp_path / "serving" / "us", two.snapshot_id)
+    assert Snapshot.load(tmp_path / "serving" / "us").id == two.snapshot_id
+
+
+def test_a_publication_that_fails_leaves_what_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = build_snapshot(tmp_path / "a", seed=1), build_snapshot(tmp_path / "b", seed=2)
+    target = tmp_path / "serving" / "us"
+    publish_snapshot(tmp_path / "a", target, one.snapshot_id)
+
+    def full(self: Path, *args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "symlink_to", full)
+    with pytest.raises(SnapshotError, match="cannot publish snapshot"):
+        publish_snapshot(tmp_path / "b", target, two.snapshot_id)
+    assert Snapshot.load(target).id == one.snapshot_id

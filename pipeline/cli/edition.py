@@ -1,0 +1,120 @@
+"""The command `edition` with `new`, `list`, `diff` and `promote`. Thin: it parses, calls, and prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.catalogue.loader import load_catalogue
+from pipeline.cli.options import HOME, POPULATION, build_of
+from warehouse.errors import ElicitationError, WarehouseError
+
+
+@click.group("edition")
+def edition_group() -> None:
+    """Begin an edition, list those there are, compare two, and decide which one serves.
+
+    \b
+    Examples:
+      personagen edition new 2026.12 --like 2026.11
+      personagen build --edition 2026.12
+      personagen edition diff 2026.11 2026.12
+      personagen edition promote 2026.12 --accept-drift 0123456789abcdef
+    """
+
+
+@edition_group.command()
+@click.argument("name")
+@click.option("--member", "members", multiple=True, help="Panel member to ask; may be given several times.")
+@click.option("--like", help="Ask the members of this edition.")
+@HOME
+def new(name: str, members: tuple[str, ...], like: str | None, home: Path | None) -> None:
+    """Begin the edition NAME: write who is asked and what it is. Without options all live members are asked."""
+    from pipeline.editions import new_edition, panel_members  # noqa: PLC0415  # Dagster takes seconds to import
+    from pipeline.elicitation.edition import members_of  # noqa: PLC0415
+    from pipeline.elicitation.panel import load_panel  # noqa: PLC0415
+
+    if members and like:
+        raise ElicitationError("--member and --like exclude each other: give one of them")
+    build = build_of(home, name, None)
+    if like:
+        folder = build.of_edition(like).edition_folder
+        if not folder.is_dir():
+            raise ElicitationError(f"there is no edition '{like}': `personagen edition list` shows those there are")
+        chosen = members_of(folder)
+    else:
+        chosen = panel_members(members) if members else tuple(m for m in load_panel() if m.source == "live")
+    new_edition(build, chosen)
+    click.echo(f"edition {name} asks {', '.join(m.id for m in chosen)}: {build.live_folder}")
+    click.echo(f"`personagen build --edition {name}` asks and builds")
+
+
+@edition_group.command("list")
+@HOME
+def list_command(home: Path | None) -> None:
+    """List the editions: members, requests answered, snapshots built, and which one serves."""
+    from pipeline.editions import editions  # noqa: PLC0415
+
+    table = Table("edition", "members", "answered", "snapshot", "serves", box=box.SIMPLE, pad_edge=False)
+    for one in editions(build_of(home, None, None)):
+        answered = f"{one.answered} of {one.requests}" if one.requests else "not built"
+        kind = " (recorded)" if one.recorded else ""
+        table.add_row(
+            one.edition + kind, str(len(one.members)), answered, "\n".join(one.snapshots), ", ".join(one.serves)
+        )
+    Console().print(table)
+
+
+@edition_group.command()
+@click.argument("before")
+@click.argument("after")
+@POPULATION
+@click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Rows shown of each table.")
+@HOME
+def diff(before: str, after: str, population: str, top: int, home: Path | None) -> None:
+    """Tell what changes from edition BEFORE to edition AFTER: maps, strategies, personas; the greatest moves first.
+
+    Total variation with its 95 % interval. Of an edition that serves, the snapshot that serves is compared.
+    """
+    from pipeline.build import compare  # noqa: PLC0415  # Dagster takes seconds to import
+
+    load_catalogue(population)  # an unknown population is told before anything is opened
+    build = build_of(home, after, None)
+    _require_built(build_of(home, before, None).snapshot_folder(population), before)
+    _require_built(build.snapshot_folder(population), after)
+    compare(build, population, before, top=top)
+    click.echo(build.drift_page(population).read_text(encoding="utf-8"), nl=False)
+
+
+@edition_group.command()
+@click.argument("name")
+@POPULATION
+@click.option("--accept-drift", default="", metavar="SNAPSHOT", help="Id of the snapshot whose drift report you read.")
+@HOME
+def promote(name: str, population: str, accept_drift: str, home: Path | None) -> None:
+    """Let the edition NAME serve a population, if it passes the gate. Promoting an older edition rolls back."""
+    from pipeline.build import alone  # noqa: PLC0415
+    from pipeline.build import promote as let_serve  # noqa: PLC0415
+    from pipeline.promotion import serving  # noqa: PLC0415
+
+    load_catalogue(population)
+    build = build_of(home, name, None)
+    if not build.database.is_file():
+        raise WarehouseError(f"nothing is built in {build.folder}: run `personagen build --edition {name}` first")
+    before = serving(build, population)
+    with alone(build):
+        let_serve(build, population, accept_drift)
+    now = serving(build, population)
+    assert now is not None
+    was = f"; before it, edition {before.edition}, snapshot {before.snapshot_id}" if before else ""
+    click.echo(f"edition {now.edition}, snapshot {now.snapshot_id}, serves '{population}' from now on{was}")
+    click.echo(f"snapshot: {build.serving_folder(population)}")
+
+
+def _require_built(folder: Path, edition: str) -> None:
+    if not folder.is_dir():
+        raise WarehouseError(f"edition '{edition}' is not built: run `personagen build --edition {edition}`")

@@ -1,0 +1,116 @@
+"""The editions of a folder: beginning one, and telling which there are.
+
+Belongs here: whole editions side by side. Does not belong here: what `edition.toml` says (`elicitation.edition`),
+building one (`build`), and which one serves (`promotion`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pipeline.elicitation.edition import members_of, write_members
+from pipeline.elicitation.panel import Member, load_panel
+from pipeline.pages.provenance import render_provenance
+from pipeline.promotion import serving_edition
+from pipeline.resources import CORPUS, Build
+from warehouse.database import query
+from warehouse.errors import ElicitationError
+
+
+@dataclass(frozen=True, slots=True)
+class EditionState:
+    """One edition: its members, how far it was asked and built as stored, and what it serves."""
+
+    edition: str
+    recorded: bool
+    members: tuple[str, ...]
+    requests: int
+    answered: int
+    snapshots: tuple[str, ...]
+    serves: tuple[str, ...]
+
+
+def new_edition(build: Build, members: Sequence[Member]) -> None:
+    """Begin the edition of this build: its folder, who is asked, and what it says of itself.
+
+    Raises `ElicitationError` if there is such an edition already, packaged or in the folder.
+    """
+    if (CORPUS / build.edition).is_dir():
+        raise ElicitationError(f"edition '{build.edition}' is a recorded one: choose another name")
+    if not members:
+        raise ElicitationError(f"edition '{build.edition}' has nobody to ask: name members of the panel")
+    write_members(build.live_folder, [m.id for m in members])
+    text = render_provenance(build.edition, datetime.now(UTC).date(), members)
+    (build.live_folder / "PROVENANCE.md").write_text(text, encoding="utf-8")
+
+
+def begin(build: Build) -> tuple[Member, ...]:
+    """Begin this edition unless it was begun before, asking whom the serving one asked; returns its members.
+
+    Recorded members cannot be asked: where the serving edition has no others, all members of the panel that can be
+    are. Raises `ElicitationError` if this edition is the one that serves, or a recorded one.
+    """
+    now = serving_edition(build)
+    if build.edition == now:
+        raise ElicitationError(f"edition '{now}' serves: name a new edition to regenerate into")
+    if not (build.live_folder / "edition.toml").is_file():
+        same = members_of(build.of_edition(now).edition_folder) if now else ()
+        askable = [m for m in same if m.source != "recorded"]
+        new_edition(build, askable or [m for m in load_panel() if m.source == "live"])
+    return members_of(build.live_folder)
+
+
+def panel_members(ids: Sequence[str]) -> tuple[Member, ...]:
+    """The members of these ids, in the order of the panel; `ElicitationError` for one that the panel does not have."""
+    panel = load_panel()
+    unknown = [i for i in ids if i not in {m.id for m in panel}]
+    if unknown:
+        known = ", ".join(m.id for m in panel)
+        raise ElicitationError(f"unknown panel member '{unknown[0]}': choose of {known}")
+    return tuple(m for m in panel if m.id in ids)
+
+
+def editions(build: Build) -> list[EditionState]:
+    """Every edition that is packaged, has a folder, or has rows in the warehouse; by name."""
+    folders = [*CORPUS.iterdir(), *(build.folder / "editions").glob("*/edition.toml")]
+    names = {f.parent.name if f.name == "edition.toml" else f.name for f in folders if f.is_dir() or f.is_file()}
+    counts: dict[str, tuple[int, int]] = {}
+    built: dict[str, list[str]] = {}
+    serves: dict[str, list[str]] = {}
+    if build.database.is_file():
+        with build.connect() as connection:
+            counts = {
+                edition: (requests, answered) for edition, requests, answered in query(connection, _COUNTS).iter_rows()
+            }
+            for edition, population, snapshot in query(connection, _BUILT).iter_rows():
+                built.setdefault(edition, []).append(f"{population} {snapshot}")
+            for edition, population in query(connection, _SERVING).iter_rows():
+                serves.setdefault(edition, []).append(population)
+    return [
+        EditionState(
+            edition=name,
+            recorded=(CORPUS / name).is_dir(),
+            members=tuple(m.id for m in members_of(build.of_edition(name).edition_folder)),
+            requests=counts.get(name, (0, 0))[0],
+            answered=counts.get(name, (0, 0))[1],
+            snapshots=tuple(built.get(name, ())),
+            serves=tuple(serves.get(name, ())),
+        )
+        for name in sorted(names | set(counts) | set(built))
+    ]
+
+
+_COUNTS = """
+select r.edition, count(distinct (r.model, r.custom_id)),
+    count(distinct (c.model, c.custom_id)) filter (c.custom_id is not null)
+from requests r left join completions c
+    on c.edition = r.edition and c.model = r.model and c.custom_id = r.custom_id
+group by r.edition
+"""
+_BUILT = "select edition, population, snapshot_id from snapshots order by all"
+_SERVING = """
+select edition, population from promotions
+qualify row_number() over (partition by population order by "at" desc, rowid desc) = 1 order by all
+"""
