@@ -102,16 +102,16 @@ def trial(
 
 
 def _print(console: Console, told: Trial) -> None:
-    from pipeline.pages.prompt_trial import HEAD, figures, told_choice, told_rejections  # noqa: PLC0415
+    from pipeline.pages.prompt_trial import HEAD, figures, told_answers, told_choice, told_rejections  # noqa: PLC0415
 
-    for member, asked in told.requests.items():
+    for member in told.requests:
         scores = [s for s in told.scores if s.member == member]
         console.rule(member)
         table = Table(Column(HEAD[0], no_wrap=True), *HEAD[1:], box=box.SIMPLE, pad_edge=False, collapse_padding=True)
         for score in scores:
             table.add_row(*figures(score), style="bold" if score.chosen else "")
         console.print(table)
-        console.print(f"{asked - told.missing[member]} of {asked} requests answered. {told_choice(scores)}")
+        console.print(f"{told_answers(told, member)} {told_choice(scores)}")
         console.print(f"First answers rejected: {told_rejections(scores)}.")
     if told.passed_over:
         console.print(f"{told.passed_over} stored answers are to other prompts, members or maps and were passed over.")
