@@ -180,6 +180,16 @@ def test_a_member_without_a_usable_map_gets_no_table(tmp_path: Path) -> None:
     write_page(trial(lists, [RECORDED], tmp_path, words), page)
     assert "none is chosen" in page.read_text() and "refusal 4" in page.read_text()
     assert "| variant |" not in page.read_text()
+    assert "incomplete" not in page.read_text()
+
+
+def test_an_incomplete_trial_says_so(tmp_path: Path) -> None:
+    page = tmp_path / "prompts.md"
+    page.write_text("<!-- maps -->\n<!-- end -->\n<!-- outcome -->\n<!-- end -->\n")
+    requests = SMALL.requests(RECORDED)
+    write_trial(tmp_path, US, requests[:-1])
+    write_page(trial(SMALL, [RECORDED], tmp_path, words), page)
+    assert f"{len(requests) - 1} of {len(requests)} requests answered. The trial is incomplete" in page.read_text()
 
 
 def test_choices_are_added_to_those_of_before(tmp_path: Path) -> None:
