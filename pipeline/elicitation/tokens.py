@@ -2,8 +2,8 @@
 
 Tokens are those of o200k, the vocabulary of OpenAI's models, which splintr carries with it. Other makers' vocabularies
 cut the same text otherwise: over all recorded prompts 14 others, SmolLM2's among them, counted 1.00 to 1.19 times the
-tokens, and over all answers 1.00 to 1.24 times; single answers, those full of figures, up to 1.95 times. `python
-benchmarks/bench_tokens.py` measures that again, and what the constants below state.
+tokens, and over all answers 1.00 to 1.24 times; single answers, those full of figures, up to 1.95 times. `make
+bench-tokens` measures that again, and what the constants below state.
 """
 
 from __future__ import annotations
