@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOME_DIR := $(or $(PERSONAGEN_HOME),$(CURDIR)/warehouse/build)
 
-.PHONY: .env run test lint ui bench-sampler bench-combination bench-pooling bench-asking clean
+.PHONY: .env run test lint ui bench-sampler bench-combination bench-pooling bench-asking bench-tokens clean
 
 run: $(VENV)/.installed .env
 	PERSONAGEN_HOME="$(HOME_DIR)" $(BIN)/personagen build
@@ -24,6 +24,9 @@ ui: $(VENV)/.installed .env
 
 bench-sampler: $(VENV)/.installed
 	$(BIN)/python benchmarks/bench_sampler.py
+
+bench-tokens: $(VENV)/.installed
+	$(BIN)/python benchmarks/bench_tokens.py
 
 bench-combination: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'

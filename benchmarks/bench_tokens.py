@@ -1,6 +1,6 @@
 """How far the estimate of tokens can be trusted: the figures that `pipeline/elicitation/tokens.py` states.
 
-    python benchmarks/bench_tokens.py
+    make bench-tokens
 
 Prompts and answers of the recorded edition, counted by the vocabulary that is used and by others; and the answers
 against what was expected of them by their shape. SmolLM2's vocabulary is asked of llama.cpp, if the extra `local` is

@@ -7,6 +7,7 @@ Belongs here: joining plan, record and validation. The file format is `elicitati
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,10 +119,10 @@ def prunable(plan: Plan) -> list[Pruned]:
 
 
 def pruned(plan: Plan) -> list[Path]:
-    """Move those lines out of the record; returns the files that hold them now."""
+    """Move those lines out of the record, which nobody may be asking into; returns the files that hold them now."""
     targets = []
     for folder in _folders(plan):
-        with held(folder):
+        with held(folder) if folder == plan.live else nullcontext():
             targets.append(prune(folder, plan.member_of))
     return [target for target in targets if target is not None]
 

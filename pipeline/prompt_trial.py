@@ -43,6 +43,14 @@ CATEGORIES = range(4, 11)
 CONDITIONS = {0: range(1, 2), 1: range(3, 7), 2: range(6, 13)}
 """How many conditions a map of the sample has, by the number of dimensions that it is given."""
 
+FIRST = (
+    ("alcohol", ()),
+    ("dwelling", ("urbanicity",)),
+    ("general_health", ("body_mass",)),
+    ("sleep", ("sex", "caregiving")),
+)
+"""The maps that every sample begins with, chosen by hand before anything was answered; answers to them are recorded."""
+
 SLOTS: tuple[tuple[int, int | None], ...] = ((0, None), (1, 2), (1, 3), (2, None))
 """What every four maps of the sample are: (dimensions given, tier of the dimension or None for any)."""
 
@@ -103,14 +111,14 @@ def trial_members(names: Sequence[str] = ()) -> tuple[Member, ...]:
 def trial_maps(catalogue: Catalogue, count: int) -> tuple[tuple[Dimension, Given], ...]:
     """The first `count` maps of the sample: base, one-way, one-way and two-way by turns, each dimension once.
 
-    The order within a kind is that of a hash of the names, so that nobody picked them and more maps contain the fewer.
-    Raises `ElicitationError` where the catalogue has not that many.
+    After those of `FIRST` the order within a kind is that of a hash of the names, so that nobody picked them and more
+    maps contain the fewer. Raises `ElicitationError` where the catalogue has not that many.
     """
     waiting = sorted(
         ((d, g) for d in catalogue.dimensions for g in d.asked if _suits(catalogue, d, g)),
         key=lambda one: hashlib.sha256(f"{one[0].id}|{','.join(one[1])}".encode()).hexdigest(),
     )
-    found: list[tuple[Dimension, Given]] = []
+    found = [(d, g) for one, given in FIRST[:count] for d, g in waiting if (d.id, g) == (one, given)]
     while len(found) < count:
         ways, tier = SLOTS[len(found) % len(SLOTS)]
         used = {d.id for d, _ in found}

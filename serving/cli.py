@@ -28,10 +28,12 @@ if TYPE_CHECKING:
 PLUGINS = "personagen.commands"
 # One line for each plugin of this distribution, since help must not import them.
 PLUGIN_HELP = {
+    "ask": "Ask models for what is missing, within a budget.",
     "build": "Run the pipeline: from recorded answers to a snapshot and a table of personas.",
     "catalogue": "List the dimensions, or draw their dependency graph.",
     "corpus": "Export requests and import answers of language models.",
     "edition": "Begin editions, compare them, and decide which one serves.",
+    "panel": "List the panel's models, or check which of them can be asked.",
     "prompts": "Try prompt variants, and choose one for each panel member.",
     "report": "Tell about the last build, and where its pages lie.",
 }

@@ -32,6 +32,14 @@ create table if not exists budget_stops (
     edition varchar, "at" timestamp, spent double, budget double, "left" bigint
 );
 
+-- The books: every call, whether or not an answer came of it, attempt counting all calls for a request. started: UTC.
+-- usd: US dollars; basis: what they rest on (reported, tokens, estimated, free). What was not measured is null.
+create table if not exists calls (
+    population varchar, edition varchar, dimension varchar, model varchar, custom_id varchar, asked_as varchar,
+    attempt integer, outcome varchar, started varchar, seconds double, tokens_in bigint, tokens_out bigint, usd double,
+    basis varchar
+);
+
 create table if not exists estimates (
     population varchar, edition varchar, dimension varchar, model varchar, variant varchar, given varchar[],
     condition varchar[], category varchar, probability double

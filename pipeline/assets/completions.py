@@ -95,10 +95,6 @@ def ask(
             # The step is about to fail; what is finished is finished all the same.
             for asset in ("completions", "calls"):
                 context.log_event(dg.AssetMaterialization(asset, partition=key, metadata=told))
-    if got.error is not None and got.fatal:
-        raise got.error
-    yield dg.MaterializeResult("completions")
-    yield dg.MaterializeResult("calls")
     yield dg.AssetCheckResult(
         check_name="answered_in_full",
         asset_key="completions",
@@ -106,6 +102,10 @@ def ask(
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"reason": str(got.error or "nothing is left")},
     )
+    if got.error is not None and got.fatal:
+        raise got.error
+    yield dg.MaterializeResult("completions")
+    yield dg.MaterializeResult("calls")
 
 
 def _store(build: Build, keys: list[str], completions: pl.DataFrame, calls: pl.DataFrame, left: Counter[Cell]) -> None:

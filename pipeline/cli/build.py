@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pipeline.catalogue.loader import populations
-from pipeline.cli.options import CORPUS, EDITION, HOME, build_of
+from pipeline.cli.ask import print_forecast, stage_progress
+from pipeline.cli.options import BUDGET, CORPUS, DRY_RUN, EDITION, HOME, build_of
 from pipeline.cli.report import print_report
+from pipeline.elicitation.costs import parse_money, require_budget
 
 
 @click.command()
@@ -24,7 +25,17 @@ from pipeline.cli.report import print_report
     help="Personas to write into the batch table [default: 100000].",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the batch table.")
-def build(home: Path | None, edition: str | None, corpus: Path | None, personas: int | None, seed: int) -> None:
+@BUDGET
+@DRY_RUN
+def build(  # noqa: PLR0917 (click passes them by name)
+    home: Path | None,
+    edition: str | None,
+    corpus: Path | None,
+    personas: int | None,
+    seed: int,
+    budget: str,
+    dry_run: bool,
+) -> None:
     """Build everything that is out of date: maps, weights, snapshot, batch table.
 
     An interrupted build resumes where it stopped; a repeated one does only what changed. The first edition ever built
@@ -34,22 +45,23 @@ def build(home: Path | None, edition: str | None, corpus: Path | None, personas:
     Examples:
       personagen build
       personagen build --personas 1000000 --home /data/personagen
+      personagen build --edition 2026.12 --budget 25usd
     """
+    from pipeline.ask import expected_of_all  # noqa: PLC0415
     from pipeline.build import STAGES, alone, first_promoted, prune, run_work, stale_work  # noqa: PLC0415  # Dagster takes seconds to import
     from pipeline.report import report  # noqa: PLC0415
 
-    todo = build_of(home, edition, corpus, seed=seed, **({"personas": personas} if personas else {}))
+    limit = parse_money(budget) if budget else None
+    todo = build_of(home, edition, corpus, seed=seed, budget=budget, **({"personas": personas} if personas else {}))
     console = Console()
-    columns = (
-        TextColumn("{task.description:<14}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[units]}"),
-        TimeElapsedColumn(),
-    )
+    costs = expected_of_all(todo.plan)
+    if dry_run:
+        print_forecast(console, costs)
+        return
+    require_budget(costs, limit)
     todo.plan.provenance  # noqa: B018  # an edition that is not there is told before anything is written
     warnings: list[str] = []
-    with alone(todo), Progress(*columns, console=console) as progress:
+    with alone(todo), stage_progress(console) as progress:
         prune(todo)
         for stage in STAGES:
             work = stale_work(todo, stage)

@@ -23,6 +23,14 @@ HOME = click.option(
     help="Folder for all that is made [default: $PERSONAGEN_HOME or warehouse/build].",
 )
 
+BUDGET = click.option(
+    "--budget",
+    default="",
+    metavar="AMOUNT",
+    help="What the edition may cost at most, in all its runs, such as 25usd; needed where members charge.",
+)
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Only tell what asking would take, and ask nothing.")
+
 
 def build_of(home: Path | None, edition: str | None, corpus: Path | None, **settings: int | str) -> Build:
     """The build that these options name; what is not given is the resource's own default."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from pipeline.catalogue.loader import load_catalogue
 from pipeline.cli.options import POPULATION
@@ -65,6 +65,7 @@ def trial(
 ) -> None:
     """Score every variant on the answers stored in a folder, rank them, and say which one to use."""
     from pipeline.elicitation.asker import ask_endpoints  # noqa: PLC0415
+    from pipeline.elicitation.local import reachable  # noqa: PLC0415
     from pipeline.elicitation.sources import dollars  # noqa: PLC0415
     from pipeline.pages.prompt_trial import write_page  # noqa: PLC0415
     from pipeline.prompt_trial import (  # noqa: PLC0415  # scipy is slow to import
@@ -87,7 +88,8 @@ def trial(
             click.echo(f"wrote {path}")
         return
     if ask:
-        arrived = asked_now(sample, members, folder, ask_endpoints, dollars(budget))
+        with reachable(members) as reached:
+            arrived = asked_now(sample, reached, folder, ask_endpoints, dollars(budget))
         click.echo(f"{arrived.total()} answers arrived")
     from pipeline.elicitation.tokens import count_tokens  # noqa: PLC0415
 
@@ -100,16 +102,16 @@ def trial(
 
 
 def _print(console: Console, told: Trial) -> None:
-    from pipeline.pages.prompt_trial import HEAD, figures, told_choice, told_rejections  # noqa: PLC0415
+    from pipeline.pages.prompt_trial import HEAD, figures, told_answers, told_choice, told_rejections  # noqa: PLC0415
 
-    for member, asked in told.requests.items():
+    for member in told.requests:
         scores = [s for s in told.scores if s.member == member]
         console.rule(member)
-        table = Table(*HEAD, box=box.SIMPLE, pad_edge=False, collapse_padding=True)
+        table = Table(Column(HEAD[0], no_wrap=True), *HEAD[1:], box=box.SIMPLE, pad_edge=False, collapse_padding=True)
         for score in scores:
             table.add_row(*figures(score), style="bold" if score.chosen else "")
         console.print(table)
-        console.print(f"{asked - told.missing[member]} of {asked} requests answered. {told_choice(scores)}")
+        console.print(f"{told_answers(told, member)} {told_choice(scores)}")
         console.print(f"First answers rejected: {told_rejections(scores)}.")
     if told.passed_over:
         console.print(f"{told.passed_over} stored answers are to other prompts, members or maps and were passed over.")

@@ -10,8 +10,8 @@ import select
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -49,6 +49,16 @@ def local_server(member: Member) -> Iterator[Endpoint]:
         finally:
             server.kill()
             server.communicate()
+
+
+@contextmanager
+def reachable(members: Sequence[Member]) -> Iterator[tuple[Member, ...]]:
+    """The members, with an endpoint for each `local` one, whose server runs while the context lasts."""
+    with ExitStack() as servers:
+        yield tuple(
+            m.model_copy(update={"endpoint": servers.enter_context(local_server(m))}) if m.source == "local" else m
+            for m in members
+        )
 
 
 def _weights() -> Path:

@@ -2,8 +2,8 @@
 
 Tokens are those of o200k, the vocabulary of OpenAI's models, which splintr carries with it. Other makers' vocabularies
 cut the same text otherwise: over all recorded prompts 14 others, SmolLM2's among them, counted 1.00 to 1.19 times the
-tokens, and over all answers 1.00 to 1.24 times; single answers, those full of figures, up to 1.95 times. `python
-benchmarks/bench_tokens.py` measures that again, and what the constants below state.
+tokens, and over all answers 1.00 to 1.24 times; single answers, those full of figures, up to 1.95 times. `make
+bench-tokens` measures that again, and what the constants below state.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ PER_MESSAGE, PER_CHAT = 4, 3
 
 FIGURES: dict[str, float] = {"per_1000_rows": 125}
 FIGURE = 12.5
-"""What stands for every number of an answer yet to come, by number format. So written, half of the recorded answers are
-shorter and half longer. All together have 0.97 (percent_keyed) and 1.06 (per_1000_rows) times the expected tokens,
+"""What stands for every number of an answer yet to come, by number format. So written, the median recorded answer has as
+many tokens as expected. All together have 0.97 (percent_keyed) and 1.06 (per_1000_rows) times the expected tokens,
 95 % of the single ones 0.79 to 1.00 and 0.71 to 1.59 times."""
 
 IN_RANGE = (1.0, 1.2)

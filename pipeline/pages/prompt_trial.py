@@ -61,6 +61,13 @@ def figures(score: VariantScore) -> tuple[str, ...]:
     )
 
 
+def told_answers(trial: Trial, member: str) -> str:
+    """How much of one member's trial there is."""
+    asked, missing = trial.requests[member], trial.missing[member]
+    incomplete = " The trial is incomplete: this is of the maps that are answered in full." if missing else ""
+    return f"{asked - missing} of {asked} requests answered.{incomplete}"
+
+
 def told_choice(scores: Sequence[VariantScore]) -> str:
     """One sentence on what one member's trial decides."""
     chosen = next((s for s in scores if s.chosen), None)
@@ -86,12 +93,10 @@ def _maps(trial: Trial) -> str:
 def _member(trial: Trial, member: str) -> str:
     scores = [s for s in trial.scores if s.member == member]
     parts = [p for p in trial.parts if p.member == member]
-    answered = trial.requests[member] - trial.missing[member]
     lines = [
         f"### {member}",
         "",
-        f"{answered} of {trial.requests[member]} requests answered. {told_choice(scores)} "
-        f"First answers rejected: {told_rejections(scores)}.",
+        f"{told_answers(trial, member)} {told_choice(scores)} First answers rejected: {told_rejections(scores)}.",
         "",
     ]
     if any(s.valid.value > 0 for s in scores):

@@ -122,7 +122,7 @@ def test_a_rejected_answer_is_asked_again_and_filed_under_its_request(build: Bui
 
 def test_the_budget_stops_the_run_and_what_it_bought_is_kept(build: Build) -> None:
     result = run(build, Scripted(good(build)), budget="2usd")
-    assert not result.success
+    assert not result.success and reasons(result) == [(False, "2.0 of 2 usd are spent")]
     (stop,) = table(build, 'select spent, budget, "left" from budget_stops')
     asked = sum(len(build.plan.requests["us", d, m]) for d in DIMENSIONS for m in (ONE, TWO))
     assert stop == (2.0, 2.0, asked - 4)

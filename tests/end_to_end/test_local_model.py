@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx2
 import pytest
-from pipeline.elicitation.live import LiveSource
 
 from pipeline.catalogue.loader import load_catalogue
-from pipeline.elicitation.batch import json_schema_format
+from pipeline.elicitation.batch import json_schema_format, request_body
 from pipeline.elicitation.local import local_server
 from pipeline.elicitation.panel import Endpoint, Member, load_panel
-from pipeline.elicitation.protocol import Completion
+from pipeline.elicitation.protocol import Completion, to_completion
 from pipeline.elicitation.tokens import count_tokens
 from pipeline.prompts.parsing import Reason
 from pipeline.prompts.render import Request, render_request
@@ -38,9 +39,16 @@ def requests(member: Member) -> list[Request]:
 
 
 def asked(endpoint: Endpoint, member: Member) -> dict[str, Completion]:
+    """Ask as many at once as the member takes, without the engine: this is about the model and the judge."""
     schema = json_schema_format(US.dimension) if member.structured_output == "json_schema" else None
-    source = LiveSource(endpoint.base_url, concurrency=member.concurrency, response_format=schema)
-    return {c.custom_id: c for c in source.complete(requests(member))}
+
+    def ask(request: Request) -> Completion:
+        body = request_body(request, schema)
+        answer = httpx2.post(f"{endpoint.base_url}/chat/completions", json=body, timeout=120)
+        return to_completion(request.custom_id, answer.json())
+
+    with ThreadPoolExecutor(member.concurrency) as threads:
+        return {c.custom_id: c for c in threads.map(ask, requests(member))}
 
 
 def refusals(member: Member, answers: dict[str, Completion]) -> list[Rejection]:

@@ -113,6 +113,7 @@ def test_lines_of_requests_that_are_gone_are_pruned(tmp_path: Path, capsys: pyte
     assert path.read_bytes() == before
     assert main(["corpus", "prune", *options(tmp_path)]) == 0
     assert "pruned-001.jsonl.gz" in capsys.readouterr().out
+    assert sorted(p.name for p in (tmp_path / EDITION).iterdir()) == ["a.jsonl", "pruned"]
     assert main(["corpus", "status", *options(tmp_path)]) == 0
     assert main(["corpus", "prune", *options(tmp_path)]) == 0
     assert "nothing to prune" in capsys.readouterr().out
