@@ -14,6 +14,7 @@ from pipeline.elicitation.edition import members_of, write_members
 from pipeline.elicitation.panel import Member, load_panel
 from pipeline.pages.provenance import render_provenance
 from pipeline.promotion import serving_edition
+from pipeline.prompt_trial import EDITION as PROMPT_TRIAL
 from pipeline.resources import CORPUS, Build
 from warehouse.database import query
 from warehouse.errors import ElicitationError
@@ -74,8 +75,8 @@ def panel_members(ids: Sequence[str]) -> tuple[Member, ...]:
 
 def editions(build: Build) -> list[EditionState]:
     """Every edition that is packaged, has a folder, or has rows in the warehouse; by name."""
-    folders = [*CORPUS.iterdir(), *(build.folder / "editions").glob("*/edition.toml")]
-    names = {f.parent.name if f.name == "edition.toml" else f.name for f in folders if f.is_dir() or f.is_file()}
+    folders = [*(f for f in CORPUS.iterdir() if f.is_dir()), *(build.folder / "editions").glob("*/edition.toml")]
+    names = {f.parent.name if f.name == "edition.toml" else f.name for f in folders} - {PROMPT_TRIAL}
     counts: dict[str, tuple[int, int]] = {}
     built: dict[str, list[str]] = {}
     serves: dict[str, list[str]] = {}

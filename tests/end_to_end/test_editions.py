@@ -65,7 +65,7 @@ def test_building_one_edition_leaves_the_other_as_it_is(tmp_path: Path, monkeypa
     assert list(bring_up(two, scope))
     assert rows(two, ONE) == before
     assert rows(two, TWO)["maps"] != before["maps"]
-    # Of a part nothing is asked or read again; the panel is judged as a whole, so what rests on that is only final then.
+    # Of a part nothing is asked or read again; the panel is judged as a whole, so what rests on that is not final yet.
     assert {line.split(":")[0] for line in bring_up(one, scope)} <= {"scorecards", "maps", "weights"}
 
 
@@ -122,7 +122,7 @@ class Flaky(BaseHTTPRequestHandler):
         }
         usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
         body = {
-            "id": "x",
+            "id": f"x{len(self.served)}",
             "object": "chat.completion",
             "created": 0,
             "model": sent["model"],
