@@ -199,7 +199,12 @@ def test_another_outcome_marks_what_depends_on_it_as_stale(built: Build) -> None
     assert not any(stale_work(built, s).runs for s in STAGES)
 
 
-def test_the_first_edition_serves_and_the_next_outcome_waits(built: Build) -> None:
+def test_the_first_edition_serves_and_the_next_outcome_waits(built: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Made-up maps contradict each other by more than the limits let pass.
+    assert "this edition may not: edition 'synthetic' fails its checks: batch_fits_maps" in first_promoted(built, "us")
+    assert not built.serving_folder("us").exists()
+    monkeypatch.setattr("pipeline.checks.MARGINAL_LIMIT", 1.0)
+    monkeypatch.setattr("pipeline.checks.ONE_WAY_LIMIT", 1.0)
     assert "first one built here: it serves 'us' from now on" in first_promoted(built, "us")
     serving = Snapshot.load(built.serving_folder("us")).id
     assert serving == Snapshot.load(built.snapshot_folder("us")).id
