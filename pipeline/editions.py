@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pipeline.elicitation.edition import members_of, write_members
+from pipeline.elicitation.edition import EDITION_FILE, members_of, write_members
 from pipeline.elicitation.panel import Member, load_panel
 from pipeline.pages.provenance import render_provenance
 from pipeline.promotion import serving_edition
@@ -74,8 +74,8 @@ def panel_members(ids: Sequence[str]) -> tuple[Member, ...]:
 
 def editions(build: Build) -> list[EditionState]:
     """Every edition that is packaged, has a folder, or has rows in the warehouse; by name."""
-    folders = [*CORPUS.iterdir(), *(build.folder / "editions").glob("*/edition.toml")]
-    names = {f.parent.name if f.name == "edition.toml" else f.name for f in folders if f.is_dir() or f.is_file()}
+    places = (CORPUS, build.folder / "editions")
+    names = {file.parent.name for place in places for file in place.glob(f"*/{EDITION_FILE}")}
     counts: dict[str, tuple[int, int]] = {}
     built: dict[str, list[str]] = {}
     serves: dict[str, list[str]] = {}
