@@ -1,4 +1,4 @@
-"""A real language model as a panel member, from its server to the pool: asked, refused, asked again, booked, shut out."""
+"""A real language model as a panel member, from its server to the pool: asked, refused, booked, shut out."""
 
 from __future__ import annotations
 
