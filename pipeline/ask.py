@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from pipeline.corpus import judged
+from pipeline.corpus import left
 from pipeline.elicitation.costs import Cost, forecast
 from pipeline.elicitation.panel import Member, load_panel
 from pipeline.plan import Plan
@@ -65,15 +65,14 @@ def part_of(
 
 
 def missing(plan: Plan, part: Part) -> list[Request]:
-    """The requests of the part that have no accepted answer."""
-    unanswered = {i for m, outcome in judged(plan).items() if m in part.models for i in outcome.unanswered}
-    return [
+    """The requests of the part that are still to be put, re-asks among them."""
+    requests = [
         request
-        for (population, dimension, model), requests in plan.requests.items()
+        for (population, dimension, model), asked in plan.requests.items()
         if model in part.models and f"{population}/{dimension}" in part.dimensions
-        for request in requests
-        if request.custom_id in unanswered
+        for request in asked
     ]
+    return left(plan, requests)
 
 
 def expected(plan: Plan, part: Part) -> dict[str, Cost]:

@@ -80,6 +80,18 @@ def judged(plan: Plan, attempts: Iterable[Attempt] | None = None) -> dict[str, O
     return outcomes
 
 
+def left(plan: Plan, requests: Sequence[Request]) -> list[Request]:
+    """What is still to be put of these: those without an answer, and re-asks of rejected ones as far as these go."""
+    answers = completions_of(_attempts(plan))
+    return [
+        following
+        for population, catalogue in plan.catalogues.items()
+        for following in next_requests(
+            (r for r in requests if r.population == population), answers, catalogue.dimension
+        )
+    ]
+
+
 def exported(plan: Plan, target: Path, *, only_missing: bool, model: str | None) -> tuple[Path, ...]:
     """Write requests as Batch input files, each member's for its own model and kind of structured output.
 
@@ -87,14 +99,7 @@ def exported(plan: Plan, target: Path, *, only_missing: bool, model: str | None)
     """
     requests = all_requests(plan, model)
     if only_missing:
-        answers = completions_of(_attempts(plan))
-        requests = [
-            following
-            for population, catalogue in plan.catalogues.items()
-            for following in next_requests(
-                (r for r in requests if r.population == population), answers, catalogue.dimension
-            )
-        ]
+        requests = left(plan, requests)
     formats = {
         (population, member.id): response_format_of(member, catalogue.dimension)
         for population, catalogue in plan.catalogues.items()

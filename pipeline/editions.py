@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pipeline.elicitation.edition import members_of, write_members
+from pipeline.elicitation.edition import EDITION_FILE, members_of, write_members
 from pipeline.elicitation.panel import Member, load_panel
 from pipeline.pages.provenance import render_provenance
 from pipeline.promotion import serving_edition
-from pipeline.prompt_trial import EDITION as PROMPT_TRIAL
 from pipeline.resources import CORPUS, Build
 from warehouse.database import query
 from warehouse.errors import ElicitationError
@@ -75,8 +74,8 @@ def panel_members(ids: Sequence[str]) -> tuple[Member, ...]:
 
 def editions(build: Build) -> list[EditionState]:
     """Every edition that is packaged, has a folder, or has rows in the warehouse; by name."""
-    folders = [*(f for f in CORPUS.iterdir() if f.is_dir()), *(build.folder / "editions").glob("*/edition.toml")]
-    names = {f.parent.name if f.name == "edition.toml" else f.name for f in folders} - {PROMPT_TRIAL}
+    places = (CORPUS, build.folder / "editions")
+    names = {file.parent.name for place in places for file in place.glob(f"*/{EDITION_FILE}")}
     counts: dict[str, tuple[int, int]] = {}
     built: dict[str, list[str]] = {}
     serves: dict[str, list[str]] = {}

@@ -9,7 +9,8 @@ import dagster as dg
 import polars as pl
 
 from pipeline.answer_frames import calls_frame, completions_frame
-from pipeline.elicitation.sources import Asker, dollars, gather
+from pipeline.elicitation.costs import parse_money
+from pipeline.elicitation.sources import Asker, gather
 from pipeline.partitions import by_dimension_and_model, cell_of, cells_frame
 from pipeline.plan import Cell
 from pipeline.progress import advance
@@ -66,7 +67,7 @@ def ask(
         if not unsettled[cells[custom_id]]:
             advance()
 
-    budget = dollars(build.budget)
+    budget = parse_money(build.budget) if build.budget else None
     got = gather(
         list(requests.values()),
         plan.record,

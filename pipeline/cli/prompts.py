@@ -65,8 +65,8 @@ def trial(
 ) -> None:
     """Score every variant on the answers stored in a folder, rank them, and say which one to use."""
     from pipeline.elicitation.asker import ask_endpoints  # noqa: PLC0415
+    from pipeline.elicitation.costs import parse_money  # noqa: PLC0415
     from pipeline.elicitation.local import reachable  # noqa: PLC0415
-    from pipeline.elicitation.sources import dollars  # noqa: PLC0415
     from pipeline.pages.prompt_trial import write_page  # noqa: PLC0415
     from pipeline.prompt_trial import (  # noqa: PLC0415  # scipy is slow to import
         ANSWERS,
@@ -89,7 +89,7 @@ def trial(
         return
     if ask:
         with reachable(members) as reached:
-            arrived = asked_now(sample, reached, folder, ask_endpoints, dollars(budget))
+            arrived = asked_now(sample, reached, folder, ask_endpoints, parse_money(budget) if budget else None)
         click.echo(f"{arrived.total()} answers arrived")
     from pipeline.elicitation.tokens import count_tokens  # noqa: PLC0415
 

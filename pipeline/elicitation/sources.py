@@ -9,12 +9,12 @@ answer and re-asks left; whatever comes of it is in the record before it is anyw
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol
 
+from pipeline.elicitation import costs
 from pipeline.elicitation.batch import Failure
 from pipeline.elicitation.journal import journal
 from pipeline.elicitation.keys import keys_of, without_key
@@ -136,16 +136,6 @@ def gather(
     return Gathered(tuple(attempts), {**left, **lacking}, error, fatal)
 
 
-def dollars(text: str) -> Decimal | None:
-    """Read an amount such as `25usd`, None if it is empty; raises `ElicitationError` for anything else."""
-    if not text:
-        return None
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)\s*usd", text.strip().lower())
-    if not found:
-        raise ElicitationError(f"budget '{text}': write it as an amount in US dollars, such as 25usd")
-    return Decimal(found[1])
-
-
 def _left(
     requests: Sequence[Request], attempts: Sequence[Attempt], catalogues: Mapping[str, Catalogue]
 ) -> dict[str, Request]:
@@ -176,14 +166,11 @@ def _following(
 
 
 def require_budget(orders: Sequence[Order], budget: Decimal | None) -> None:
-    """Refuse to ask members that charge without a bound on what they may charge, by an `ElicitationError`."""
-    priced = [order for order in orders if order.member.price_in or order.member.price_out]
-    if priced and budget is None:
-        count = sum(len(order.requests) for order in priced)
-        raise ElicitationError(
-            f"{count} requests would go to members that charge ({', '.join(o.member.id for o in priced)}): "
-            "give a budget, such as --budget 25usd; `personagen ask --dry-run` tells what to expect"
-        )
+    """Refuse to ask members that charge without a bound on what they may charge; the error states what to expect."""
+    if budget is None and any(o.member.price_in or o.member.price_out for o in orders):
+        requests = (request for order in orders for request in order.requests)
+        catalogues = {population: c for order in orders for population, c in order.catalogues.items()}
+        costs.require_budget(costs.forecast(requests, [o.member for o in orders], catalogues), budget)
 
 
 def _lacks(record: Record, lacking: Sequence[str], recorded: int) -> CorpusError:

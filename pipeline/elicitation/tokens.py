@@ -29,8 +29,8 @@ PER_MESSAGE, PER_CHAT = 4, 3
 
 FIGURES: dict[str, float] = {"per_1000_rows": 125}
 FIGURE = 12.5
-"""What stands for every number of an answer yet to come, by number format. So written, the median recorded answer has as
-many tokens as expected. All together have 0.97 (percent_keyed) and 1.06 (per_1000_rows) times the expected tokens,
+"""What stands for every number of an answer yet to come, by number format. So written, the median recorded answer has
+as many tokens as expected. All together have 0.97 (percent_keyed) and 1.06 (per_1000_rows) times the expected tokens,
 95 % of the single ones 0.79 to 1.00 and 0.71 to 1.59 times."""
 
 IN_RANGE = (1.0, 1.2)
@@ -83,8 +83,7 @@ def expected_range(request: Request, dimension_of: Callable[[str], Dimension], *
     have it; elsewhere it constrains the sampler only and is not charged, so the low estimate is without it.
     """
     prompt = sum(count_tokens(m["content"]) + PER_MESSAGE for m in request.messages) + PER_CHAT
-    whole = request.variant.split(".")[1] != "one_row"
-    given = [dimension_of(g) for g in request.given] if whole else []
+    given = [dimension_of(g) for g in request.given] if request.condition is None else []
     schema, answer = _shape_tokens(dimension_of(request.dimension), given, request.number_format)
     prompted = prompt + (schema if structured else 0)
     thinking = _thinking(request.settings.get("reasoning") or {})

@@ -112,9 +112,8 @@ def validate_all(
     """Validate every completion of these requests; the last accepted attempt of a request is the one that counts.
 
     Completions of other requests are passed over. A map that was asked row by row is put together once all its rows are
-    accepted, and then judged as a whole; if it fails, that is one rejection, under the custom id of its first row, and
-    all its rows count as unanswered. Estimates and `unanswered` stand in the order of the requests, rejections in that
-    of arrival, those of whole maps last.
+    accepted, and then judged as a whole; if it fails, all its rows are rejected, for that one reason. Estimates and
+    `unanswered` stand in the order of the requests, rejections in that of arrival, those of whole maps last.
     """
     wanted = {request.custom_id: request for request in requests}
     accepted: dict[str, tuple[Estimate, Completion]] = {}
@@ -136,10 +135,10 @@ def validate_all(
             estimates.append(rows[0][0])
         elif len(rows) == len(asked):
             whole = _assembled(rows, dimension_of)
-            if isinstance(whole, Rejection):
-                rejections.append(whole)
-                for custom_id in asked:
-                    del accepted[custom_id]
+            if isinstance(whole, AnswerError):
+                for estimate, completion in rows:
+                    rejections.append(_rejected(completion, estimate.model, whole))
+                    del accepted[estimate.custom_id]
             elif whole is not None:
                 estimates.append(whole)
     return Outcome(
@@ -197,9 +196,9 @@ def _by_map(requests: Iterable[Request]) -> list[list[str]]:
 
 def _assembled(
     rows: Sequence[tuple[Estimate, Completion]], dimension_of: Callable[[str], Dimension]
-) -> Estimate | Rejection | None:
-    """The map that these accepted rows make up; None if they are not all of its rows."""
-    first, completion = rows[0]
+) -> Estimate | AnswerError | None:
+    """The map that these accepted rows make up, or what is wrong with it; None if they are not all of its rows."""
+    first, _ = rows[0]
     dimension = dimension_of(first.dimension)
     parents = [dimension_of(parent) for parent in first.given]
     allowed = allowed_mask(dimension, parents)
@@ -217,8 +216,7 @@ def _assembled(
     try:
         _judge_map(p, allowed, dimension, first.given)
     except AnswerError as error:
-        whole = AnswerError(error.reason, f"all rows: {error.detail}")
-        return _rejected(completion, first.model, whole)
+        return AnswerError(error.reason, f"all rows: {error.detail}")
     return replace(first, p=p, attempt=max(row.attempt for row, _ in rows), condition=None)
 
 

@@ -15,6 +15,7 @@ from pipeline.ask import missing, part_of
 from pipeline.elicitation.edition import write_members
 from pipeline.elicitation.panel import Endpoint, load_panel
 from pipeline.plan import Plan
+from pipeline.prompts.reask import base_id
 from serving.cli import main
 from tests.support.corpora import answer, answer_line
 from tests.support.endpoint import Served, chat, serving
@@ -131,7 +132,9 @@ def test_only_what_has_no_accepted_answer_is_missing(home: Path) -> None:
     text = answer(plan, good, np.random.default_rng(0))
     lines = [answer_line(good, text), answer_line(bad, "I cannot say.")]
     (plan.corpus / "answers.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    assert [r.custom_id for r in missing(plan_of(home), part)] == [r.custom_id for r in before if r is not good]
+    after = missing(plan_of(home), part)
+    assert [base_id(r.custom_id) for r in after] == [r.custom_id for r in before if r is not good]
+    assert sum(".r2-" in r.custom_id for r in after) == 1  # the rejected one, asked again with the reason
 
 
 def test_members_are_asked_judged_and_told_about(home: Path, served: Served, capsys: Capture) -> None:

@@ -30,6 +30,7 @@ def test_a_dimension_is_a_row_of_all_members(build: Build) -> None:
     assert keys(build, "requests", scope) == (("us/diet|recorded-pass-1", "us/diet|recorded-pass-2"),)
     assert keys(build, "weights", scope) == (("us/diet", "us/diet"),)
     assert [s.name for s in scope.stages if s.partitioned_by == "population"] == ["scorecards"]
+    assert [s.name for s in scope.stages][-1] == "weights"
 
 
 def test_a_member_is_a_column_of_all_dimensions(build: Build) -> None:

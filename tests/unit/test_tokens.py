@@ -61,7 +61,7 @@ def test_an_answer_has_the_tokens_of_its_shape() -> None:
 
 
 def test_one_row_is_expected_where_one_is_asked() -> None:
-    row = replace(request(), variant="analyst.one_row.percent_keyed")
+    row = replace(request(), condition=("18_24",))
     assert expect(row, US.dimension).tokens_out == expect(request(given=()), US.dimension).tokens_out
 
 
