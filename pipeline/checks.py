@@ -13,7 +13,7 @@ from pipeline.combination.choice import MARGINAL_LIMIT, MARGINAL_ROOM, ONE_WAY_L
 from pipeline.combination.information import mutual_information
 from pipeline.elicitation.expectations import expected_cells, validate_estimates
 from pipeline.frames import map_arrays, shape_of
-from pipeline.resources import Build
+from pipeline.resources import PERSONAS, Build
 from serving.snapshot import Snapshot
 from warehouse.database import query
 from warehouse.errors import SnapshotError
@@ -177,18 +177,19 @@ def structure_holds(build: Build) -> dg.AssetCheckResult:
 def batch_fits_maps(build: Build) -> dg.AssetCheckResult:
     """Total variation of every marginal, and of the one-way maps on average; the worst by name.
 
-    A small batch differs from its maps by chance alone: the limits allow for what its size explains.
+    The limits are for a batch of the usual size; a smaller one differs by chance too, which is allowed for.
     """
     with build.connect() as connection:
         frame = query(connection, "select * from map_distances where edition = ?", [build.edition])
     base = frame.filter(pl.col("given").list.len() == 0).sort("tv", descending=True)
     one_way = frame.filter(pl.col("given").list.len() == 1)
     mean = float(one_way["tv"].mean() or 0.0)  # type: ignore[arg-type]
-    chance = [_chance(build, *row) for row in base.select("population", "dimension", "given", "personas").iter_rows()]
-    limit = pl.max_horizontal(pl.lit(MARGINAL_LIMIT), pl.lit(MARGINAL_ROOM) + pl.Series(chance, dtype=pl.Float64))
-    over = base.filter(pl.col("tv") > limit)["dimension"].to_list()
-    drawn = [_chance(build, *row) for row in one_way.select("population", "dimension", "given", "personas").iter_rows()]
-    one_way_limit = max(ONE_WAY_LIMIT, ONE_WAY_LIMIT / 2 + (sum(drawn) / len(drawn) if drawn else 0.0))
+    limits, one_way_limit = pl.Series([MARGINAL_LIMIT] * base.height, dtype=pl.Float64), ONE_WAY_LIMIT
+    if base.height and base["personas"].min() < PERSONAS:  # type: ignore[operator]
+        limits = pl.Series([max(MARGINAL_LIMIT, MARGINAL_ROOM + chance) for chance in _chances(build, base)])
+        drawn = _chances(build, one_way)
+        one_way_limit = max(ONE_WAY_LIMIT, ONE_WAY_LIMIT / 2 + (sum(drawn) / len(drawn) if drawn else 0.0))
+    over = base.filter(pl.col("tv") > limits)["dimension"].to_list()
     return dg.AssetCheckResult(
         passed=base.height > 0 and not over and mean <= one_way_limit,
         metadata={
@@ -196,7 +197,7 @@ def batch_fits_maps(build: Build) -> dg.AssetCheckResult:
             "marginals_over_limit": over,
             "mean_one_way_tv": mean,
             "limits": f"{MARGINAL_LIMIT} for each marginal and {one_way_limit:.4f} for the mean of one-way maps; "
-            f"where chance alone explains more, {MARGINAL_ROOM} for a marginal beside that",
+            f"in a batch of fewer than {PERSONAS} {MARGINAL_ROOM} for a marginal beside chance, if that is more",
         },
     )
 
@@ -224,11 +225,14 @@ def budget_holds(build: Build) -> dg.AssetCheckResult:
     )
 
 
-def _chance(build: Build, population: str, dimension: str, given: list[str], people: int) -> float:
+def _chances(build: Build, distances: pl.DataFrame) -> list[float]:
     """Most of the total variation that drawing so many people explains: mean of half the absolute normal errors."""
-    catalogue = build.catalogue(population)
-    *conditions, width = shape_of(catalogue, catalogue.dimension(dimension), given)
-    return 0.5 * math.sqrt(2 / math.pi) * math.sqrt((width - 1) * math.prod(conditions) / people)
+    chances = []
+    for population, name, given, people in distances.select("population", "dimension", "given", "personas").iter_rows():
+        catalogue = build.catalogue(population)
+        *conditions, width = shape_of(catalogue, catalogue.dimension(name), given)
+        chances.append(0.5 * math.sqrt(2 / math.pi) * math.sqrt((width - 1) * math.prod(conditions) / people))
+    return chances
 
 
 _UNANSWERED = """
