@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from pipeline.prompt_trial import Trial
 
 
+WIDTH = 140
+"""Columns of the table of scores."""
+
+
 @click.group()
 def prompts() -> None:
     """Try the prompt variants on a sample of maps, and choose one for each panel member.
@@ -94,7 +98,9 @@ def trial(
     from pipeline.elicitation.tokens import count_tokens  # noqa: PLC0415
 
     told = tried(sample, members, folder, count_tokens)
-    _print(Console(), told)
+    console = Console()
+    console.width = max(console.width, WIDTH)  # a narrower terminal breaks lines where it must, and hides nothing
+    _print(console, told)
     if write:
         write_page(told)
         write_choices(chosen_variants(told.scores))
