@@ -100,7 +100,7 @@ def ask(
         check_name="answered_in_full",
         asset_key="completions",
         passed=got.error is None,
-        severity=dg.AssetCheckSeverity.WARN,
+        severity=dg.AssetCheckSeverity.ERROR if got.fatal else dg.AssetCheckSeverity.WARN,
         metadata={"reason": str(got.error or "nothing is left")},
     )
     if got.error is not None and got.fatal:
