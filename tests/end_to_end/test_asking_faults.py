@@ -148,11 +148,12 @@ def test_a_model_that_dies_is_given_up_and_leaves_the_others_running() -> None:
 
 
 STORING = """
-import json, sys
+import json, signal, sys
 from pipeline.elicitation.asking import ask_in_turn
 from pipeline.elicitation.protocol import Completion
 from tests.support.asked import HURRIED, job
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells turn it off in the background
 url, path, total = sys.argv[1], sys.argv[2], int(sys.argv[3])
 stored = set(open(path).read().split("\\n")[:-1])
 prompts = [p for p in map(str, range(total)) if p not in stored]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
@@ -98,6 +99,15 @@ def test_a_cancelled_run_yields_what_was_in_flight_as_interrupted() -> None:
     assert all(asked.call.basis == "estimated" and asked.call.usd > 0 for asked in interrupted)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C interrupts, also where the tests were started in the background, in which shells turn that off."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_interrupts_only_after_everything_that_arrived_was_yielded() -> None:
     """The signal comes while the caller stores an answer: that and those that arrived with it must still be stored."""
     stored: list[Asked] = []
@@ -115,6 +125,7 @@ def test_ctrl_c_interrupts_only_after_everything_that_arrived_was_yielded() -> N
     assert set(answers(stored)) <= {name.split()[1] for name in stats["answered"]}
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_wakes_a_run_that_waits_for_an_answer() -> None:
     before = signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     found: list[Asked] = []
