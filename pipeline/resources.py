@@ -31,7 +31,7 @@ class Build(dg.ConfigurableResource[None]):
     """One edition being built: its folders, its plan, and short connections to its warehouse.
 
     `budget`, such as `25usd`, bounds what may be spent on the edition, earlier runs included; members that charge are
-    not asked without it.
+    not asked without it. Without `asking` nobody is asked: the answers that there are have to do.
     """
 
     home: str = ""
@@ -42,6 +42,7 @@ class Build(dg.ConfigurableResource[None]):
     reference_size: int = REFERENCE_SIZE
     trial_size: int = TRIAL_SIZE
     budget: str = ""
+    asking: bool = True
 
     _plan: Plan | None = PrivateAttr(default=None)
 

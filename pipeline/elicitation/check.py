@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from pipeline.elicitation.costs import price_of
+from pipeline.elicitation.keys import key_in
 from pipeline.elicitation.local import reachable
 from pipeline.elicitation.protocol import one_line, to_completion
 from pipeline.elicitation.tokens import Expected
@@ -119,6 +120,10 @@ async def _check(member: Member, models: dict[str, Mapping[str, Any]] | None, ti
     endpoint, key = member.endpoint, has_key(member)
     if endpoint is None:
         return Checked(member.id, key, trouble="it has no endpoint: name one in panel.toml")
+    try:
+        key_in(endpoint.key_variable)
+    except ElicitationError as error:
+        return Checked(member.id, key, trouble=str(error))
     if key is False:
         return Checked(member.id, key, trouble=f"environment variable {endpoint.key_variable} is not set")
     name = member.model or member.id
@@ -164,7 +169,7 @@ async def _check(member: Member, models: dict[str, Mapping[str, Any]] | None, ti
 def _client(endpoint: Endpoint, timeout: float) -> AsyncOpenAI:
     import openai  # noqa: PLC0415
 
-    key = os.environ.get(endpoint.key_variable, "").strip() if endpoint.key_variable else ""
+    key = key_in(endpoint.key_variable)
     client = openai.AsyncOpenAI(api_key=key or "none", base_url=endpoint.base_url, timeout=timeout, max_retries=0)
     # Else the client would tell every endpoint the organisation and project that its environment names.
     client.organization = client.project = None
@@ -228,5 +233,5 @@ def _other_prices(member: Member, model: Mapping[str, Any]) -> tuple[float, floa
 
 def _clean(message: str, endpoint: Endpoint) -> str:
     """One line without the key; cut out before shortening, so that no part of it stays either."""
-    key = os.environ.get(endpoint.key_variable, "").strip() if endpoint.key_variable else ""
+    key = key_in(endpoint.key_variable)
     return one_line(message.replace(key, "[key]") if key else message)

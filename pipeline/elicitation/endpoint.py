@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import re
 import ssl
 import time
@@ -28,6 +27,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from pipeline.elicitation.batch import Failure, ResponseFormat, request_body
+from pipeline.elicitation.keys import key_in
 from pipeline.elicitation.protocol import Completion, one_line, to_completion
 from warehouse.errors import ElicitationError
 
@@ -254,7 +254,7 @@ class OpenEndpoint:
         variable = self._endpoint.key_variable
         if variable is None:
             return ""
-        key = os.environ.get(variable, "").strip()
+        key = key_in(variable)
         if not key:
             raise ElicitationError(f"environment variable {variable} is not set: put the API key there")
         return key
