@@ -13,7 +13,9 @@ from pipeline.elicitation.panel import Member
 from pipeline.elicitation.record import Record, edition_files
 from warehouse.errors import CorpusError
 
-MEMBERS = {i: Member(id=m, source="live", variant="v", price_out=2) for i, m in zip("abcd", "mmno", strict=True)}
+MEMBERS = {
+    i: Member(id=m, source="live", variant="v", price_in=0, price_out=2) for i, m in zip("abcd", "mmno", strict=True)
+}
 KEY = "sk-0123456789"
 
 

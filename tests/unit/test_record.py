@@ -16,7 +16,7 @@ from pipeline.elicitation.record import Record, completions_of, edition_files
 from warehouse.errors import CorpusError
 
 CALL = Call("answered", None, 1.0, 10, 10, 0.1, "reported")
-MEMBER = Member(id="m", source="live", variant="v", price_in=1_000_000)
+MEMBER = Member(id="m", source="live", variant="v", price_in=1_000_000, price_out=0)
 
 
 def line(custom_id: str, text: str, status: int = 200) -> bytes:
