@@ -125,7 +125,6 @@ class OpenEndpoint:
         timeout: float,
         response_format: ResponseFormat | None = None,
     ) -> None:
-        _check_url(endpoint.base_url)
         self.where = shown(endpoint.base_url)
         self.model = member.model or member.id
         self._endpoint = endpoint
@@ -383,15 +382,3 @@ async def _bound(response: httpx2.Response) -> None:
 
 def _is_openai(url: str) -> bool:
     return urlsplit(url).hostname == "api.openai.com"
-
-
-def _check_url(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        raise ElicitationError("base URL cannot be read: write it as https://host/v1") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ElicitationError(f"base URL {shown(url)} is none: write it as https://host/v1")
-    if parts.username or parts.password or parts.query:
-        raise ElicitationError(f"base URL {shown(url)} carries a password or query: use a key variable instead")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, field_validator, model_validator
 
 from pipeline.prompts.variants import parse_variant
 from warehouse.errors import ElicitationError
@@ -32,10 +32,25 @@ DEFAULT_VARIANT = "analyst.whole_map.percent_keyed"
 class Endpoint(BaseModel):
     """An OpenAI-compatible endpoint: its base URL, and the environment variable that holds its key, if it wants one."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)  # a URL may hold a secret
 
     base_url: str
     key_variable: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+
+    @field_validator("base_url")
+    @classmethod
+    def _can_be_called(cls, url: str) -> str:
+        try:
+            HttpUrl(url)
+            parts = urlsplit(url)
+            usable = parts.hostname is not None and parts.port != 0 and bool(parts.hostname.encode("idna"))
+        except ValueError:  # of all three, brackets that are no address and labels that are too long among them
+            usable = False
+        if not usable or not url.isascii() or not url.isprintable() or " " in url:
+            raise ValueError("it is no URL that can be called: write it as https://host/v1 or http://host:8000/v1")
+        if parts.username or parts.password or parts.query:
+            raise ValueError("it carries a password or query: name a key_variable instead")
+        return url
 
 
 class Member(BaseModel):
@@ -136,26 +151,7 @@ def load_choices(path: Path = VARIANTS_FILE) -> dict[str, str]:
 def _endpoint(name: str, fields: object, path: Path) -> Endpoint:
     if not isinstance(fields, dict):
         raise ElicitationError(f"{path.name}: endpoint '{name}' is no table: write it as [endpoint.{name}]")
-    endpoint = _read(Endpoint, fields, f"endpoint {name!r}", path)
-    wrong = _wrong_url(endpoint.base_url)
-    if wrong:
-        raise ElicitationError(f"{path.name}: endpoint '{name}', field 'base_url': {wrong}")
-    return endpoint
-
-
-def _wrong_url(url: str) -> str:
-    """What is wrong with a base URL, empty if nothing; without the URL, as a key might be in it."""
-    try:
-        HttpUrl(url)
-        parts = urlsplit(url)
-        usable = parts.hostname is not None and parts.port != 0 and bool(parts.hostname.encode("idna"))
-    except ValueError:  # of all three, brackets that are no address and labels that are too long among them
-        usable = False
-    if not usable or not url.isascii() or not url.isprintable() or " " in url:
-        return "it is no URL that can be called: write it as https://host/v1 or http://host:8000/v1"
-    if parts.username or parts.password or parts.query:
-        return "it carries a password or query: name a key_variable instead"
-    return ""
+    return _read(Endpoint, fields, f"endpoint {name!r}", path)
 
 
 def _member(fields: object, number: int, endpoints: dict[str, Endpoint], path: Path) -> Member:
@@ -185,9 +181,10 @@ def _read(model: type[T], fields: dict[str, Any], place: str, path: Path) -> T:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(p) for p in first["loc"])
-        said = first["msg"].removeprefix("Value error, ")
+        own = first["type"] == "value_error"  # says itself what to do
+        said = first["msg"].removeprefix("Value error, ") if own else f"{first['msg']}: correct it there"
         where = f"{place}, field '{field}'" if field else place
-        raise ElicitationError(f"{path.name}: {where}: {said}: correct it there") from error
+        raise ElicitationError(f"{path.name}: {where}: {said}") from error
 
 
 def _check_variant(variant: str, member: str, path: Path) -> None:
