@@ -114,8 +114,9 @@ def exported(plan: Plan, target: Path, *, only_missing: bool, model: str | None)
 
 
 def imported(plan: Plan, files: Sequence[Path]) -> ImportReport:
-    """Take Batch output files into the edition."""
-    return import_output(files, plan.record, plan.member_of, keys_of(load_panel()))
+    """Take Batch output files into the edition, which nobody may be asking into."""
+    with held(plan.live) if plan.live else nullcontext():
+        return import_output(files, plan.record, plan.member_of, keys_of(load_panel()))
 
 
 def prunable(plan: Plan) -> list[Pruned]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.corpus import all_requests
+from pipeline.elicitation.journal import held
 from pipeline.plan import Plan
 from serving.cli import main
 from tests.support.corpora import EDITION, answer_line
@@ -97,6 +98,33 @@ def test_requests_go_out_and_answers_come_in(tmp_path: Path, capsys: pytest.Capt
     assert "  1 calls, 1 answered, 700 tokens in, 6 out, 0.0000 usd" in out
     assert main(["corpus", "export", str(tmp_path / "rest"), "--only", "missing", *where]) == 0
     assert len(exported(tmp_path / "rest")) == asked - 1
+
+
+def test_nothing_is_imported_while_somebody_asks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / EDITION).mkdir()
+    request = Plan(EDITION, tmp_path / EDITION).requests["us", "age", "recorded-pass-2"][0]
+    (tmp_path / "output.jsonl").write_text(answer_line(request, "?") + "\n")
+    command = ["corpus", "import", str(tmp_path / "output.jsonl"), *options(tmp_path)]
+    with held(tmp_path / "home" / "editions" / EDITION):
+        assert main(command) == 2
+    assert "another run is asking" in capsys.readouterr().err and not list((tmp_path / EDITION).iterdir())
+    assert main(command) == 0
+
+
+def test_a_key_that_an_endpoint_repeats_is_neither_printed_nor_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPENROUTER_API_KEY", "sk-made-up-0123456789")
+    (tmp_path / EDITION).mkdir()
+    request = Plan(EDITION, tmp_path / EDITION).requests["us", "age", "recorded-pass-2"][0]
+    error = {"error": {"message": "Incorrect API key sk-made-up-0123456789"}}
+    body = {**error, "usage": {"prompt_tokens": 7, "completion_tokens": 0}}
+    line = {"custom_id": request.custom_id, "response": {"status_code": 401, "body": body}}
+    (tmp_path / "errors.jsonl").write_text(json.dumps(line) + "\n")
+    assert main(["corpus", "import", str(tmp_path / "errors.jsonl"), *options(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "1 failures, 0 of them booked" in out and "1: the line repeats an API key" in out and "0123456789" not in out
+    assert not list((tmp_path / EDITION).iterdir())
 
 
 def test_lines_of_requests_that_are_gone_are_pruned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
