@@ -121,10 +121,6 @@ def told(build: Build, part: Part) -> pl.DataFrame:
 
 
 def _members(plan: Plan, names: Sequence[str]) -> tuple[Member, ...]:
-    if not plan.corpus.is_dir():
-        raise ElicitationError(
-            f"there is no edition '{plan.edition}': begin it with `personagen edition new {plan.edition}`"
-        )
     asked = {m.id: m for m in plan.panel}
     for name in names:
         if name not in {m.id for m in load_panel()} | asked.keys():

@@ -59,7 +59,7 @@ def build(  # noqa: PLR0917 (click passes them by name)
         print_forecast(console, costs)
         return
     require_budget(costs, limit)
-    todo.plan.provenance  # noqa: B018  # an edition that is not there is told before anything is written
+    todo.plan.provenance  # noqa: B018  # one that says nothing of itself is told before anything is written
     warnings: list[str] = []
     with alone(todo), stage_progress(console) as progress:
         prune(todo)

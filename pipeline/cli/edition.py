@@ -84,8 +84,8 @@ def diff(before: str, after: str, population: str, top: int, home: Path | None) 
 
     load_catalogue(population)  # an unknown population is told before anything is opened
     build = build_of(home, after, None)
-    _require_built(build_of(home, before, None).snapshot_folder(population), before)
-    _require_built(build.snapshot_folder(population), after)
+    build_of(home, before, None).require_built(population)
+    build.require_built(population)
     compare(build, population, before, top=top)
     click.echo(build.drift_page(population).read_text(encoding="utf-8"), nl=False)
 
@@ -105,6 +105,7 @@ def promote(name: str, population: str, accept_drift: str, home: Path | None) ->
     build = build_of(home, name, None)
     if not build.database.is_file():
         raise WarehouseError(f"nothing is built in {build.folder}: run `personagen build --edition {name}` first")
+    build.require_built(population)
     before = serving(build, population)
     with alone(build):
         let_serve(build, population, accept_drift)
@@ -113,8 +114,3 @@ def promote(name: str, population: str, accept_drift: str, home: Path | None) ->
     was = f"; before it, edition {before.edition}, snapshot {before.snapshot_id}" if before else ""
     click.echo(f"edition {now.edition}, snapshot {now.snapshot_id}, serves '{population}' from now on{was}")
     click.echo(f"snapshot: {build.serving_folder(population)}")
-
-
-def _require_built(folder: Path, edition: str) -> None:
-    if not folder.is_dir():
-        raise WarehouseError(f"edition '{edition}' is not built: run `personagen build --edition {edition}`")

@@ -53,6 +53,7 @@ def exported(folder: Path) -> list[dict[str, Any]]:
 
 def test_requests_go_out_and_answers_come_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     where = options(tmp_path)
+    (tmp_path / EDITION).mkdir()
     assert main(["corpus", "export", str(tmp_path / "batch"), "--model", "recorded-pass-2", *where]) == 0
     calls = exported(tmp_path / "batch")
     plan = Plan(EDITION, tmp_path / EDITION)
@@ -147,13 +148,37 @@ def test_lines_of_requests_that_are_gone_are_pruned(tmp_path: Path, capsys: pyte
     assert "nothing to prune" in capsys.readouterr().out
 
 
-def test_an_edition_that_is_nowhere_has_no_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["corpus", "status", *options(tmp_path)]) == 2
-    assert f"edition '{EDITION}' is not in {tmp_path}" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["corpus", "status"],
+        ["corpus", "export", "batch"],
+        ["corpus", "import", __file__],
+        ["corpus", "prune"],
+        ["build", "--dry-run"],
+        ["build"],
+        ["ask", "--dry-run"],
+        ["report"],
+    ],
+    ids=" ".join,
+)
+def test_an_edition_that_is_nowhere_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = []
+    for corpus in ([], ["--corpus", str(tmp_path)]):
+        if command != ["report"] or not corpus:
+            assert main([*command, "--edition", EDITION, "--home", str(tmp_path / "home"), *corpus]) == 2
+            said.append(capsys.readouterr().err)
+    assert f"there is no edition '{EDITION}' in {tmp_path}/home/editions: begin it with" in said[0]
+    assert all(f"there is no edition '{EDITION}' in {tmp_path}: " in other for other in said[1:])
+    assert not list(tmp_path.iterdir()) and [len(one.splitlines()) for one in said] == [1] * len(said)
 
 
 def test_an_unknown_member_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    where = ["--edition", EDITION, "--corpus", str(tmp_path)]
+    where = options(tmp_path)
+    (tmp_path / EDITION).mkdir()
     assert main(["corpus", "export", str(tmp_path / "x"), "--model", "nobody", *where]) == 2
     assert "unknown panel member 'nobody': choose one of recorded-pass-1" in capsys.readouterr().err
 
