@@ -173,10 +173,24 @@ class Line:
         return hashlib.sha256(self.raw).hexdigest()
 
     @property
-    def failed_call(self) -> bool:
-        """Whether the line was written here for a call without an answer; told without reading all of it."""
-        found = self._call_at_end
-        return found is not None and not found.startswith(b'{"outcome":"answered"')
+    def answered(self) -> bool:
+        """Whether the line is an answer; of lines written here that is told without reading all of them."""
+        if (found := self._call_at_end) is not None:
+            return found.startswith(b'{"outcome":"answered"')
+        return isinstance(self.content, Completion)
+
+    @property
+    def rewritten(self) -> str:
+        """The whole line as `json.dumps` writes it, so that a text is found in it however it was spelled.
+
+        Pairs stand in place of mappings: of two with one name, a mapping would lose the first.
+        """
+        try:
+            return json.dumps(json.loads(self.raw, object_pairs_hook=list))
+        except (UnicodeDecodeError, json.JSONDecodeError):
+            raise CorpusError(f"{self.where} is not JSON: restore or remove the line") from None
+        except RecursionError:
+            raise CorpusError(f"{self.where} is nested too deeply: remove the line") from None
 
     @cached_property
     def content(self) -> Completion | Failure:
@@ -270,6 +284,7 @@ _CALL_AT_END = re.compile(rb',"call":(\{"outcome":"[a-z_]+","started":[^{}]*\})\
 _CALL_LENGTH = 1000
 _MAY_HAVE_BOOKS = re.compile(rb'"(?:usage|call)"')
 _CALL = TypeAdapter(Call)
+_TOO_MANY = 10**12  # tokens of one call: no model takes them, and the sum over a whole edition must stay a bigint
 
 
 def _decoded(raw: bytes, where: str) -> OutputLine:
@@ -294,6 +309,9 @@ def _call(value: object, where: str) -> Call:
         raise CorpusError(f"{where}: call.{place}: {first['msg']}: restore the line") from None
     if not (math.isfinite(call.usd) and call.usd >= 0):
         raise CorpusError(f"{where}: call.usd is no amount of money: restore the line")
+    for name, count in (("tokens_in", call.tokens_in), ("tokens_out", call.tokens_out)):
+        if count is not None and _count(count) is None:
+            raise CorpusError(f"{where}: call.{name} is no number of tokens: restore the line")
     return call
 
 
@@ -311,7 +329,7 @@ def usage_call(body: object, member: Member, outcome: str = "answered") -> Call 
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _TOO_MANY else None
 
 
 def _moment(created: object) -> str | None:

@@ -79,6 +79,14 @@ def test_digests_tell_answers_from_failed_calls_and_see_every_change(edition: Pa
     assert after["a"] == before["a"]
 
 
+def test_a_failure_of_a_batch_endpoint_is_no_answer_in_the_digests(edition: Path) -> None:
+    record = Record(edition, known="abc")
+    before = record.digests()
+    (edition / "pass-3.jsonl").write_bytes(line("c", "no", status=500))
+    after = record.digests()
+    assert after["c"].answers == before["c"].answers and len(after["c"].lines) == 2
+
+
 def test_digests_are_read_once_per_change(edition: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record = Record(edition, known="abc")
     first = record.digests()
