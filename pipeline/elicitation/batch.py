@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from pipeline.elicitation.protocol import Call, Completion, one_line, to_completion
+from pipeline.elicitation.protocol import Call, Completion, count, one_line, to_completion, usage_of
 from pipeline.prompts.schema import answer_schema
 from warehouse.errors import CorpusError
 
@@ -284,7 +284,6 @@ _CALL_AT_END = re.compile(rb',"call":(\{"outcome":"[a-z_]+","started":[^{}]*\})\
 _CALL_LENGTH = 1000
 _MAY_HAVE_BOOKS = re.compile(rb'"(?:usage|call)"')
 _CALL = TypeAdapter(Call)
-_TOO_MANY = 10**12  # tokens of one call: no model takes them, and the sum over a whole edition must stay a bigint
 
 
 def _decoded(raw: bytes, where: str) -> OutputLine:
@@ -309,32 +308,26 @@ def _call(value: object, where: str) -> Call:
         raise CorpusError(f"{where}: call.{place}: {first['msg']}: restore the line") from None
     if not (math.isfinite(call.usd) and call.usd >= 0):
         raise CorpusError(f"{where}: call.usd is no amount of money: restore the line")
-    for name, count in (("tokens_in", call.tokens_in), ("tokens_out", call.tokens_out)):
-        if count is not None and _count(count) is None:
+    for name, told in (("tokens_in", call.tokens_in), ("tokens_out", call.tokens_out)):
+        if told is not None and count(told) is None:
             raise CorpusError(f"{where}: call.{name} is no number of tokens: restore the line")
     return call
 
 
 def usage_call(body: object, member: Member, outcome: str = "answered") -> Call | None:
     """The books' entry for a response that nobody timed, from the usage in its body; None where that has no tokens."""
-    usage = body.get("usage") if isinstance(body, Mapping) else None
-    if not isinstance(body, Mapping) or not isinstance(usage, Mapping):
-        return None
-    read, written = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    if read is None or written is None:
+    usage = usage_of(body)
+    read, written = usage.tokens_in, usage.tokens_out
+    if not isinstance(body, Mapping) or read is None or written is None:
         return None
     usd = (read * (member.price_in or 0.0) + written * (member.price_out or 0.0)) / 1e6
     priced = member.price_in is not None or member.price_out is not None
     return Call(outcome, _moment(body.get("created")), None, read, written, usd, "tokens" if priced else "free")
 
 
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _TOO_MANY else None
-
-
 def _moment(created: object) -> str | None:
     """Unix time as the endpoint reported it, in UTC."""
-    if (seconds := _count(created)) is None or seconds > _LATEST:
+    if (seconds := count(created)) is None or seconds > _LATEST:
         return None
     return datetime.fromtimestamp(seconds, UTC).isoformat()
 
