@@ -110,7 +110,7 @@ def count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _TOO_MANY else None
 
 
-_TOO_MANY = 10**12
+_TOO_MANY = 10**12  # no model takes that many tokens, and the sum over an edition must stay a bigint
 
 
 def one_line(value: object, limit: int = 200) -> str:
