@@ -1,30 +1,29 @@
-"""Rendering requests about names: a hundred names to a request, in the words of `prompts/parts/names`.
+"""Rendering requests about names: a hundred names to a request, first time or again.
 
-Rendering is a pure function of the catalogue, the asked names and the member; which names are asked is the business of
-`candidates`, what holds of an answer that of `validation`.
+Rendering is a pure function of the catalogue, the asked names and the member. Which names are asked is the business of
+`candidates`, what holds of an answer that of `validation`. The wording is `system.j2` and `request.j2`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
+
+import jinja2
 
 from pipeline.catalogue.models import Catalogue
 from pipeline.elicitation.panel import Member
 from pipeline.names.candidates import Kind, asked
-from pipeline.prompts.variants import fill
 
 RECORDED = Member(id="recorded-names", source="recorded", variant="plain")
 """A large language model whose answers about names are recorded; it is no member of the panel."""
 
 BORN = ("before_1950", "1950_1969", "1970_1989", "1990_on")
 """Bands of birth years that a cohort curve has, in order."""
-
-_WORDS = {"first": "first names", "last": "surnames"}
-_TASKS = {"female": "which sex its bearers have", "heritage": "which ancestry they have", "born": "when they were born"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,70 +46,53 @@ class NameRequest:
     settings: dict[str, Any]
 
 
-def name_requests(catalogue: Catalogue, kind: Kind, member: Member) -> Iterator[NameRequest]:
+def name_requests(catalogue: Catalogue, kind: Kind, member: Member = RECORDED) -> Iterator[NameRequest]:
     """Every request of a kind, in order."""
+    population = catalogue.population.id
     for (number,), rows in asked(kind).group_by("request", maintain_order=True):
         assert isinstance(number, int)
-        yield render(catalogue, kind, number, rows["name"].to_list(), member, born=not rows["births"][0])
+        names, born = tuple(rows["name"]), not rows["births"][0]
+        messages = messages_about(catalogue, kind, names, born=born)
+        identity = [population, kind, list(messages), member.id, member.sent]
+        digest = hashlib.sha256(json.dumps(identity, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+        yield NameRequest(
+            custom_id=f"{population}.name.{kind}.{number:04d}.{member.id}.{member.variant}-{digest[:8]}",
+            population=population,
+            kind=kind,
+            number=number,
+            variant=member.variant,
+            model=member.id,
+            names=names,
+            born=born,
+            messages=messages,
+            settings=member.sent,
+        )
 
 
-def render(
-    catalogue: Catalogue, kind: Kind, number: int, names: Sequence[str], member: Member, *, born: bool
-) -> NameRequest:
-    """Render one request; `born` asks for cohort curves too."""
-    heritage = catalogue.dimension("heritage")
-    fields = fields_of(kind, born=born)
-    content = fill(
-        "names/request",
-        population=catalogue.population.label,
-        year=str(catalogue.population.year),
-        kind=_WORDS[kind],
-        count=str(len(names)),
-        task=_listed([_TASKS[field] for field in fields if field in _TASKS]),
-        heritages="\n".join(f"- {c.id}: {c.label}" for c in heritage.categories),
-        definition=heritage.definition,
-        fields="What to give for each name\n" + "\n".join(fill(f"names/{field}") for field in fields),
-        shape=_shape(fields),
-        names="\n".join(names),
-    )
-    messages = (
-        {"role": "system", "content": fill("names/framing")},
-        {"role": "user", "content": content},
-    )
-    identity = [catalogue.population.id, kind, list(messages), member.id, member.sent]
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
-    stem = f"{catalogue.population.id}.name.{kind}.{number:04d}.{member.id}.{member.variant}"
-    return NameRequest(
-        custom_id=f"{stem}-{digest[:8]}",
-        population=catalogue.population.id,
+def messages_about(
+    catalogue: Catalogue, kind: Kind, names: Sequence[str], *, born: bool, again: Sequence[tuple[str, str]] = ()
+) -> tuple[dict[str, str], ...]:
+    """System and user message about these names; `again` says, name by name, why an answer before could not be used."""
+    template = _templates().get_template("request.j2")
+    user = template.render(
+        population=catalogue.population,
+        heritage=catalogue.dimension("heritage"),
         kind=kind,
-        number=number,
-        variant=member.variant,
-        model=member.id,
-        names=tuple(names),
+        names=names,
         born=born,
-        messages=messages,
-        settings=member.sent,
+        bands=BORN,
+        again=again,
     )
+    system = _templates().get_template("system.j2").render()
+    return ({"role": "system", "content": system}, {"role": "user", "content": user.rstrip("\n")})
 
 
-def fields_of(kind: Kind, *, born: bool) -> tuple[str, ...]:
-    """What an answer tells of a name, in order; `spelling` may be left out."""
-    sex = ("female",) if kind == "first" else ()
-    return (*sex, "heritage", *(("born",) if born else ()), "spelling")
-
-
-def _listed(parts: Sequence[str]) -> str:
-    *before, last = parts
-    return f"{', '.join(before)} and {last}" if before else last
-
-
-def _shape(fields: Sequence[str]) -> str:
-    """The shape of an answer without figures, by a name that nobody bears."""
-    parts: Mapping[str, str] = {
-        "female": '"female": …',
-        "heritage": '"heritage": {"…": …, "…": …}',
-        "born": f'"born": {{{", ".join(f"{chr(34)}{band}{chr(34)}: …" for band in BORN)}}}',
-    }
-    entry = ", ".join(parts[field] for field in fields if field in parts)
-    return f'{{"…": {{{entry}}},\n "…": {{{entry}, "spelling": "…"}}, …}}'
+@cache
+def _templates() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("pipeline.names", ""),
+        autoescape=False,  # plain text
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
