@@ -127,6 +127,37 @@ def sex_conflict(known: Known, female: float) -> str | None:
     return f"{known.female:.0%} of {known.sexed} bearers are female by the counts, but {female:.0%} was given"
 
 
+COMPARED: Mapping[str, tuple[str, ...]] = {
+    "black": ("african_american", "west_african", "east_african", "jamaican", "haitian"),
+    "api": tuple(name for name in HAVE["api"] if name != "mixed_other"),
+    "hispanic": (
+        *("mexican", "puerto_rican", "cuban", "dominican", "salvadoran", "guatemalan", "colombian"),
+        *("other_latin_american", "spanish"),
+    ),
+}
+"""The heritages of a group that hardly anybody of another group has."""
+
+
+def group_shares(kind: Kind, shares: pl.DataFrame) -> list[tuple[str, float, float]]:
+    """What answers give to the heritages of a group, and what the Census counted, as shares of all names' bearers.
+
+    `shares` has a row per name and heritage (key, heritage, share). Returns (group, told, counted) for each of
+    `COMPARED`; nothing without names. What was not listed and `mixed_other` is of all groups: told falls short by it.
+    """
+    facts = known(kind)
+    bearers = {key: facts[key].bearers for key in shares["key"].unique().to_list() if facts[key].shares}
+    total = sum(bearers.values())
+    if not total:
+        return []
+    given = dict.fromkeys(COMPARED, 0.0)
+    for key, heritage, share in shares.select("key", "heritage", "share").iter_rows():
+        for group, heritages in COMPARED.items():
+            if heritage in heritages and key in bearers:
+                given[group] += bearers[key] * share
+    counted = {group: sum(n * facts[key].shares[group] for key, n in bearers.items()) for group in COMPARED}
+    return [(group, given[group] / total, counted[group] / total) for group in COMPARED]
+
+
 _WORDS = {
     "white": "White and not Hispanic",
     "black": "Black",

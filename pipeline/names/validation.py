@@ -102,7 +102,7 @@ class NameRejection:
 
 @dataclass(frozen=True)
 class Judge:
-    """What answers of one kind are held against: the heritages, the facts about each name, what the Census rules out."""
+    """What answers of one kind are held against: the heritages, what is known of each name, what that rules out."""
 
     heritage: Dimension
     known: Mapping[str, Known]
@@ -113,8 +113,8 @@ class Judge:
     ) -> list[NameEstimate | NameRejection]:
         """Judge one answer to `request` about these names (as shown), in their order; entries of other names last.
 
-        With `again` the answer is to a later asking for some of these names: those without an entry are passed over, and
-        an answer that cannot be read is one rejection, of no name.
+        With `again` the answer is to a later asking for some of these names: those without an entry are passed over,
+        and an answer that cannot be read is one rejection, of no name.
         """
         told = _Told(request, completion)
         try:
