@@ -41,9 +41,7 @@ def names_group() -> None:
 @click.option("--model", help="Name of the model at the endpoint [default: the recorded member's id].")
 @POPULATION
 @CORPUS
-def export_command(  # noqa: PLR0917 (click passes them by name)
-    target: Path, only: str, model: str | None, population: str, corpus: Path | None
-) -> None:
+def export_command(target: Path, only: str, model: str | None, population: str, corpus: Path | None) -> None:
     """Write requests as OpenAI Batch input into the folder TARGET."""
     enrichment = _enrichment(population, corpus)
     paths = enrichment.exported(target, only_missing=only == "missing", model=model)
