@@ -282,7 +282,7 @@ _STROKES = str.maketrans(
 # Written out in many American names: Mueller is Müller, Aas is Ås.
 _SPELLED_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe"})
 _MARKS = str.maketrans({"’": "'", "ʻ": "'", "ʼ": "'", "`": "'", "´": "'", "‐": "-", "‑": "-"})
-_SPELLING = re.compile(r"[^\W\d_]+(?:[ '.-]+[^\W\d_]+)*\.?")
+_SPELLING = re.compile(r"'?[^\W\d_]+(?:[ '.-]+[^\W\d_]+)*[.']?")
 
 
 def _spelling(value: object, name: str) -> str | None:
