@@ -35,7 +35,7 @@ from pipeline.promotion import reported, serving
 from pipeline.resources import Build
 from serving.snapshot import Snapshot
 from warehouse.database import query, replace_cells, transaction
-from warehouse.errors import PersonaGenError, PromotionError, SnapshotError, WarehouseError
+from warehouse.errors import CheckError, PersonaGenError, PromotionError, SnapshotError, WarehouseError
 
 # Pools count steps. One step that asks at a time, because the bound on calls in flight is that of the engine inside the
 # step: two steps at once would be two such bounds on one endpoint. One that writes, because DuckDB has one writer.
@@ -165,7 +165,7 @@ def run_work(build: Build, work: Work, listener: Callable[[int], None]) -> list[
     """Materialise what a stage has to do; each run is kept when it ends, so an interrupted build resumes.
 
     Returns a line for each check that failed without stopping the build. Raises the stage's own `PersonaGenError`, or
-    `WarehouseError` naming the blocking check that failed; what it refused counts as stale, so that it is not built on.
+    `CheckError` naming the blocking check that failed; what it refused counts as stale, so that it is not built on.
     """
     warnings = []
     with dagster_instance(build) as instance, listening(listener):
@@ -186,7 +186,7 @@ def run_work(build: Build, work: Work, listener: Callable[[int], None]) -> list[
             failed = [e for e in result.get_asset_check_evaluations() if not e.passed]
             if any(e.blocking for e in failed):
                 _forget(build, work.stage)
-                raise WarehouseError(next(_verdict(e) for e in failed if e.blocking))
+                raise CheckError(next(_verdict(e) for e in failed if e.blocking))
             warnings += [_verdict(e) for e in failed]
             if not result.success:
                 raise _cause(build, result, work.stage.name)

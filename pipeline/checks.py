@@ -51,6 +51,7 @@ def estimates_hold(build: Build) -> dg.AssetCheckResult:
             "cells": frame.height,
             "expectations": len(report.expectations),
             "failed": [f"{e.name}: {e.unexpected} unexpected, e.g. {e.examples}" for e in report.failed],
+            **({} if report.success else {"remedy": _ASK_OTHERS}),
         },
     )
 
@@ -293,6 +294,7 @@ def names_agree_with_census(build: Build) -> dg.AssetCheckResult:
     )
 
 
+_ASK_OTHERS = "`personagen corpus status` counts what is rejected and why; have the maps answered by another member"
 _UNANSWERED = """
 select count(*) from (select distinct model, custom_id from requests where edition = ?) r
 where not exists (

@@ -21,6 +21,7 @@ from typing import Any
 
 from pipeline.catalogue.models import Catalogue, Dimension, Given
 from pipeline.elicitation.batch import export_requests, read_lines, request_body, response_format_of
+from pipeline.elicitation.budget import Budget
 from pipeline.elicitation.journal import journal
 from pipeline.elicitation.keys import keys_of
 from pipeline.elicitation.panel import DEFAULT_VARIANT, VARIANTS_FILE, Member, load_choices, load_panel
@@ -184,7 +185,9 @@ def asked_now(
         missing = {m.id: without_answer(sample.requests(m), stored) for m in members}
         orders = [Order(m, missing[m.id], lambda request, answer: None, catalogues) for m in members if missing[m.id]]
         require_budget(orders, budget)
-        for one in asker(orders, budget=budget, spent=Decimal(0)) if orders else ():
+        for order in orders:
+            book.ready(order.member.id)
+        for one in asker(orders, Budget(budget)) if orders else ():
             arrived[one.request.model] += book.write(one.request.model, one.result, one.call)
     return arrived
 

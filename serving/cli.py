@@ -7,6 +7,7 @@ without the extras that a plugin needs. Exit codes: 0 done, 2 bad input (one lin
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import secrets
@@ -348,8 +349,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = cli.main(arguments, prog_name="personagen", standalone_mode=False)
         sys.stdout.flush()
     except (_ReaderGoneError, BrokenPipeError):
-        # Python would complain once more when it flushes stdout on exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence_stdout()
     except (click.Abort, KeyboardInterrupt):
         return 130
     except click.ClickException as error:
@@ -357,10 +357,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (PersonaGenError, ModuleNotFoundError, OSError) as error:
         click.echo(f"personagen: {_explain(error)}", err=True)
+        if isinstance(error, OSError):
+            _silence_stdout()
         return 2
     else:
         return code if isinstance(code, int) else 0
     return 0
+
+
+def _silence_stdout() -> None:
+    """Point stdout nowhere: Python would flush into it on exit, fail once more, and end with a code of its own."""
+    with contextlib.suppress(OSError, ValueError):  # no file of the operating system, as in a test
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show(error: click.ClickException) -> None:

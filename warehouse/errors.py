@@ -23,6 +23,10 @@ class WarehouseError(PersonaGenError):
     """The DuckDB warehouse cannot be opened, read or written."""
 
 
+class CheckError(WarehouseError):
+    """A check refused what a stage made, so that nothing is built on it."""
+
+
 class SnapshotError(PersonaGenError):
     """A snapshot is missing, damaged, of an unknown format, or cannot be written."""
 

@@ -75,6 +75,7 @@ def ask(
         catalogues=plan.catalogues,
         asker=asker,
         budget=budget,
+        asking=build.asking,
         settled=settled,
     )
     completions = completions_frame(got.attempts, requests)

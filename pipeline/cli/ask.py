@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,8 @@ from rich.table import Column, Table
 from pipeline.catalogue.loader import load_catalogue
 from pipeline.cli.options import BUDGET, CORPUS, DRY_RUN, EDITION, HOME, POPULATION, build_of
 from pipeline.elicitation.costs import amount, money, parse_money, require_budget, total
-from warehouse.errors import PersonaGenError
+from pipeline.elicitation.keys import require_keys
+from warehouse.errors import CheckError, PersonaGenError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -72,26 +74,41 @@ def ask(  # noqa: PLR0917 (click passes them by name)
     if dry_run or not costs:
         return
     require_budget(costs, limit)
-    if limit is not None and total(costs).usd > limit:
-        click.echo(f"{money(limit)} will not do for all of it: asking stops where they are spent")
+    require_keys(m for m in part.members if m.id in costs)
+    if limit is not None and total(costs).usd > limit - (spent := todo.plan.record.spent(todo.plan.member_of)):
+        gone = f", of which {money(spent)} are spent," if spent else ""
+        click.echo(f"{money(limit)}{gone} will not do for all of it: asking stops where they are spent")
     scope = Scope(part.dimensions, part.models)
     warnings: list[str] = []
     failure: PersonaGenError | None = None
-    with alone(todo), stage_progress(console) as progress:
+    with kept_when_interrupted(), alone(todo), stage_progress(console) as progress:
         for stage in scope.stages:
             work = stale_work(todo, stage, scope)
             task = progress.add_task(stage.name, total=work.total or 1, units=stage.units)
             try:
                 warnings += run_work(todo, work, lambda steps, task=task: progress.advance(task, steps))  # type: ignore[misc]
+            except CheckError as error:
+                warnings.append(str(error))  # what was answered is of no use: the table below says why
             except PersonaGenError as error:
-                failure = error
-                break
+                failure = failure or error
+                if stage.name != "completions":  # what was answered all the same is judged, and told
+                    break
             progress.update(task, completed=work.total or 1)
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
     _print_outcome(console, told(todo, part), todo.edition)
     if failure is not None:
         raise failure
+
+
+@contextmanager
+def kept_when_interrupted() -> Iterator[None]:
+    """Tell somebody who presses ctrl-C that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("interrupted: what was answered and what was finished is kept; run again to go on", err=True)
+        raise
 
 
 def print_forecast(console: Console, costs: Mapping[str, Cost]) -> None:

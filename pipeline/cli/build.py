@@ -8,10 +8,11 @@ import click
 from rich.console import Console
 
 from pipeline.catalogue.loader import populations
-from pipeline.cli.ask import print_forecast, stage_progress
+from pipeline.cli.ask import kept_when_interrupted, print_forecast, stage_progress
 from pipeline.cli.options import BUDGET, CORPUS, DRY_RUN, EDITION, HOME, build_of
 from pipeline.cli.report import print_report
 from pipeline.elicitation.costs import parse_money, require_budget
+from pipeline.elicitation.keys import require_keys
 
 
 @click.command()
@@ -26,6 +27,7 @@ from pipeline.elicitation.costs import parse_money, require_budget
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the batch table.")
 @BUDGET
+@click.option("--no-ask", is_flag=True, help="Ask nobody for what is missing: build from the answers there are.")
 @DRY_RUN
 def build(  # noqa: PLR0917 (click passes them by name)
     home: Path | None,
@@ -34,6 +36,7 @@ def build(  # noqa: PLR0917 (click passes them by name)
     personas: int | None,
     seed: int,
     budget: str,
+    no_ask: bool,
     dry_run: bool,
 ) -> None:
     """Build everything that is out of date: maps, weights, snapshot, batch table.
@@ -52,16 +55,19 @@ def build(  # noqa: PLR0917 (click passes them by name)
     from pipeline.report import report  # noqa: PLC0415
 
     limit = parse_money(budget) if budget else None
-    todo = build_of(home, edition, corpus, seed=seed, budget=budget, **({"personas": personas} if personas else {}))
+    size = {"personas": personas} if personas else {}
+    todo = build_of(home, edition, corpus, seed=seed, budget=budget, asking=not no_ask, **size)
     console = Console()
     costs = expected_of_all(todo.plan)
     if dry_run:
         print_forecast(console, costs)
         return
-    require_budget(costs, limit)
-    todo.plan.provenance  # noqa: B018  # an edition that is not there is told before anything is written
+    if not no_ask:
+        require_budget(costs, limit)
+        require_keys(m for m in todo.plan.panel if m.id in costs)
+    todo.plan.provenance  # noqa: B018  # one that says nothing of itself is told before anything is written
     warnings: list[str] = []
-    with alone(todo), stage_progress(console) as progress:
+    with kept_when_interrupted(), alone(todo), stage_progress(console) as progress:
         prune(todo)
         for stage in STAGES:
             work = stale_work(todo, stage)

@@ -32,7 +32,7 @@ BUDGET = click.option(
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Only tell what asking would take, and ask nothing.")
 
 
-def build_of(home: Path | None, edition: str | None, corpus: Path | None, **settings: int | str) -> Build:
+def build_of(home: Path | None, edition: str | None, corpus: Path | None, **settings: int | str | bool) -> Build:
     """The build that these options name; what is not given is the resource's own default."""
     from pipeline.resources import Build  # noqa: PLC0415  # Dagster takes seconds to import
 

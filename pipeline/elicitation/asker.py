@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from pipeline.elicitation.asking import Asked, Job, ask_in_turn
 from pipeline.elicitation.batch import response_format_of
-from pipeline.elicitation.budget import Budget
 from pipeline.elicitation.local import reachable
 from pipeline.elicitation.tokens import Expected, expect
 from warehouse.errors import ElicitationError
 
 if TYPE_CHECKING:
+    from pipeline.elicitation.budget import Budget
     from pipeline.elicitation.panel import Member
     from pipeline.elicitation.sources import Order
     from pipeline.prompts.render import Request
 
 
-def ask_endpoints(orders: Sequence[Order], *, budget: Decimal | None, spent: Decimal) -> Iterator[Asked]:
+def ask_endpoints(orders: Sequence[Order], budget: Budget) -> Iterator[Asked]:
     """Ask these members, all of them at once; the server of a `local` one runs for as long as that takes."""
     with reachable([order.member for order in orders]) as members:
         jobs = [_job(order, member) for order, member in zip(orders, members, strict=True)]
-        yield from ask_in_turn(jobs, budget=Budget(budget, spent))
+        yield from ask_in_turn(jobs, budget=budget)
 
 
 def _job(order: Order, member: Member) -> Job:

@@ -6,6 +6,7 @@ Belongs here: the ledger. Does not belong here: prices (`pricing`), keeping book
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -15,14 +16,16 @@ class Budget:
     """A hard limit in US dollars, or none; `spent` starts with what earlier runs spent on the same account.
 
     Whatever may be charged is counted before it is: a call reserves the most it can cost, and its end replaces that by
-    what it did cost. Where that is only an estimate, the rest of the reservation stays withheld for this run, so that
-    the limit holds even if every such call was charged in full.
+    what it did cost. Where that is only an estimate, the rest of the reservation stays withheld, so that the limit
+    holds even if every such call was charged in full. `withheld` starts with what earlier runs left so; `note` is told
+    what is reserved and withheld before a call is sent and after it ends, for whoever keeps it.
     """
 
     limit: Decimal | None = None
     spent: Decimal = Decimal(0)
+    withheld: Decimal = Decimal(0)
+    note: Callable[[Decimal], None] = lambda amount: None
     reserved: Decimal = field(default=Decimal(0), init=False)
-    withheld: Decimal = field(default=Decimal(0), init=False)
     _in_flight: int = field(default=0, init=False)
     _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
 
@@ -43,6 +46,8 @@ class Budget:
             await self._changed.wait()
         self.reserved += amount
         self._in_flight += bool(amount)
+        if amount:
+            self.note(self.reserved + self.withheld)
         return True
 
     def settle(self, reserved: Decimal, cost: Decimal, *, certain: bool = True) -> None:
@@ -52,14 +57,17 @@ class Budget:
         self.spent += cost
         if not certain:
             self.withheld += max(Decimal(0), reserved - cost)
+        if reserved:
+            self.note(self.reserved + self.withheld)
         self._changed.set()
 
-    def spent_message(self, left: int) -> str:
-        """One line: spent, limit, requests left."""
+    def spent_message(self, left: int, refused: Decimal) -> str:
+        """One line: limit, spent, what the next call may cost at most and so could not begin, requests left."""
         withheld = f" and {usd(self.withheld)} withheld for calls that may have been charged" if self.withheld else ""
+        charged = f"the next call may cost up to {usd(refused)}, " if refused else ""
         return (
-            f"budget of {usd(self.limit or Decimal(0))} is spent up to the next call: {usd(self.spent)} spent{withheld}"
-            f", {left} requests left: run again with a larger one to ask only for what is missing"
+            f"budget of {usd(self.limit or Decimal(0))} has no room for another call: {usd(self.spent)} spent{withheld}"
+            f", {charged}{left} requests left: run again with a larger one to ask only for what is missing"
         )
 
 

@@ -17,6 +17,7 @@ import re
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 
 from pipeline.elicitation.batch import Failure, output_line
@@ -25,6 +26,7 @@ from pipeline.elicitation.protocol import Call, Completion
 from warehouse.errors import CorpusError
 
 LOCK_FILE = "asking.lock"
+WITHHELD_FILE = "withheld.usd"
 _BLOCK = 65_536
 
 
@@ -47,14 +49,49 @@ class Journal:
         if repeats_key(line.decode("ascii"), self.keys):
             result = Failure(result.custom_id, "", "the response repeats the API key")
             line = output_line(result, replace(call, outcome="repeats_key"))
-        path = journal_file(self.folder, member)
         try:
-            if member not in self._files:
-                self._files[member] = _opened(path, self._open)
-            _append(self._files[member], line)
+            _append(self._file(member), line)
         except OSError as error:
-            raise CorpusError(f"{path}: cannot be written ({error.strerror}): free some space and run again") from error
+            raise _unwritable(journal_file(self.folder, member), error) from error
         return isinstance(result, Completion)
+
+    def ready(self, member: str) -> None:
+        """Open the member's file, before anything is paid for that it could not take; raises `CorpusError`."""
+        try:
+            self._file(member)
+        except OSError as error:
+            raise _unwritable(journal_file(self.folder, member), error) from error
+
+    @property
+    def withheld(self) -> Decimal:
+        """US dollars that calls may have cost which earlier runs sent and nobody knows the end of."""
+        try:
+            return Decimal((self.folder / WITHHELD_FILE).read_text(encoding="ascii").strip() or 0)
+        except FileNotFoundError:
+            return Decimal(0)
+        except (OSError, ValueError, ArithmeticError) as error:
+            raise CorpusError(f"{self.folder / WITHHELD_FILE} is damaged: write an amount such as 0 into it") from error
+
+    def withhold(self, amount: Decimal) -> None:
+        """Note what calls in flight or lost may be charged, before they are sent: kill -9 must not free a budget."""
+        path = self.folder / WITHHELD_FILE
+        try:
+            if WITHHELD_FILE not in self._files:
+                file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+                self._open.callback(os.close, file)
+                self._files[WITHHELD_FILE] = file
+            os.pwrite(self._files[WITHHELD_FILE], f"{amount:<40f}\n".encode("ascii"), 0)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+
+    def _file(self, member: str) -> int:
+        if member not in self._files:
+            self._files[member] = _opened(journal_file(self.folder, member), self._open)
+        return self._files[member]
+
+
+def _unwritable(path: Path, error: OSError) -> CorpusError:
+    return CorpusError(f"{path}: cannot be written ({error.strerror}): make it writable or free space, and run again")
 
 
 @contextmanager

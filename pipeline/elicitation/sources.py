@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pipeline.elicitation import costs
 from pipeline.elicitation.batch import Failure
+from pipeline.elicitation.budget import Budget
 from pipeline.elicitation.journal import journal
 from pipeline.elicitation.keys import keys_of, without_key
 from pipeline.elicitation.protocol import Call, Completion
@@ -53,12 +54,11 @@ class Order:
 class Asker(Protocol):
     """A way to ask several members at once.
 
-    Yields every call as it ends, answered or not. `budget` bounds in US dollars what may be spent on the edition, None
-    without a bound, of which `spent` is gone already. After all that could be had, what went wrong is raised as one
-    `ElicitationError`, `BudgetSpent` where money ran out.
+    Yields every call as it ends, answered or not. All members spend from `budget`. After all that could be had, what
+    went wrong is raised as one `ElicitationError`, `BudgetSpent` where money ran out.
     """
 
-    def __call__(self, orders: Sequence[Order], *, budget: Decimal | None, spent: Decimal) -> Iterator[Asked]:
+    def __call__(self, orders: Sequence[Order], budget: Budget) -> Iterator[Asked]:
         """Ask these members."""
         ...
 
@@ -85,9 +85,10 @@ def gather(
     catalogues: Mapping[str, Catalogue],
     asker: Asker,
     budget: Decimal | None = None,
+    asking: bool = True,
     settled: Callable[[str], None] = lambda custom_id: None,
 ) -> Gathered:
-    """Get the answers to these requests; members that can be asked are asked, all of them at once.
+    """Get the answers to these requests; members that can be asked are asked, all of them at once, if `asking`.
 
     `member_of` has the member of every request of the edition, also of those not wanted now: the budget is the
     edition's. `settled` is told each request that needs no more asking, by its custom id. Raises `CorpusError` for a
@@ -102,7 +103,9 @@ def gather(
         settled(custom_id)
     error: PersonaGenError | None = None
     asked: set[str] = set()
-    if left:
+    if left and not asking:
+        error = ElicitationError(f"{len(left)} requests have no usable answer, and nobody was to be asked for one")
+    elif left:
         members = {r.model: member_of[i] for i, r in left.items()}
         keys = keys_of(members.values())
         with journal(record.live or record.recorded, keys) as book:
@@ -117,7 +120,10 @@ def gather(
             asked = {order.member.id for order in orders}
             try:
                 require_budget(orders, budget)
-                for one in asker(orders, budget=budget, spent=record.spent(member_of)):
+                for order in orders:
+                    book.ready(order.member.id)
+                purse = Budget(budget, record.spent(member_of), book.withheld, book.withhold)
+                for one in asker(orders, purse):
                     book.write(one.request.model, one.result, one.call)
             except PersonaGenError as trouble:
                 error = type(trouble)(without_key(str(trouble), keys))
@@ -127,7 +133,8 @@ def gather(
             error = ElicitationError(
                 f"{len(left)} requests are left without a usable answer: run again to ask for them"
             )
-    fatal = error is not None and (isinstance(error, BudgetSpent) or asked <= {r.model for r in left.values()})
+    nothing_complete = bool(asked) and asked <= {r.model for r in left.values()}
+    fatal = error is not None and (isinstance(error, BudgetSpent) or nothing_complete)
     answered = {a.custom_id for a in attempts if isinstance(a.result, Completion)}
     recorded = [r for r in requests if member_of[r.custom_id].source == "recorded"]
     lacking = {r.custom_id: r for r in recorded if r.custom_id not in answered}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from pipeline.elicitation.batch import Failure
+from pipeline.elicitation.budget import Budget
 from pipeline.elicitation.protocol import Call, Completion, to_completion
 from pipeline.elicitation.sources import Order
 from pipeline.prompts.render import Request
@@ -33,14 +34,15 @@ class Scripted:
     asked: list[str] = field(default_factory=list)
     budgets: list[tuple[Decimal | None, Decimal]] = field(default_factory=list)
 
-    def __call__(self, orders: Sequence[Order], *, budget: Decimal | None, spent: Decimal) -> Iterator[Told]:
-        self.budgets.append((budget, spent))
+    def __call__(self, orders: Sequence[Order], budget: Budget) -> Iterator[Told]:
+        limit, spent = budget.limit, budget.spent
+        self.budgets.append((limit, spent))
         waiting = deque((order, request) for order in orders for request in order.requests)
         failed = 0
         while waiting:
             order, request = waiting.popleft()
-            if budget is not None and spent + Decimal(str(USD)) > budget:
-                raise BudgetSpent(f"{spent} of {budget} usd are spent")
+            if limit is not None and spent + Decimal(str(USD)) > limit:
+                raise BudgetSpent(f"{spent} of {limit} usd are spent")
             spent += Decimal(str(USD))
             self.asked.append(request.custom_id)
             text = self.reply(request)

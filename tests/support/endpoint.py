@@ -15,8 +15,9 @@ Reply = tuple[int, dict[str, Any]]
 
 @dataclass
 class Served:
-    """Where it listens, and the headers and bodies of the calls so far."""
+    """Where it listens, how it replies to a body, and the headers and bodies of the calls so far."""
 
+    reply: Callable[[dict[str, Any]], Reply]
     base_url: str = ""
     calls: list[tuple[dict[str, str], dict[str, Any]]] = field(default_factory=list)
 
@@ -31,7 +32,7 @@ def chat(text: str, model: str = "m", **usage: Any) -> Reply:
 @contextmanager
 def serving(answer: Callable[[dict[str, Any]], Reply], models: list[dict[str, Any]] | None = None) -> Iterator[Served]:
     """Serve `answer`, a function of the request's body; `models` is the list, 404 without one."""
-    served = Served()
+    served = Served(answer)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -42,7 +43,7 @@ def serving(answer: Callable[[dict[str, Any]], Reply], models: list[dict[str, An
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             served.calls.append(({name.lower(): value for name, value in self.headers.items()}, body))
-            self._send(*answer(body))
+            self._send(*served.reply(body))
 
         def _send(self, status: int, body: dict[str, Any]) -> None:
             content = json.dumps(body).encode()

@@ -90,8 +90,9 @@ def test_a_build_forecasts_too(home: Path, served: Served, capsys: Capture) -> N
     ("arguments", "said"),
     [
         (["--budget", "25"], "the currency is missing"),
-        (["--member", "recorded-pass-1"], f"not asked for edition '{EDITION}'"),
-        (["--member", "recorded-pass-1"], "personagen edition new NAME --member recorded-pass-1"),
+        (["--member", "openai/gpt-5.4-mini"], f"not asked for edition '{EDITION}'"),
+        (["--member", "openai/gpt-5.4-mini"], "personagen edition new NAME --member openai/gpt-5.4-mini"),
+        (["--member", "recorded-pass-1"], "'recorded-pass-1' answers from the record"),
         (["--member", "nobody"], "unknown panel member 'nobody'"),
         (["--dimension", "nothing"], "unknown dimension 'nothing'"),
         (["--dimension", "age", "--tier", "3"], "dimension 'age' is of tier 1, not 3"),
@@ -152,6 +153,52 @@ def test_members_are_asked_judged_and_told_about(home: Path, served: Served, cap
     assert not [path for path in home.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
 
 
+def test_a_missing_key_is_told_before_anything_is_written(
+    home: Path, served: Served, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.delenv("OPENROUTER_API_KEY")
+    for command in (["ask", "--dimension", "height"], ["build"]):
+        assert run(home, *command, "--budget", "100usd") == 2
+        err = capsys.readouterr().err
+        assert "OPENROUTER_API_KEY is not set" in err and len(err.splitlines()) == 1
+    assert not (home / "personagen.duckdb").exists() and served.calls == []
+
+
+def test_answers_that_are_all_rejected_are_an_outcome_and_no_error(
+    home: Path, served: Served, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(served, "reply", lambda body: chat("I cannot say.", MEMBER))
+    assert run(home, "ask", "--member", MEMBER, "--dimension", "handedness", "--budget", "1usd") == 0
+    told = capsys.readouterr()
+    assert "rejected: refusal 6" in told.out and "personagen corpus status" in told.err
+
+
+def test_what_a_member_answered_before_it_failed_is_judged_and_told(
+    home: Path, served: Served, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    answering = served.reply
+
+    def reply(body: dict[str, Any]) -> Any:
+        return answering(body) if len(served.calls) < 3 else (401, {"error": {"message": "no credit"}})
+
+    monkeypatch.setattr(served, "reply", reply)
+    assert run(home, "ask", "--member", MEMBER, "--dimension", "height", "--budget", "1usd") == 2
+    told = capsys.readouterr()
+    row = next(line.split() for line in told.out.split("so far")[1].splitlines() if line.startswith(MEMBER))
+    assert int(row[3]) >= 1 and "401" in told.err
+
+
+def test_an_interrupt_says_that_nothing_is_lost(
+    home: Path, served: Served, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.build.run_work", interrupted)
+    assert run(home, "ask", "--member", MEMBER, "--budget", "100usd") == 130
+    assert "run again to go on" in capsys.readouterr().err
+
+
 def test_the_panel_is_listed_with_what_it_lacks(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.delenv("OPENROUTER_API_KEY", raising=False)
     assert main(["panel"]) == 0
@@ -167,7 +214,7 @@ def test_the_panel_is_checked_and_failure_is_the_exit_code(
     home: Path, served: Served, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     assert main(["panel", "check", "--member", "nobody"]) == 2
-    assert "'nobody' is no live or local panel member" in capsys.readouterr().err
+    assert "'nobody' is no panel member" in capsys.readouterr().err
     monkeypatch.delenv("OPENROUTER_API_KEY")
     assert main(["panel", "check", "--member", MEMBER]) == 1
     told = capsys.readouterr()

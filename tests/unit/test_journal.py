@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 import textwrap
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from pipeline.elicitation.batch import Failure, read_lines
-from pipeline.elicitation.journal import held, journal, journal_file
+from pipeline.elicitation.journal import WITHHELD_FILE, held, journal, journal_file
 from pipeline.elicitation.protocol import Call, Completion
 from warehouse.errors import CorpusError
 
@@ -124,3 +125,37 @@ def test_what_repeats_a_key_is_kept_as_a_failure_without_it(tmp_path: Path, told
     (line,) = read_lines(journal_file(tmp_path, "m"))
     assert isinstance(line.content, Failure) and line.content.reason == "the response repeats the API key"
     assert b"0123456789" not in line.raw and b'"usd":0.1' in line.raw
+
+
+def test_a_member_whose_file_cannot_be_written_is_told_before_it_is_asked(tmp_path: Path) -> None:
+    journal_file(tmp_path, "m").mkdir()
+    with journal(tmp_path) as book, pytest.raises(CorpusError, match=r"m.*\.jsonl: cannot be written"):
+        book.ready("m")
+
+
+def test_what_calls_in_flight_may_cost_outlives_a_killed_run(tmp_path: Path) -> None:
+    script = """
+        import os, signal, sys
+        from decimal import Decimal
+        from pathlib import Path
+        from pipeline.elicitation.budget import Budget
+        from pipeline.elicitation.journal import journal
+        import asyncio
+        with journal(Path(sys.argv[1])) as book:
+            purse = Budget(Decimal(1), withheld=book.withheld, note=book.withhold)
+            for amount in ("0.25", "0.125"):
+                assert asyncio.run(purse.reserve(Decimal(amount)))
+            purse.settle(Decimal("0.125"), Decimal("0.1"))
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    for before in ("0", "0.25"):
+        with journal(tmp_path) as book:
+            assert book.withheld == Decimal(before)
+        subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(tmp_path)], check=False)
+    with journal(tmp_path) as book:
+        assert book.withheld == Decimal("0.5")
+        book.withhold(Decimal("0.0000001"))
+        assert book.withheld == Decimal("0.0000001")
+    (tmp_path / WITHHELD_FILE).write_text("much")
+    with journal(tmp_path) as book, pytest.raises(CorpusError, match=r"withheld\.usd is damaged"):
+        _ = book.withheld

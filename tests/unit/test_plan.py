@@ -118,8 +118,8 @@ def test_another_provenance_is_another_snapshot(tmp_path: Path) -> None:
     assert Plan("e", tmp_path).fingerprint("snapshot", "us") != before
 
 
-def test_an_edition_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"edition '2031\.01' is not in"):
+def test_an_edition_that_says_nothing_of_itself_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"2031\.01/PROVENANCE.md cannot be read"):
         Plan("2031.01", tmp_path / "2031.01").fingerprint("dimensions", "us")
 
 

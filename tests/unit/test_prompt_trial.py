@@ -13,6 +13,7 @@ import pytest
 
 from pipeline.catalogue.loader import load_catalogue
 from pipeline.elicitation.batch import Failure
+from pipeline.elicitation.budget import Budget
 from pipeline.elicitation.panel import Member, load_choices, load_panel
 from pipeline.elicitation.protocol import Call, Completion, to_completion
 from pipeline.elicitation.sources import Order
@@ -95,7 +96,7 @@ class Answering:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def __call__(self, orders: Sequence[Order], *, budget: Decimal | None, spent: Decimal) -> Iterator[Got]:
+    def __call__(self, orders: Sequence[Order], budget: Budget) -> Iterator[Got]:
         for order in orders:
             self.asked += [r.custom_id for r in order.requests]
             for request in order.requests[:-1]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from pipeline.catalogue.loader import load_catalogue
+from pipeline.elicitation.budget import Budget
 from pipeline.elicitation.panel import Endpoint, Member
 from pipeline.elicitation.record import Record, completions_of
-from pipeline.elicitation.sources import Gathered, gather
+from pipeline.elicitation.sources import Asker, Gathered, Order, gather
 from pipeline.plan import Plan
 from pipeline.prompts.reask import base_id
 from pipeline.prompts.render import Request, render_request
-from tests.support.asking import USD, Scripted
+from tests.support.asking import USD, Scripted, Told
 from tests.support.corpora import answer, answer_line
 from warehouse.errors import BudgetSpent, CorpusError, ElicitationError
 
@@ -38,7 +40,7 @@ def good(request: Request) -> str:
     return answer(Plan("e", Path("none"), panel=(LIVE,)), request, np.random.default_rng(1))
 
 
-def get(folder: Path, asker: Scripted, *members: Member, **options: Any) -> Gathered:
+def get(folder: Path, asker: Asker, *members: Member, **options: Any) -> Gathered:
     wanted = requests(*members)
     member_of = {r.custom_id: m for m in members for r in wanted if r.model == m.id}
     record = Record(folder / "recorded", folder / "live", member_of)
@@ -128,3 +130,27 @@ def test_every_call_is_in_the_books(tmp_path: Path) -> None:
     calls = [a.line.call_by(LIVE) for a in got.attempts]
     assert [c.outcome for c in calls if c] == ["answered", *["cut_off"] * (len(wanted) - 1)]
     assert sum(c.usd for c in calls if c) == USD * len(wanted)
+
+
+def test_nobody_is_asked_where_the_answers_that_there_are_have_to_do(tmp_path: Path) -> None:
+    wanted = requests(LIVE)
+    get(tmp_path, Scripted(lambda r: good(r) if r.custom_id == wanted[0].custom_id else None), LIVE)
+    nobody = Scripted(good)
+    got = get(tmp_path, nobody, LIVE, asking=False)
+    assert not nobody.asked and len(got.left) == len(wanted) - 1 and not got.fatal
+    assert f"{len(wanted) - 1} requests have no usable answer" in str(got.error)
+
+
+def test_what_an_earlier_run_left_withheld_counts_against_the_budget(tmp_path: Path) -> None:
+    (tmp_path / "live").mkdir()
+    (tmp_path / "live" / "withheld.usd").write_text("0.75\n")
+    told: list[Decimal] = []
+
+    def asker(orders: Sequence[Order], budget: Budget) -> Iterator[Told]:
+        told.extend((budget.spent, budget.withheld))
+        budget.note(budget.withheld + 1)
+        return iter(())
+
+    get(tmp_path, asker, LIVE, budget=Decimal(1))
+    assert told == [0, Decimal("0.75")]
+    assert Decimal((tmp_path / "live" / "withheld.usd").read_text()) == Decimal("1.75")
