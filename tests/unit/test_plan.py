@@ -10,7 +10,9 @@ import pytest
 from pipeline.elicitation.batch import Failure, output_line
 from pipeline.elicitation.panel import load_panel
 from pipeline.elicitation.protocol import Call
+from pipeline.names.candidates import KINDS
 from pipeline.plan import Cell, PanelWeights, Plan
+from tests.support.names import write
 from warehouse.errors import CorpusError
 
 
@@ -130,3 +132,19 @@ def test_upstream_is_known_for_every_partition(tmp_path: Path) -> None:
         for above, part in plan.upstream(stage, cell):
             assert plan.known(above, part.population, part.dimension, part.model)
     assert plan.known("maps", "us", "no_such_dimension") is None
+
+
+def test_an_answer_about_names_touches_its_kind_and_no_map(tmp_path: Path) -> None:
+    def of_names(plan: Plan, stage: str) -> dict[str, str]:
+        return {kind: plan.fingerprint(stage, "us", kind) for kind in KINDS}
+
+    plan = Plan("e", tmp_path, names=tmp_path / "names")
+    stages = ("name_requests", "name_completions", "name_estimates", "name_rejections")
+    before, maps = {stage: of_names(plan, stage) for stage in stages}, prints(plan, "maps")
+    request = plan.enrichments["us"].requests["last"][0]
+    write(tmp_path / "names" / "a.jsonl", {request.custom_id: "{}"})
+    after = plan.at_present()
+    assert after is not plan and prints(after, "maps") == maps
+    moved = {(s, k) for s in stages for k in KINDS if of_names(after, s)[k] != before[s][k]}
+    assert moved == {("name_completions", "last"), ("name_estimates", "last"), ("name_rejections", "last")}
+    assert after.upstream("name_estimates", Cell("us", "last")) == [("name_completions", Cell("us", "last"))]
