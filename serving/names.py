@@ -164,8 +164,9 @@ class Names:
 def _read(path: Path) -> Any:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    # Not `pq.read_table`, which imports pandas where it is installed; nor `to_numpy` below.
-    with pq.ParquetFile(path) as file:
+    # Not `pq.read_table`, which imports pandas where it is installed; nor `to_numpy` below. Unbuffered, as buffering
+    # starts threads, see `serving.snapshot`.
+    with pq.ParquetFile(path, pre_buffer=False) as file:
         return file.read(use_threads=False).combine_chunks()
 
 

@@ -233,8 +233,10 @@ def _table(content: bytes, name: str) -> pa.Table:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     try:
-        table = pq.read_table(pa.BufferReader(content), use_threads=False)
-        return table.select(arrow_schema(name).names)
+        # Not `pq.read_table`, and unbuffered: else threads start whatever is asked for, and one that is still there
+        # when a short process ends can abort it (apache/arrow#34314).
+        with pq.ParquetFile(pa.BufferReader(content), pre_buffer=False) as file:
+            return file.read(arrow_schema(name).names, use_threads=False)
     except (pa.ArrowException, KeyError, OSError) as error:
         raise SnapshotError(f"{name} cannot be read ({str(error).splitlines()[0]})") from None
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +41,21 @@ def test_the_golden_people_are_unchanged(us: Snapshot) -> None:
     """Made by `personagen generate -n 20 --seed golden -f jsonl`; a change here changes everybody's personas."""
     drawn = [json.loads(line) for line in Sampler(us).sample(20, "golden").to_jsonl()]
     assert drawn == [json.loads(line) for line in GOLDEN.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads where Linux lists them")
+def test_loading_starts_no_thread_that_could_outlive_a_short_process() -> None:
+    script = """
+        import os
+        import numpy, pyarrow.parquet
+        before = len(os.listdir("/proc/self/task"))
+        from serving import Sampler, Snapshot
+        list(Sampler(Snapshot.load("us")).sample(3).to_jsonl())
+        print(len(os.listdir("/proc/self/task")) - before)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"
 
 
 def test_both_engines_agree_on_the_packaged_snapshot(us: Snapshot) -> None:
