@@ -3,9 +3,9 @@
 Here belong the tables (Walker 1977, "An efficient method for generating discrete random variables with general
 distributions"; Vose 1991 for building them in one pass) and the draw. What the lists hold is their owner's.
 
-A list of n rows is cut into n columns of UNIT units each. A column holds units of its own row, up to a threshold, and of
-one other row, its alias. Weights are first made whole numbers of units, and all that follows is whole numbers, so the
-tables give exactly these units back, and the same ones on every machine.
+A list of n rows is cut into n columns of UNIT units each. A column holds units of its own row, up to a threshold, and
+of one other row, its alias. Weights are first made whole numbers of units, and all that follows is whole numbers, so
+the tables give exactly these units back, and the same ones on every machine.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ def whole_units(weights: Floats, counts: Ints) -> Ints:
 def columns(rows: Rows, units: Ints) -> npt.NDArray[np.uint32]:
     """Alias tables of lists that lie one after the other, uint32 (n, 3): own row, alias, threshold.
 
-    The units of a list sum to UNIT times the number of its rows. A row with fewer than UNIT is light, and its deficit is
-    filled from the heavy one whose turn it is; that passes on when its surplus is used up, and what was taken too much
-    is filled from the next. So light i goes to the first heavy whose running surplus exceeds the deficits before i. As
-    deficits and surpluses are equal within each list, one sweep over all lists crosses no border.
+    The units of a list sum to UNIT times the number of its rows. A row with fewer than UNIT is light, and its deficit
+    is filled from the heavy one whose turn it is; that passes on when its surplus is used up, and what was taken too
+    much is filled from the next. So light i goes to the first heavy whose running surplus exceeds the deficits before
+    i. As deficits and surpluses are equal within each list, one sweep over all lists crosses no border.
     """
     light, heavy = np.flatnonzero(units < UNIT), np.flatnonzero(units >= UNIT)
     deficit = np.concatenate([[0], np.cumsum(UNIT - units[light])])
@@ -77,7 +77,7 @@ class AliasTables:
         return self._used * self._columns.itemsize * 3
 
     def add(self, group: int, rows: Rows, weights: Floats, counts: Ints) -> None:
-        """Make the tables of a group: rows and weights above 0 of its lists one after the other; a list may be empty."""
+        """Make the tables of a group: rows and weights above 0 of its lists, one after the other; some may be empty."""
         made = columns(rows, whole_units(weights, counts[counts > 0]))
         with self._lock:
             if self._used + len(made) > len(self._columns):

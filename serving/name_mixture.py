@@ -1,0 +1,145 @@
+"""P(name | heritage) within one cell, as a mixture of names told of the heritage and names of everybody.
+
+Here belongs the model as pure functions on arrays; reading its data and drawing are `serving.names`. A cell is all
+people who share what a name depends on besides heritage: ethnicity, sex, cohort and origin, or ethnicity alone for
+surnames.
+
+What is known: b(n), the share of name n among the cell's people; T(h), that of heritage h; and for the names that were
+asked about, the heritages of their bearers. All of it is satisfied at once: the joint J(n, h) has the sums b over
+names and T over heritages, and is as near as can be to what was told (iterative proportional fitting; Deming &
+Stephan 1940). Where the two sides disagree, and more people bear Chinese names than name Chinese as their heritage,
+the names that are shared with others give way first, because each name's heritages are weighed against one another.
+
+Every sum runs from left to right, so that the tables are the same on every machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+ROUNDS = 12
+UNLISTED = 0.02
+"""A heritage that an answer does not list may have up to this share of a name: it was asked to list all above."""
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Heritage tags, sorted by heritage and then name: `share[i]` of the bearers of `row[i]` have `heritage[i]`."""
+
+    row: Ints
+    heritage: Ints
+    share: Floats
+
+    def of(self, rows: Ints, names: int) -> Told:
+        """The tags of some of all `names` rows, ascending; renumbered by their place among them."""
+        place = np.full(names, -1, dtype=np.int64)
+        place[rows] = np.arange(len(rows))
+        kept = place[self.row] >= 0
+        return Told(place[self.row[kept]], self.heritage[kept], self.share[kept])
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Within one ethnicity: P(heritage | name) of each tag in `share`, and in `free` what is not told of each name.
+
+    The shares of a name's tags and its `free`, which is above 0, sum to 1.
+    """
+
+    row: Ints
+    heritage: Ints
+    share: Floats
+    free: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """The names of a cell: `pool` weighs each name, `special` each tag, for those who have the tag's heritage.
+
+    `told[h]` is the share of the cell's people who have heritage h and a name from `special`; the others with this
+    heritage have one from the pool.
+    """
+
+    pool: Floats
+    special: Floats
+    told: Floats
+
+
+def route(told: Told, names: int, ethnicity_of: Floats, ethnicity: float) -> Routing:
+    """Bayes: P(h | name, e) ~ P(h | name) P(e | h), ethnicity and name being independent given the heritage.
+
+    `ethnicity_of[h]` is P(e | h) and `ethnicity` P(e), which stands for P(e | h) of the heritages that an answer does
+    not list. So the less an answer speaks of this ethnicity, the more of the name stays free: of the white bearers of
+    Nguyen all, of the Asian ones hardly any.
+    """
+    mass = told.share * ethnicity_of[told.heritage]
+    listed = np.bincount(told.row, told.share, names)
+    whole = np.bincount(told.row, mass, names) + (np.maximum(1 - listed, 0) + UNLISTED) * ethnicity
+    share = mass / whole[told.row]
+    free = 1 - np.bincount(told.row, share, names)
+    possible = share > 0
+    return Routing(told.row[possible], told.heritage[possible], share[possible], free)
+
+
+def mix(names: Floats, routing: Routing, people: Floats, fixed: Floats) -> Mixture:
+    """The mixture of a cell.
+
+    Args:
+        names: b(n) > 0, summing to 1.
+        routing: of these names, in this order.
+        people: T(h), summing to 1; 0 for a heritage that nobody has.
+        fixed: 0 to 1 for each name. Where more people bear names of a heritage than have it, a name with 1 keeps b(n)
+        and
+            is given to others too; one with 0 becomes rarer instead, and is given to nobody else.
+
+    With `fixed` 1, sum_h T(h) P(n | h) = b(n) to rounding.
+    """
+    row, heritage, share, free = routing.row, routing.heritage, routing.share, routing.free
+    tilt = np.ones(len(people))
+    for left in range(ROUNDS, -1, -1):
+        tilted = share * tilt[heritage]
+        rest = free * total(people * tilt)
+        whole = np.bincount(row, tilted, len(names)) + rest
+        scale = names * (fixed / whole + (1 - fixed) * np.minimum(1, 1 / whole))
+        joint = scale[row] * tilted
+        found = np.bincount(heritage, joint, len(people))
+        if left:
+            borne = found + people * tilt * total(scale * free)
+            tilt *= np.divide(people, borne, out=np.zeros_like(people), where=people > 0)
+    over = found > people
+    joint *= np.divide(people, found, out=np.ones_like(people), where=over)[heritage]
+    found = np.where(over, people, found)
+    others = np.maximum(names - np.bincount(row, joint, len(names)), 0)
+    pool = fixed * others + (1 - fixed) * np.minimum(others, names * free)
+    return Mixture(pool if pool.any() else names, joint, found)
+
+
+def spread(told: Floats, people: Floats, strength: Floats) -> Floats:
+    """Share of each group of people whose name is from the special ones, of shape (heritages, groups).
+
+    Args:
+        told: (heritages,), the mass of special names of each; not above the sum of its people.
+        people: (heritages, groups), the mass of people.
+        strength: (groups,), how much more often one group has a special name than another.
+
+    The shares are in proportion to `strength`, except that none exceeds 1, and people * share sums to `told`.
+    """
+    shares = np.zeros(people.shape)
+    left = told.copy()
+    order = sorted(range(len(strength)), key=lambda group: -strength[group])
+    for place, group in enumerate(order):
+        weight = sum((people[:, other] * strength[other] for other in order[place:]), np.zeros(len(told)))
+        unit = np.divide(left, weight, out=np.zeros_like(left), where=weight > 0)
+        shares[:, group] = np.minimum(unit * strength[group], 1)
+        left = np.maximum(left - shares[:, group] * people[:, group], 0)
+    return shares
+
+
+def total(values: Floats) -> float:
+    """Sum from left to right; `np.sum` groups the values as suits the machine."""
+    return float(np.cumsum(values)[-1])
