@@ -15,8 +15,9 @@ import threading
 import numpy as np
 import numpy.typing as npt
 
-UNIT = 1 << 32
-_OWN, _ALIAS, _THRESHOLD = range(3)
+UNIT = 1 << 27
+ROW_BITS = 18  # a column is one word of 63 bits: own row, alias, threshold
+_ALIAS, _OWN = UNIT.bit_length() - 1, UNIT.bit_length() - 1 + ROW_BITS
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -40,13 +41,14 @@ def whole_units(weights: Floats, counts: Ints) -> Ints:
     return units
 
 
-def columns(rows: Rows, units: Ints) -> npt.NDArray[np.uint32]:
-    """Alias tables of lists that lie one after the other, uint32 (n, 3): own row, alias, threshold.
+def columns(rows: Ints, units: Ints) -> Ints:
+    """Alias tables of lists that lie one after the other, int64 (n,): own row, alias and threshold, see `parts`.
 
-    The units of a list sum to UNIT times the number of its rows. A row with fewer than UNIT is light, and its deficit
-    is filled from the heavy one whose turn it is; that passes on when its surplus is used up, and what was taken too
-    much is filled from the next. So light i goes to the first heavy whose running surplus exceeds the deficits before
-    i. As deficits and surpluses are equal within each list, one sweep over all lists crosses no border.
+    Rows are below 2**ROW_BITS, and the units of a list sum to UNIT times the number of its rows. A row with fewer
+    than UNIT is light, and its deficit is filled from the heavy one whose turn it is; that passes on when its surplus
+    is used up, and what was taken too much is filled from the next. So light i goes to the first heavy whose running
+    surplus exceeds the deficits before i. As deficits and surpluses are equal within each list, one sweep over all
+    lists crosses no border.
     """
     light, heavy = np.flatnonzero(units < UNIT), np.flatnonzero(units >= UNIT)
     deficit = np.concatenate([[0], np.cumsum(UNIT - units[light])])
@@ -58,7 +60,13 @@ def columns(rows: Rows, units: Ints) -> npt.NDArray[np.uint32]:
     alias[heavy[short]] = heavy[short + 1]
     threshold = units.copy()
     threshold[heavy] = np.where(taken > 0, UNIT - taken, 0)  # 0: all alias, and that is the row itself
-    return np.stack([rows, rows[alias], threshold.astype(np.uint32)], axis=1)
+    packed: Ints = (rows << _OWN) | (rows[alias] << _ALIAS) | threshold
+    return packed
+
+
+def parts(packed: Ints) -> tuple[Ints, Ints, Ints]:
+    """Own row, alias and threshold of columns."""
+    return packed >> _OWN, (packed >> _ALIAS) & ((1 << ROW_BITS) - 1), packed & (UNIT - 1)
 
 
 class AliasTables:
@@ -67,21 +75,21 @@ class AliasTables:
     def __init__(self, groups: int, lists: int) -> None:
         self._start = np.zeros((groups, lists), dtype=np.int64)
         self._size = np.zeros((groups, lists), dtype=np.int64)
-        self._columns = np.empty((0, 3), dtype=np.uint32)
+        self._columns = np.empty(0, dtype=np.int64)
         self._used = 0
         self._lock = threading.Lock()
 
     @property
     def nbytes(self) -> int:
         """Bytes of the tables made so far."""
-        return self._used * self._columns.itemsize * 3
+        return self._used * self._columns.itemsize
 
-    def add(self, group: int, rows: Rows, weights: Floats, counts: Ints) -> None:
+    def add(self, group: int, rows: Ints, weights: Floats, counts: Ints) -> None:
         """Make the tables of a group: rows and weights above 0 of its lists, one after the other; some may be empty."""
         made = columns(rows, whole_units(weights, counts[counts > 0]))
         with self._lock:
             if self._used + len(made) > len(self._columns):
-                grown = np.empty((max(2 * len(self._columns), self._used + len(made)), 3), dtype=np.uint32)
+                grown = np.empty(max(len(self._columns) * 3 // 2, self._used + len(made)), dtype=np.int64)
                 grown[: self._used] = self._columns[: self._used]
                 self._columns = grown
             self._columns[self._used : self._used + len(made)] = made
@@ -95,6 +103,5 @@ class AliasTables:
         position = uniform * np.take(self._size, place)
         column = position.astype(np.int64)
         units = (position - column) * UNIT  # what is behind the point is left over: another uniform
-        chosen = np.take(self._columns, np.take(self._start, place) + column, axis=0)
-        drawn: Rows = np.where(units < chosen[:, _THRESHOLD], chosen[:, _OWN], chosen[:, _ALIAS])
-        return drawn
+        own, alias, threshold = parts(np.take(self._columns, np.take(self._start, place) + column))
+        return np.where(units < threshold, own, alias).astype(np.uint32)

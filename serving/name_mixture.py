@@ -26,6 +26,7 @@ UNLISTED = 0.02
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Routing:
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """The names of a cell: `pool` weighs each name, `special` each tag, for those who have the tag's heritage.
+    """The names of a cell: `pool` weighs each name asked about, `special` each tag, for those of the tag's heritage.
 
     `told[h]` is the share of the cell's people who have heritage h and a name from `special`; the others with this
     heritage have one from the pool.
@@ -81,42 +82,40 @@ def route(told: Told, names: int, ethnicity_of: Floats, ethnicity: float) -> Rou
     listed = np.bincount(told.row, told.share, names)
     whole = np.bincount(told.row, mass, names) + (np.maximum(1 - listed, 0) + UNLISTED) * ethnicity
     share = mass / whole[told.row]
-    free = 1 - np.bincount(told.row, share, names)
-    possible = share > 0
-    return Routing(told.row[possible], told.heritage[possible], share[possible], free)
+    kept = share >= UNLISTED
+    row, heritage, share = told.row[kept], told.heritage[kept], share[kept]
+    return Routing(row, heritage, share, 1 - np.bincount(row, share, names))
 
 
-def mix(names: Floats, routing: Routing, people: Floats, fixed: Floats) -> Mixture:
-    """The mixture of a cell.
+def mix(names: Floats, routing: Routing, people: Floats, fixed: Flags) -> Mixture:
+    """The mixture of a cell, of which only the names that were asked about are needed.
 
     Args:
-        names: b(n) > 0, summing to 1.
+        names: their b(n) > 0; what they lack to 1 is that of all other names, which are in the pool whole.
         routing: of these names, in this order.
         people: T(h), summing to 1; 0 for a heritage that nobody has.
-        fixed: 0 to 1 for each name. Where more people bear names of a heritage than have it, a name with 1 keeps b(n)
-        and
-            is given to others too; one with 0 becomes rarer instead, and is given to nobody else.
+        fixed: for each name, what to do where more people bear names of a heritage than have it: keep b(n) and give it
+            to others too; or, if False, let it become rarer and give it to nobody else.
 
-    With `fixed` 1, sum_h T(h) P(n | h) = b(n) to rounding.
+    With all of them fixed, sum_h T(h) P(n | h) = b(n) to rounding.
     """
     row, heritage, share, free = routing.row, routing.heritage, routing.share, routing.free
+    untold = max(1 - total(names), 0.0)
     tilt = np.ones(len(people))
     for left in range(ROUNDS, -1, -1):
         tilted = share * tilt[heritage]
-        rest = free * total(people * tilt)
-        whole = np.bincount(row, tilted, len(names)) + rest
-        scale = names * (fixed / whole + (1 - fixed) * np.minimum(1, 1 / whole))
+        unrouted = total(people * tilt)
+        whole = np.bincount(row, tilted, len(names)) + free * unrouted
+        scale = names / np.where(fixed, whole, np.maximum(whole, 1))
         joint = scale[row] * tilted
         found = np.bincount(heritage, joint, len(people))
         if left:
-            borne = found + people * tilt * total(scale * free)
+            borne = found + people * tilt * (total(scale * free) + untold / unrouted)
             tilt *= np.divide(people, borne, out=np.zeros_like(people), where=people > 0)
     over = found > people
     joint *= np.divide(people, found, out=np.ones_like(people), where=over)[heritage]
-    found = np.where(over, people, found)
-    others = np.maximum(names - np.bincount(row, joint, len(names)), 0)
-    pool = fixed * others + (1 - fixed) * np.minimum(others, names * free)
-    return Mixture(pool if pool.any() else names, joint, found)
+    pool = np.maximum(names - np.bincount(row, joint, len(names)), 0)
+    return Mixture(np.where(fixed, pool, np.minimum(pool, names * free)), joint, np.where(over, people, found))
 
 
 def spread(told: Floats, people: Floats, strength: Floats) -> Floats:
@@ -142,4 +141,4 @@ def spread(told: Floats, people: Floats, strength: Floats) -> Floats:
 
 def total(values: Floats) -> float:
     """Sum from left to right; `np.sum` groups the values as suits the machine."""
-    return float(np.cumsum(values)[-1])
+    return float(np.cumsum(values)[-1]) if len(values) else 0.0

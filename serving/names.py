@@ -205,7 +205,8 @@ class _Kind:
         self._people = _people(facts, ethnicities, nativities, heritages)
         self._told = _told(table, [list(heritages).index(heritage) for heritage in facts["heritages"]])
         self._shares = [_share(table, ethnicity) for ethnicity in ethnicities]
-        self._settled = [0.0 if ethnicity == EVERYBODY else SETTLED for ethnicity in ethnicities]
+        self._asked = np.bincount(self._told.row, minlength=table.num_rows) > 0
+        self._settled = [2.0 if ethnicity == EVERYBODY else SETTLED for ethnicity in ethnicities]
         self._strength = np.array([MARKED[nativity] for nativity in nativities])
         self._pool = len(heritages)  # a cell has a list for each heritage, and this one for everybody
         self.tables = AliasTables(cells, len(heritages) + 1)
@@ -231,9 +232,12 @@ class _Kind:
         ethnicity = cell % len(self._shares)
         share = self._shares[ethnicity]
         weighed = weights * share
-        rows = np.flatnonzero(weighed)
-        if not len(rows):
+        possible = np.flatnonzero(weighed)
+        if not len(possible):
             raise SnapshotError("the snapshot has no names for some sex, cohort and ethnicity: export it again")
+        weighed /= total(weighed[possible])
+        asked = self._asked[possible]
+        rows, others = possible[asked], possible[~asked]
         everybody = np.cumsum(self._people, axis=2)[:, :, -1]
         heritage = np.cumsum(everybody, axis=0)[-1]
         share_of = np.divide(everybody[ethnicity], heritage, out=np.zeros_like(heritage), where=heritage > 0)
@@ -241,13 +245,13 @@ class _Kind:
         people = self._people[ethnicity] * nativities
         people /= total(people.ravel())
         fixed = (share[rows] < self._settled[ethnicity]) & exact
-        mixture = mix(weighed[rows] / total(weighed[rows]), routing, np.cumsum(people, axis=1)[:, -1], fixed * 1.0)
+        mixture = mix(weighed[rows], routing, np.cumsum(people, axis=1)[:, -1], fixed)
         special, pool = np.flatnonzero(mixture.special), np.flatnonzero(mixture.pool)
         self.tables.add(
             cell,
-            np.concatenate([rows[routing.row[special]], rows[pool]]).astype(np.uint32),
-            np.concatenate([mixture.special[special], mixture.pool[pool]]),
-            np.append(np.bincount(routing.heritage[special], minlength=self._pool), len(pool)),
+            np.concatenate([rows[routing.row[special]], rows[pool], others]),
+            np.concatenate([mixture.special[special], mixture.pool[pool], weighed[others]]),
+            np.append(np.bincount(routing.heritage[special], minlength=self._pool), len(pool) + len(others)),
         )
         self._own[cell] = spread(mixture.told, people, self._strength)
         self._made[cell] = True

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.alias import UNIT, AliasTables, columns, whole_units
+from serving.alias import ROW_BITS, UNIT, AliasTables, columns, parts, whole_units
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -17,12 +17,12 @@ WEIGHTS = st.one_of(st.just(0.0), st.floats(1e-6, 1e6), st.sampled_from([1.0, 2.
 LISTS = st.lists(st.lists(WEIGHTS, min_size=1, max_size=30).filter(any), min_size=1, max_size=6)
 
 
-def held(table: npt.NDArray[np.uint32], size: int) -> Ints:
-    """Units of each row that the columns of one list hold."""
-    own = table[:, 2].astype(np.int64)
+def held(packed: Ints, size: int) -> Ints:
+    """Units of each row that the columns hold."""
+    own, alias, threshold = parts(packed)
     found = np.zeros(size, dtype=np.int64)
-    np.add.at(found, table[:, 0], own)
-    np.add.at(found, table[:, 1], UNIT - own)
+    np.add.at(found, own, threshold)
+    np.add.at(found, alias, UNIT - threshold)
     return found
 
 
@@ -45,26 +45,34 @@ def test_units_are_the_weights_rounded(lists: list[list[float]]) -> None:
 def test_tables_hold_exactly_their_units_and_no_row_of_another_list(lists: list[list[float]]) -> None:
     counts = np.array([len(one) for one in lists])
     units = whole_units(np.concatenate([np.array(one) for one in lists]), counts)
-    rows = np.arange(len(units), dtype=np.uint32)
-    table = columns(rows, units)
-    np.testing.assert_array_equal(table[:, 0], rows)
-    np.testing.assert_array_equal(held(table, len(units)), units)
+    packed = columns(np.arange(len(units)), units)
+    np.testing.assert_array_equal(held(packed, len(units)), units)
     owner = np.repeat(np.arange(len(lists)), counts)
-    np.testing.assert_array_equal(owner[table[:, 1]], owner)
+    own, alias, _ = parts(packed)
+    np.testing.assert_array_equal(own, np.arange(len(units)))
+    np.testing.assert_array_equal(owner[alias], owner)
 
 
 def test_equal_weights_need_no_alias() -> None:
     units = whole_units(np.ones(5), np.array([5]))
     np.testing.assert_array_equal(units, np.full(5, UNIT))
-    np.testing.assert_array_equal(columns(np.arange(5, dtype=np.uint32), units)[:, 1], np.arange(5))
+    np.testing.assert_array_equal(parts(columns(np.arange(5), units))[1], np.arange(5))
+
+
+def test_rows_and_thresholds_do_not_run_into_each_other() -> None:
+    rows = np.array([0, (1 << ROW_BITS) - 1])
+    own, alias, threshold = parts(columns(rows, np.array([UNIT - 1, UNIT + 1])))
+    np.testing.assert_array_equal(own, rows)
+    assert alias.tolist() == [rows[1], rows[1]]
+    assert threshold.tolist() == [UNIT - 1, 0]
 
 
 @pytest.fixture
 def tables() -> AliasTables:
     made = AliasTables(groups=3, lists=3)
     # Group 2 first; its list 1 is empty.
-    made.add(2, np.array([7, 8, 9], np.uint32), np.array([1.0, 3.0, 2.0]), np.array([2, 0, 1]))
-    made.add(0, np.array([1, 2, 3, 4], np.uint32), np.array([5.0, 1.0, 1.0, 2.0]), np.array([1, 2, 1]))
+    made.add(2, np.array([7, 8, 9]), np.array([1.0, 3.0, 2.0]), np.array([2, 0, 1]))
+    made.add(0, np.array([1, 2, 3, 4]), np.array([5.0, 1.0, 1.0, 2.0]), np.array([1, 2, 1]))
     return made
 
 
@@ -75,7 +83,7 @@ def test_draws_have_the_shares_of_their_list(tables: AliasTables) -> None:
     assert (drawn == 7).mean() == 0.25
     assert (drawn == 8).mean() == 0.75
     drawn = tables.draw(np.zeros(8_000, dtype=np.int64), number + 1, grid)
-    assert {2: 4_000, 3: 4_000} == dict(zip(*np.unique(drawn, return_counts=True), strict=True))
+    assert dict(zip(*np.unique(drawn, return_counts=True), strict=True)) == {2: 4_000, 3: 4_000}
 
 
 def test_each_draw_is_from_its_own_list(tables: AliasTables) -> None:
@@ -87,4 +95,4 @@ def test_each_draw_is_from_its_own_list(tables: AliasTables) -> None:
 
 
 def test_the_store_knows_its_size(tables: AliasTables) -> None:
-    assert tables.nbytes == 7 * 12
+    assert tables.nbytes == 7 * 8
