@@ -34,7 +34,7 @@ def whole_units(weights: Floats, counts: Ints) -> Ints:
     running = np.cumsum(weights)
     before = np.concatenate([[0.0], running[ends[:-1] - 1]])
     share = (running - np.repeat(before, counts)) / np.repeat(running[ends - 1] - before, counts)
-    units = np.rint(share * np.repeat(counts * UNIT, counts)).astype(np.int64)
+    units: Ints = np.rint(share * np.repeat(counts * UNIT, counts)).astype(np.int64)
     units[ends - 1] = counts * UNIT
     units[1:] -= units[:-1]
     units[ends[:-1]] += counts[:-1] * UNIT  # the first of a list follows no other

@@ -84,7 +84,8 @@ def route(told: Told, names: int, ethnicity_of: Floats, ethnicity: float) -> Rou
     share = mass / whole[told.row]
     kept = share >= UNLISTED
     row, heritage, share = told.row[kept], told.heritage[kept], share[kept]
-    return Routing(row, heritage, share, 1 - np.bincount(row, share, names))
+    free: Floats = 1.0 - np.bincount(row, share, names)
+    return Routing(row, heritage, share, free)
 
 
 def mix(names: Floats, routing: Routing, people: Floats, fixed: Flags) -> Mixture:

@@ -57,7 +57,7 @@ class Names:
     """The name tables of one snapshot, and the draws from them.
 
     Attributes:
-        cohorts: first years of the birth cohorts of the US-born, ascending; a year outside them counts to the nearest.
+        cohorts: first years of the birth cohorts of the native, ascending; a year outside them counts to the nearest.
     """
 
     def __init__(
@@ -185,6 +185,23 @@ class Names:
             return self._births[cohort] * self._sex[sex], ~self._abroad, True
         # Counted are births; what there is of the foreign-born is inferred, and gives way to what was told of them.
         return self._foreign * self._born[band] * self._sex[sex], self._abroad, False
+
+
+def check_names(first: bytes, last: bytes, **categories: Sequence[str]) -> None:
+    """Raise SnapshotError if these name files do not know just these categories; reads their metadata only.
+
+    The keywords are those of `Names.load`.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    named = {argument: categories[argument] for argument in ("ethnicities", "nativities", "heritages")}
+    for content, name in ((first, FIRST), (last, LAST)):
+        try:
+            facts = json.loads(pq.read_schema(pa.BufferReader(content)).metadata[METADATA])
+            _people(facts, **named)
+        except (pa.ArrowException, LookupError, TypeError, ValueError) as error:
+            raise SnapshotError(f"{name} cannot be read ({type(error).__name__}); export the snapshot again") from None
 
 
 class _Kind:
