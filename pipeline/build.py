@@ -19,7 +19,16 @@ from pipeline.checks import ALL_CHECKS
 from pipeline.definitions import ALL_ASSETS, resources_for
 from pipeline.elicitation.protocol import one_line
 from pipeline.lock import held
-from pipeline.partitions import DIMENSION_KEYS, EDITION_TAG, MODEL_KEYS, by_population, neighbours, range_tags
+from pipeline.partitions import (
+    DIMENSION_KEYS,
+    EDITION_TAG,
+    MODEL_KEYS,
+    NAME_KEYS,
+    by_population,
+    cell_of,
+    neighbours,
+    range_tags,
+)
 from pipeline.plan import Cell
 from pipeline.progress import listening
 from pipeline.promotion import reported, serving
@@ -65,6 +74,12 @@ class Stage:
 
 STAGES = (
     Stage("dimensions", ("dimensions",), "population", "populations"),
+    Stage(
+        "name_requests",
+        ("name_requests", "name_completions", "name_estimates", "name_rejections"),
+        "kind",
+        "kinds of names",
+    ),
     Stage("requests", ("requests",), "model", "dimensions"),
     Stage("completions", ("completions", "calls"), "model", "dimensions", at_once=26),
     Stage("estimates", ("estimates", "rejections"), "model", "dimensions"),
@@ -92,7 +107,7 @@ class Scope:
             return tuple(s for s in STAGES if s.partitioned_by == "model")
         if self.dimensions is not None:
             # Maps need the panel's weights, although these come from all dimensions there are.
-            return tuple(s for s in STAGES if s.partitioned_by != "population" or s.name == "scorecards")
+            return tuple(s for s in STAGES if s.partitioned_by in {"model", "dimension"} or s.name == "scorecards")
         return STAGES
 
 
@@ -121,6 +136,10 @@ def stale_work(build: Build, stage: Stage, scope: Scope = WHOLE) -> Work:
         ]
         units = {"personas": build.personas, "map_distances": len(DIMENSION_KEYS)}.get(stage.name, 1)
         return Work(stage, tuple((p, p) for p in stale), len(stale) * units)
+    if stage.partitioned_by == "kind":
+        kinds = [i for i, k in enumerate(NAME_KEYS) if any((a, cell_of(k)) not in fresh for a in stage.assets)]
+        ranges = neighbours(kinds, stage.at_once)
+        return Work(stage, tuple((NAME_KEYS[first], NAME_KEYS[last]) for first, last in ranges), len(kinds))
     members = [m.id for m in build.plan.panel if scope.models is None or m.id in scope.models]
     models = members if stage.partitioned_by == "model" else [""]
     places = [

@@ -13,6 +13,9 @@ from pipeline.combination.choice import MARGINAL_LIMIT, MARGINAL_ROOM, ONE_WAY_L
 from pipeline.combination.information import mutual_information
 from pipeline.elicitation.expectations import expected_cells, validate_estimates
 from pipeline.frames import map_arrays, shape_of
+from pipeline.names.candidates import KINDS, asked
+from pipeline.names.census import group_shares
+from pipeline.names.frames import heritage_shares
 from pipeline.resources import PERSONAS, Build
 from serving.snapshot import Snapshot
 from warehouse.database import query
@@ -21,6 +24,8 @@ from warehouse.personas import table_name
 
 WEIGHT_FALL = 0.25  # of a member's pooling weight since the edition before
 ACCEPTANCE_FALL = 0.1  # of the share of its answered requests that were accepted
+NAMES_COVERED = 0.95  # of the names asked about
+NAMES_DIFFERENCE = 0.05  # of the bearers, between what answers give to a Census group and what was counted
 LEAST_INFORMATION = 0.0005  # nats; a parent that tells less might as well be left out
 
 
@@ -236,6 +241,59 @@ def _chances(build: Build, distances: pl.DataFrame) -> list[float]:
     return chances
 
 
+@dg.asset_check(asset="name_estimates", description="Nearly every name that is asked about has an accepted answer.")
+def names_are_covered(build: Build) -> dg.AssetCheckResult:
+    """Count the names with an estimate, by kind."""
+    with build.connect() as connection:
+        counts = dict(
+            query(
+                connection,
+                "select kind, count(distinct key) from name_estimates where edition = ? group by kind",
+                [build.edition],
+            ).iter_rows()
+        )
+    shares = {kind: counts.get(kind, 0) / asked(kind).height for kind in KINDS}
+    return dg.AssetCheckResult(
+        passed=min(shares.values()) >= NAMES_COVERED,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            **{f"{kind} names": f"{counts.get(kind, 0)} of {asked(kind).height}" for kind in KINDS},
+            "limit": f"{NAMES_COVERED:.0%} of each kind",
+        },
+    )
+
+
+@dg.asset_check(
+    asset="name_estimates",
+    description="Over all names together, bearers fall on the heritages of a Census group as the Census counted them.",
+)
+def names_agree_with_census(build: Build) -> dg.AssetCheckResult:
+    """Compare, by kind and group, the share of bearers that the answers give to the group's heritages with the Census.
+
+    Only groups whose heritages no other group has can be compared so.
+    """
+    with build.connect() as connection:
+        estimates = query(
+            connection, "select kind, key, heritage from name_estimates where edition = ?", [build.edition]
+        )
+    shares = heritage_shares(estimates)
+    compared = [
+        (kind, group, told, counted)
+        for kind in KINDS
+        for group, told, counted in group_shares(kind, shares.filter(kind=kind))
+    ]
+    return dg.AssetCheckResult(
+        passed=all(abs(told - counted) <= NAMES_DIFFERENCE for _, _, told, counted in compared),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            **{
+                f"{k} names, {group}": f"{told:.1%} told, {counted:.1%} counted" for k, group, told, counted in compared
+            },
+            "limit": NAMES_DIFFERENCE,
+        },
+    )
+
+
 _ASK_OTHERS = "`personagen corpus status` counts what is rejected and why; have the maps answered by another member"
 _UNANSWERED = """
 select count(*) from (select distinct model, custom_id from requests where edition = ?) r
@@ -246,6 +304,8 @@ where not exists (
 _CELL = {"population": pl.String, "dimension": pl.String, "model": pl.String}
 
 ALL_CHECKS = (
+    names_are_covered,
+    names_agree_with_census,
     budget_holds,
     estimates_hold,
     members_keep_their_record,

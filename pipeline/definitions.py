@@ -13,6 +13,7 @@ from pipeline.assets.distances import map_distances
 from pipeline.assets.drift import drift_report
 from pipeline.assets.estimates import validate
 from pipeline.assets.maps import maps
+from pipeline.assets.names import name_completions, name_requests, validate_names
 from pipeline.assets.personas import personas
 from pipeline.assets.promotion import promotion
 from pipeline.assets.requests import requests
@@ -31,6 +32,9 @@ from warehouse.io_manager import WarehouseIOManager
 
 ALL_ASSETS = (
     dimensions,
+    name_requests,
+    name_completions,
+    validate_names,
     requests,
     ask,
     validate,

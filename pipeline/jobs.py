@@ -1,9 +1,10 @@
 """Jobs: what is materialised together from the Dagster UI, or on a schedule.
 
-`answers`, `mapping`, `release` and `promote` materialise assets of one kind of partition each: choose partitions, a
-range of them or a whole backfill. `one_dimension`, `one_model`, `one_tier`, `everything` and `regenerate` go through
-the stages as `personagen build` does, across kinds of partitions: what is up to date stays, what was answered is not
-asked again. The edition of a run is in its configuration: `resources: {build: {config: {edition: "2026.12"}}}`.
+`answers`, `mapping`, `naming`, `release` and `promote` materialise assets of one kind of partition each: choose
+partitions, a range of them or a whole backfill. `one_dimension`, `one_model`, `one_tier`, `everything` and `regenerate`
+go through the stages as `personagen build` does, across kinds of partitions: what is up to date stays, what was
+answered is not asked again. The edition of a run is in its configuration:
+`resources: {build: {config: {edition: "2026.12"}}}`.
 """
 
 import dagster as dg
@@ -34,6 +35,11 @@ release = dg.define_asset_job(
         "dimensions", "trial_report", "snapshot", "personas", "map_distances", "drift_report"
     ),
     description="Export and sample: catalogue table, snapshot, personas, distances, drift report, by population.",
+)
+naming = dg.define_asset_job(
+    "naming",
+    selection=dg.AssetSelection.groups("names"),
+    description="Read and judge the answers about names, by kind. Asks nobody.",
 )
 promote = dg.define_asset_job(
     "promote",
@@ -119,4 +125,16 @@ def _bring_up(
         context.log.info(line)
 
 
-ALL_JOBS = (answers, judging, mapping, release, promote, one_dimension, one_model, one_tier, everything, regenerate)
+ALL_JOBS = (
+    answers,
+    judging,
+    mapping,
+    naming,
+    release,
+    promote,
+    one_dimension,
+    one_model,
+    one_tier,
+    everything,
+    regenerate,
+)

@@ -1,7 +1,8 @@
 """Dagster partitions: which keys exist, what a key means, and ranges of them. Nothing else belongs here.
 
 A dimension key is `population/dimension`, so that maps of two populations never mix; the second axis is the panel
-member. Keys stand in catalogue order, which is sampling order: a range of keys is worked off parents first.
+member. Keys stand in catalogue order, which is sampling order: a range of keys is worked off parents first. Names have
+keys of their own, `population/kind`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import polars as pl
 
 from pipeline.catalogue.loader import load_catalogue, populations
 from pipeline.elicitation.panel import load_panel
-from pipeline.plan import Cell
+from pipeline.names.candidates import KINDS
+from pipeline.plan import NAMED, Cell
 
 DIMENSION_KEYS = tuple(
     f"{population}/{dimension.id}"
@@ -22,6 +24,8 @@ DIMENSION_KEYS = tuple(
 )
 EDITION_TAG = "personagen/edition"  # on every run: which edition it builds
 MODEL_KEYS = tuple(member.id for member in load_panel())
+
+NAME_KEYS = tuple(f"{population}/{kind}" for population in NAMED for kind in KINDS)
 
 by_dimension = dg.StaticPartitionsDefinition(list(DIMENSION_KEYS))
 by_model = dg.StaticPartitionsDefinition(list(MODEL_KEYS))
@@ -35,6 +39,7 @@ TIERS = {
 }
 by_tier = dg.StaticPartitionsDefinition(list(TIERS))
 by_population = dg.StaticPartitionsDefinition(list(populations()))
+by_name_kind = dg.StaticPartitionsDefinition(list(NAME_KEYS))
 dimension_to_population = dg.StaticPartitionMapping({key: key.split("/", 1)[0] for key in DIMENSION_KEYS})
 population_to_dimension = dg.StaticPartitionMapping(
     {population: [k for k in DIMENSION_KEYS if k.split("/", 1)[0] == population] for population in populations()}
@@ -52,7 +57,10 @@ def cell_of(key: str) -> Cell:
 
 
 def cells_frame(keys: Iterable[str]) -> pl.DataFrame:
-    """Cells as a frame with the columns that the keys have: population, and dimension and model where present."""
+    """Cells as a frame with the columns that the keys have: population, and dimension and model where present; those of
+    names have population and kind.
+    """
+    keys = list(keys)
     cells = [cell_of(key) for key in keys]
     frame = pl.DataFrame(
         {
@@ -62,7 +70,8 @@ def cells_frame(keys: Iterable[str]) -> pl.DataFrame:
         },
         schema={"population": pl.String, "dimension": pl.String, "model": pl.String},
     )
-    return frame.drop([column for column in ("dimension", "model") if not any(frame[column].to_list())])
+    frame = frame.drop([column for column in ("dimension", "model") if not any(frame[column].to_list())])
+    return frame.rename({"dimension": "kind"}) if keys and set(keys) <= set(NAME_KEYS) else frame
 
 
 def neighbours(places: Sequence[int], at_once: int) -> Iterator[tuple[int, int]]:

@@ -18,11 +18,15 @@ from pipeline.catalogue.models import Catalogue
 from pipeline.elicitation.edition import members_of
 from pipeline.elicitation.panel import Member
 from pipeline.elicitation.record import Digests, Record
+from pipeline.names.enrichment import FOLDER, Enrichment
 from pipeline.prompts.render import Request, requests_for
 from warehouse.errors import CorpusError, ElicitationError
 
 _CODE = {
     "dimensions": ("pipeline.catalogue", "pipeline.frames", "pipeline.assets.catalogue"),
+    "name_requests": ("pipeline.names", "pipeline.assets.names"),
+    "name_completions": ("pipeline.names", "pipeline.elicitation.batch", "pipeline.elicitation.record"),
+    "name_estimates": ("pipeline.names", "pipeline.prompts.parsing", "warehouse.names"),
     "requests": ("pipeline.prompts", "pipeline.assets.requests"),
     "completions": (
         "pipeline.elicitation.batch",
@@ -65,6 +69,7 @@ _CODE = {
 
 
 _WRITTEN_WITH = {
+    "name_rejections": "name_estimates",
     "rejections": "estimates",
     "influences": "scorecards",
     "trials": "weights",
@@ -72,13 +77,26 @@ _WRITTEN_WITH = {
 }  # tables that come out of another stage's step
 
 
+_NAME_STAGES: dict[str, tuple[str, ...]] = {
+    "name_requests": (),
+    "name_completions": ("name_requests",),
+    "name_estimates": ("name_completions",),
+    "name_rejections": ("name_completions",),
+}
+"""The stages of names, with what each is made from."""
+
+NAMED = ("us",)
+"""Populations whose names are enriched."""
+
 PanelWeights = tuple[tuple[str, str, float], ...]
 """Pooling weights as the warehouse has them: (population, panel member, weight), in that order; () if it has none."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Cell:
-    """One dimension of one population, for one panel member where the stage has that axis."""
+    """One dimension of one population, for one panel member where the stage has that axis; in the stages of names one
+    kind of names, which stands where a dimension would.
+    """
 
     population: str
     dimension: str
@@ -91,7 +109,8 @@ class Plan:
 
     `batch` is the size and seed of the batch table, `sizes` those of the reference and trial populations; both matter
     to fingerprints only. `panel` are the members that are asked; by default those that the edition's folder names.
-    `live` is the folder of the answers that arrive; it may be the edition's own.
+    `live` is the folder of the answers that arrive; it may be the edition's own. `names` is that of the answers about
+    names, which belong to no edition.
     """
 
     edition: str
@@ -100,6 +119,7 @@ class Plan:
     sizes: tuple[int, int] = (0, 0)
     panel: tuple[Member, ...] = ()
     live: Path | None = None
+    names: Path | None = None
 
     def __post_init__(self) -> None:
         if not self.panel:
@@ -144,14 +164,24 @@ class Plan:
         """The edition's answers and calls."""
         return Record(self.corpus, self.live, self.member_of.keys())
 
+    @cached_property
+    def enrichments(self) -> dict[str, Enrichment]:
+        """The enrichment of names, by population."""
+        folder = self.names or self.corpus.parent / FOLDER
+        return {population: Enrichment(self.catalogues[population], folder) for population in NAMED}
+
     def at_present(self) -> Plan:
-        """This plan if no file of the record has changed since it was first asked for fingerprints, else one anew."""
-        if self._record_state == self.record.state():
+        """This plan if no file of the records has changed since it was first asked for fingerprints, else one anew."""
+        if self._record_state == self._state_now():
             return self
         again = replace(self)
         # What does not hang on the record is taken over: rendering takes longer than reading.
         again.__dict__.update(
-            {n: self.__dict__[n] for n in ("catalogues", "requests", "member_of") if n in self.__dict__}
+            {
+                name: self.__dict__[name]
+                for name in ("catalogues", "requests", "member_of", "enrichments")
+                if name in self.__dict__
+            }
         )
         return again
 
@@ -172,6 +202,8 @@ class Plan:
 
     def upstream(self, stage: str, cell: Cell) -> list[tuple[str, Cell]]:
         """The partitions that one partition of a stage is made from."""
+        if stage in _NAME_STAGES:
+            return [(above, cell) for above in _NAME_STAGES[stage]]
         whole = self.catalogues[cell.population]
         parents = whole.dimension(cell.dimension).parents if cell.dimension else ()
         weights = [("weights", Cell(cell.population, p)) for p in parents]
@@ -217,7 +249,10 @@ class Plan:
 
     @cached_property
     def _record_state(self) -> tuple[object, ...]:
-        return self.record.state()
+        return self._state_now()
+
+    def _state_now(self) -> tuple[object, ...]:
+        return (*self.record.state(), *(one.record.state() for one in self.enrichments.values()))
 
     @cached_property
     def _digests(self) -> dict[str, Digests]:
@@ -248,6 +283,17 @@ class Plan:
                     known["estimates", *cell] = _digest(
                         [code["estimates"], answered, dimension.model_dump_json(), *parents]
                     )
+        for population, enrichment in self.enrichments.items():
+            digests = enrichment.record.digests()
+            heritage = self.catalogues[population].dimension("heritage").model_dump_json()
+            for kind, requests in enrichment.requests.items():
+                names = (population, kind, "")
+                asked = _digest([code["name_requests"], *(r.custom_id for r in requests)])
+                lines = [digests.get(r.custom_id, none) for r in requests]
+                answered = _digest([code["name_completions"], asked, *(a for line in lines for a in line.answers)])
+                known["name_requests", *names] = asked
+                known["name_completions", *names] = answered
+                known["name_estimates", *names] = _digest([code["name_estimates"], answered, heritage])
         return known
 
     def _known(self, weights: PanelWeights) -> dict[tuple[str, str, str, str], str]:

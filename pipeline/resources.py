@@ -14,6 +14,7 @@ from pydantic import PrivateAttr
 from pipeline.catalogue.models import Catalogue
 from pipeline.elicitation.edition import checked_name
 from pipeline.elicitation.panel import Member
+from pipeline.names.enrichment import FOLDER
 from pipeline.partitions import cell_of
 from pipeline.plan import Cell, PanelWeights, Plan
 from warehouse.database import FILE_NAME, connect, home, query
@@ -68,6 +69,12 @@ class Build(dg.ConfigurableResource[None]):
         return self.folder / "editions" / checked_name(self.edition)
 
     @property
+    def names_folder(self) -> Path:
+        """Folder of the answers about names, which are no edition's: the packaged one, unless the corpus has one."""
+        own = Path(self.corpus) / FOLDER if self.corpus else CORPUS / FOLDER
+        return own if own.is_dir() else CORPUS / FOLDER
+
+    @property
     def dagster_folder(self) -> Path:
         """Where Dagster keeps its record of runs."""
         return self.folder / "dagster"
@@ -81,7 +88,9 @@ class Build(dg.ConfigurableResource[None]):
         """Catalogues, requests and fingerprints of this edition, as its record is now; the rest is read once."""
         if self._plan is None:
             batch, sizes = (self.personas, str(self.seed)), (self.reference_size, self.trial_size)
-            self._plan = Plan(self.edition, self.edition_folder, batch, sizes, live=self.live_folder)
+            self._plan = Plan(
+                self.edition, self.edition_folder, batch, sizes, live=self.live_folder, names=self.names_folder
+            )
         self._plan = self._plan.at_present()
         return self._plan
 

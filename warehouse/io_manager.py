@@ -55,7 +55,11 @@ class WarehouseIOManager(dg.IOManager):
 def record_fingerprints(
     connection: duckdb.DuckDBPyConnection, stage: str, edition: str, cells: pl.DataFrame, fingerprints: Iterable[str]
 ) -> None:
-    """Note what each of these partitions of an edition's stage was made from; `cells` say population, or more."""
+    """Note what each of these partitions of an edition's stage was made from; `cells` say population, or more.
+
+    A kind of names is noted where a dimension would be.
+    """
+    cells = cells.rename({"kind": "dimension"}, strict=False)
     missing = [c for c in ("dimension", "model") if c not in cells.columns]
     whole = cells.with_columns(*(pl.lit("").alias(c) for c in missing), stage=pl.lit(stage), edition=pl.lit(edition))
     replace_cells(

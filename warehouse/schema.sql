@@ -128,6 +128,33 @@ create table if not exists promotions (
     population varchar, edition varchar, snapshot_id varchar, previous varchar, "at" timestamp
 );
 
+-- The enrichment of names, by kind: first (names) and last (surnames). A request asks about a hundred names; born: whether
+-- a cohort curve is asked for too.
+create table if not exists name_requests (
+    population varchar, edition varchar, kind varchar, model varchar, custom_id varchar, number integer, variant varchar,
+    names varchar[], born boolean, system varchar, prompt varchar, settings varchar
+);
+
+-- Raw, as received; asked_as: the custom id that was sent, that of a later asking where it was one.
+create table if not exists name_completions (
+    population varchar, edition varchar, kind varchar, model varchar, custom_id varchar, asked_as varchar, attempt integer,
+    answered_by varchar, text varchar, finish_reason varchar, received varchar
+);
+
+-- One name each, shares from 0 to 1. key: the name as the Census writes it. heritage: the listed shares; what is missing to 1
+-- is of heritages that were not listed. Null: female for surnames, born_* where births are known, spelling where it is name.
+create table if not exists name_estimates (
+    population varchar, edition varchar, kind varchar, model varchar, custom_id varchar, attempt integer, variant varchar,
+    key varchar, name varchar, female double, heritage struct(heritage varchar, share double)[],
+    born_before_1950 double, born_1950_1969 double, born_1970_1989 double, born_1990_on double, spelling varchar
+);
+
+-- Entries that were not used. key and name are empty where an entry, or an answer as a whole, is of no name asked for.
+create table if not exists name_rejections (
+    population varchar, edition varchar, kind varchar, model varchar, custom_id varchar, attempt integer, key varchar,
+    name varchar, reason varchar, detail varchar, text varchar
+);
+
 -- Warehouses of earlier releases get the columns that these lack. They held one edition's fingerprints and distances, that
 -- of their snapshot.
 alter table fingerprints add column if not exists edition varchar;

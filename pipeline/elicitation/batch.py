@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
@@ -44,6 +44,22 @@ ResponseFormat = Callable[["Request"], Mapping[str, Any]]
 """What to send as `response_format` with a request."""
 
 
+class Askable(Protocol):
+    """What any request has, whatever it asks about."""
+
+    @property
+    def custom_id(self) -> str: ...  # noqa: D102
+    @property
+    def model(self) -> str: ...  # noqa: D102
+    @property
+    def messages(self) -> tuple[dict[str, str], ...]: ...  # noqa: D102
+    @property
+    def settings(self) -> dict[str, Any]: ...  # noqa: D102
+
+
+AnyRequest = TypeVar("AnyRequest", bound=Askable)
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A request that got no answer: where that is written, and why, on one line."""
@@ -54,7 +70,9 @@ class Failure:
 
 
 def request_body(
-    request: Request, response_format: ResponseFormat | None = None, model: str | None = None
+    request: AnyRequest,
+    response_format: Callable[[AnyRequest], Mapping[str, Any]] | None = None,
+    model: str | None = None,
 ) -> dict[str, Any]:
     """Build the body of a chat completion call, the same for every way of asking.
 
@@ -89,10 +107,10 @@ def response_format_of(member: Member, dimension_of: Callable[[str], Dimension])
 
 
 def export_requests(
-    requests: Iterable[Request],
+    requests: Iterable[AnyRequest],
     folder: Path,
     *,
-    body_of: Callable[[Request], Mapping[str, Any]] = request_body,
+    body_of: Callable[[AnyRequest], Mapping[str, Any]] = request_body,
     max_requests: int = MAX_REQUESTS,
     max_bytes: int = MAX_BYTES,
 ) -> tuple[Path, ...]:

@@ -10,6 +10,10 @@ from pipeline.resources import Build
 
 GRAPH = {
     "dimensions": set(),
+    "name_requests": {"dimensions"},
+    "name_completions": {"name_requests"},
+    "name_estimates": {"name_completions"},
+    "name_rejections": {"name_completions"},
     "requests": {"dimensions"},
     "completions": {"requests"},
     "calls": {"requests"},

@@ -1,0 +1,116 @@
+"""The command `names` with `export`, `import`, `status` and `prune`. Thin: it parses, calls, and prints."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.options import CORPUS, POPULATION
+from warehouse.errors import CatalogueError
+
+if TYPE_CHECKING:
+    from pipeline.names.enrichment import Enrichment
+
+
+@click.group("names")
+def names_group() -> None:
+    """What a language model is asked about names: export the requests, import the answers, see what holds of them.
+
+    The answers lie in the folder `names` of the corpus; they belong to no edition.
+
+    \b
+    Examples:
+      personagen names status
+      personagen names export batch/ --only missing
+      personagen names import batch/output.jsonl
+    """
+
+
+@names_group.command("export")
+@click.argument("target", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--only",
+    type=click.Choice(["all", "missing"]),
+    default="all",
+    show_default=True,
+    help="All requests, or those without an answer and names whose entry was rejected, with the reason quoted.",
+)
+@click.option("--model", help="Name of the model at the endpoint [default: the recorded member's id].")
+@POPULATION
+@CORPUS
+def export_command(target: Path, only: str, model: str | None, population: str, corpus: Path | None) -> None:
+    """Write requests as OpenAI Batch input into the folder TARGET."""
+    enrichment = _enrichment(population, corpus)
+    paths = enrichment.exported(target, only_missing=only == "missing", model=model)
+    for path in paths:
+        click.echo(f"wrote {path}")
+    if not paths:
+        click.echo("nothing is to be asked: every name has an accepted answer or was asked as often as it may be")
+
+
+@names_group.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@POPULATION
+@CORPUS
+def import_command(files: tuple[Path, ...], population: str, corpus: Path | None) -> None:
+    """Take the answers in OpenAI Batch output FILES into the record."""
+    told = _enrichment(population, corpus).imported(files)
+    click.echo(
+        f"{len(told.completions)} answers imported, {told.repeated} were there already, {len(told.failures)} failures, "
+        f"{len(told.missing)} requests still without an answer"
+    )
+    for reason, count in Counter(failure.reason for failure in told.failures).most_common(10):
+        click.echo(f"  {count}: {reason}")
+
+
+@names_group.command("status")
+@POPULATION
+@CORPUS
+def status_command(population: str, corpus: Path | None) -> None:
+    """Count names asked about, accepted and rejected, by kind and reason."""
+    from pipeline.names.candidates import KINDS, asked  # noqa: PLC0415
+
+    enrichment = _enrichment(population, corpus)
+    for kind in KINDS:
+        outcome = enrichment.outcome(kind)
+        click.echo(
+            f"{kind} names: {len(outcome.estimates)} of {asked(kind).height} accepted, "
+            f"{len(outcome.unanswered)} of {len(enrichment.requests[kind])} requests without an answer, "
+            f"{len(outcome.rejections)} entries rejected"
+        )
+        for reason, count in Counter(str(r.reason) for r in outcome.rejections).most_common():
+            click.echo(f"  {reason}: {count}")
+        for one in outcome.rejections[:20]:
+            click.echo(f"    {one.name or '(no name asked for)'}, attempt {one.attempt}: {one.reason}: {one.detail}")
+
+
+@names_group.command("prune")
+@click.option("--dry-run", is_flag=True, help="Only count, change nothing.")
+@POPULATION
+@CORPUS
+def prune_command(dry_run: bool, population: str, corpus: Path | None) -> None:
+    """Move answers whose request no longer exists into pruned/ within the folder, which nothing reads."""
+    from pipeline.elicitation.prune import orphans, prune  # noqa: PLC0415
+
+    enrichment = _enrichment(population, corpus)
+    found = orphans(enrichment.folder, enrichment.member_of) if enrichment.folder.is_dir() else []
+    for one in found:
+        click.echo(f"{one.path}: {one.kept} lines stay, {one.gone} answer no request of today")
+    if not any(one.gone for one in found):
+        click.echo("nothing to prune")
+    elif not dry_run:
+        click.echo(f"moved them into {prune(enrichment.folder, enrichment.member_of)}")
+
+
+def _enrichment(population: str, corpus: Path | None) -> Enrichment:
+    from pipeline.catalogue.loader import load_catalogue  # noqa: PLC0415
+    from pipeline.names.enrichment import FOLDER, Enrichment  # noqa: PLC0415
+    from pipeline.plan import NAMED  # noqa: PLC0415
+    from pipeline.resources import CORPUS as PACKAGED  # noqa: PLC0415  # Dagster takes seconds to import
+
+    if population not in NAMED:
+        raise CatalogueError(f"names of population '{population}' are not asked about: choose {', '.join(NAMED)}")
+    return Enrichment(load_catalogue(population), (corpus or PACKAGED) / FOLDER)
