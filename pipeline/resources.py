@@ -106,6 +106,10 @@ class Build(dg.ConfigurableResource[None]):
         """Where this edition's snapshot of a population is exported to."""
         return self.live_folder / "snapshots" / population
 
+    def name_folder(self, population: str) -> Path:
+        """Where the name files of this edition's snapshot of a population are made."""
+        return self.live_folder / "names" / population
+
     def serving_folder(self, population: str) -> Path:
         """Where the snapshot that serves lies: a promoted copy, of whichever edition."""
         return self.folder / "snapshots" / population

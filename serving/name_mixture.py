@@ -84,7 +84,7 @@ def route(told: Told, names: int, ethnicity_of: Floats, ethnicity: float) -> Rou
     share = mass / whole[told.row]
     kept = share >= UNLISTED
     row, heritage, share = told.row[kept], told.heritage[kept], share[kept]
-    free: Floats = 1.0 - np.bincount(row, share, names)
+    free = 1.0 - np.bincount(row, share, names).astype(np.float64)
     return Routing(row, heritage, share, free)
 
 
