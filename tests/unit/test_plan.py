@@ -133,5 +133,4 @@ def test_upstream_is_known_for_every_partition(tmp_path: Path) -> None:
         *(("maps", Cell("us", dimension)) for dimension in ("ethnicity", "nativity", "heritage")),
         *(("name_estimates", Cell("us", kind)) for kind in ("first", "last")),
     ]
-    assert plan.upstream("name_files", Cell("gb", "")) == []
     assert plan.known("maps", "us", "no_such_dimension") is None
