@@ -45,6 +45,9 @@ SETTLED = 0.9
 """A name of which this share is of one ethnicity becomes rarer there, where more people bear names of a heritage than
 have it. Others are given to other heritages too, and stay as frequent as they are."""
 
+NOBODY = 1e-12
+"""Share of a combination that the maps rule out: who is given it all the same has a name of the ethnicity."""
+
 Codes = npt.NDArray[np.integer[Any]]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -355,4 +358,4 @@ def _people(facts: Any, ethnicities: Sequence[str], nativities: Sequence[str], h
             raise SnapshotError(f"the snapshot has names for the unknown {dimension} {gone[0]!r}: export it again")
     place = [facts["heritages"].index(heritage) for heritage in heritages]
     people = np.array([[stored[e][n] for n in nativities] for e in ethnicities], dtype=np.float64)
-    return np.ascontiguousarray(people[:, :, place].transpose(0, 2, 1))
+    return np.ascontiguousarray(np.maximum(people[:, :, place].transpose(0, 2, 1), NOBODY))

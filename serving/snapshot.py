@@ -218,7 +218,9 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.from_json(text)
     except SnapshotError as error:
-        remedy = "upgrade personagen, or export it again" if "format version" in str(error) else "export the snapshot again"
+        remedy = (
+            "upgrade personagen, or export it again" if "format version" in str(error) else "export the snapshot again"
+        )
         raise SnapshotError(f"snapshot {folder}: {error}; {remedy}") from None
 
 
