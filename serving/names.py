@@ -170,15 +170,16 @@ class Names:
         here = np.searchsorted(self.cohorts[1:], birth_year, side="right")
         abroad = len(self.cohorts) + np.searchsorted(BANDS[1:], birth_year, side="right")
         cohort = np.where(self._abroad[nativity], abroad, here)
-        cell = (sex.astype(np.int64) * self._cohorts + cohort) * self._ethnicities + ethnicity
+        of = ethnicity.astype(np.int64)
+        cell = (sex.astype(np.int64) * self._cohorts + cohort) * self._ethnicities + of
         for missing in self._first.missing(cell):
             self._first.add(missing, *self._first_weights(missing))
         everyone = np.ones(len(self._abroad), dtype=np.bool_)
-        for missing in self._last.missing(ethnicity):
+        for missing in self._last.missing(of):
             self._last.add(missing, self._bearers, everyone, exact=True)
-        own = heritage, nativity
+        own = heritage.astype(np.int64), nativity.astype(np.int64)
         first = self._first.draw((seed, FIRST_STREAM), index, cell, *own)
-        return first, self._last.draw((seed, LAST_STREAM), index, ethnicity.astype(np.int64), *own)
+        return first, self._last.draw((seed, LAST_STREAM), index, of, *own)
 
     def _first_weights(self, cell: int) -> tuple[Floats, Flags, bool]:
         """The arguments of `_Kind.add` for a cell of first names."""
@@ -233,7 +234,7 @@ class _Kind:
         self._own = np.zeros((cells, len(heritages), len(nativities)))
         self._made = np.zeros(cells, dtype=np.bool_)
 
-    def missing(self, cells: Codes) -> list[int]:
+    def missing(self, cells: Ints) -> list[int]:
         """Those of the cells whose tables are not made yet."""
         if self._made[cells].all():
             return []
@@ -277,7 +278,7 @@ class _Kind:
         self._made[cell] = True
 
     def draw(
-        self, chance: tuple[Seed, str], index: npt.NDArray[np.uint64], cell: Ints, heritage: Codes, nativity: Codes
+        self, chance: tuple[Seed, str], index: npt.NDArray[np.uint64], cell: Ints, heritage: Ints, nativity: Ints
     ) -> Rows:
         """A row for each index, uint32 (n,), by the chance of a seed and stream; the cells' tables must be made."""
         seed, stream = chance
