@@ -1,0 +1,368 @@
+"""How drawn names compare with the published tables, whose heritage they are, what they cost.
+
+    python -m benchmarks.bench_names [snapshot]
+
+Fills the tables of docs/names.md from the packaged snapshot `us`, or the folder given. Draws from fixed seeds; about a
+minute on one core. What the names are made of is `warehouse.names`; bounds are asserted in tests, nothing is here.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from benchmarks.pages import fill, table
+from serving.names import Names
+from serving.sampler import Sampler
+from serving.snapshot import Snapshot
+from warehouse.names import casing, export
+from warehouse.names.files import FIRST, FOREIGN, LAST, REST, SHARE_UNIT
+
+PAGE = Path(__file__).parent.parent / "docs" / "names.md"
+VENDORED = Path(export.__file__).parent
+CHECKED = Path(__file__).parent / "names_checked.toml"
+DRAWS = 1_000_000
+PERSONAS, PEOPLE = 100_000, 4_000_000
+PER_HERITAGE = 200_000
+DECADES = range(1930, 2001, 10)
+DECADE_DRAWS = 400_000
+ROUNDS = 5
+FIELDS = ("sex", "ethnicity", "nativity", "heritage")
+GROUP_OF = {"white": "white", "black": "black", "asian": "api", "pacific_islander": "api", "native_american": "aian"}
+GROUP_OF |= {"two_or_more": "two", "hispanic": "hispanic"}
+
+Codes = npt.NDArray[np.integer]
+Floats = npt.NDArray[np.float64]
+Texts = npt.NDArray[np.object_]
+
+
+@dataclass(frozen=True)
+class People:
+    """What names are drawn for: codes of FIELDS, and birth years; all of shape (n,)."""
+
+    sex: Codes
+    ethnicity: Codes
+    nativity: Codes
+    heritage: Codes
+    birth_year: Codes
+
+    def of(self, chosen: Codes) -> People:
+        """Some of them, by place."""
+        return People(**{name: values[chosen] for name, values in vars(self).items()})
+
+
+class Subject:
+    """A snapshot and its names, with random people from a fixed seed."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        assert snapshot.names is not None, "the snapshot has no names"
+        self.snapshot, self.names = snapshot, snapshot.names
+        self.categories = {name: snapshot.dimension(name).categories for name in FIELDS}
+        self.rng = np.random.default_rng(1)
+        batch = Sampler(snapshot).sample(PEOPLE, seed="names", fields=[*FIELDS, "birth_date"])
+        years = batch.to_arrow()["birth_date"].to_numpy().astype("datetime64[Y]").astype(np.int64) + 1970
+        self.people = People(**{name: batch.codes(name) for name in FIELDS}, birth_year=years)
+
+    def code(self, dimension: str, category: str) -> int:
+        """Code of a category."""
+        return self.categories[dimension].index(category)
+
+    @property
+    def native(self) -> npt.NDArray[np.bool_]:
+        """Which of the people were born in the country."""
+        return self.people.nativity != self.code("nativity", FOREIGN)
+
+    def draw(self, people: People, seed: str) -> tuple[Texts, Texts]:
+        """First names and surnames of these people."""
+        return self.names.draw(seed, np.arange(len(people.sex), dtype=np.uint64), **vars(people))
+
+    def like(self, ethnicity: Codes, native: bool | None = None) -> People:
+        """People of these ethnicities, in all else like the personas of that ethnicity."""
+        found = np.empty(len(ethnicity), dtype=np.int64)
+        for code in np.unique(ethnicity):
+            among = self.people.ethnicity == code
+            pool = np.flatnonzero(among if native is None else among & (self.native == native))
+            members = np.flatnonzero(ethnicity == code)
+            found[members] = self.rng.choice(pool, len(members))
+        return self.people.of(found)
+
+
+def published(kind: str) -> pl.DataFrame:
+    """Shares of the Census groups by key, of the names with at least a thousand bearers."""
+    file = "first_names" if kind == "first" else "surnames"
+    groups = [pl.col(g).max() / 10_000 for g in export.GROUPS]
+    return pl.read_parquet(VENDORED / f"{file}.parquet").filter(pl.col("count") >= 1_000).group_by("key").agg(groups)
+
+
+def composition(subject: Subject, file: str, weight: str, sex: str | None = None) -> Floats:
+    """Ethnicities among those who bear the names of a file, as the file itself implies; (ethnicities,)."""
+    counted = pl.read_parquet(subject.snapshot.folder / file)
+    counted = counted.with_columns(
+        (SHARE_UNIT - pl.sum_horizontal(pl.col("^share_.*$").cast(pl.Int64))).alias(f"share_{REST}")
+    )
+    if sex is not None:
+        counted = counted.filter(sex=sex)
+    mass = [
+        counted.select((pl.col(weight).cast(pl.Float64) * pl.col(f"share_{e}")).sum()).item() if e in GROUP_OF else 0.0
+        for e in subject.categories["ethnicity"]
+    ]
+    return np.array(mass)
+
+
+def deviations(subject: Subject, keys: Texts, ethnicity: Codes, kind: str) -> Floats:
+    """Standard errors between the share of each Census group among those who drew a name, and the published one."""
+    groups = [GROUP_OF.get(e, "") for e in subject.categories["ethnicity"]]
+    drawn = pl.DataFrame({"key": keys.astype(str), "group": np.array(groups)[ethnicity]})
+    found = drawn.group_by("key").agg(
+        *((pl.col("group") == g).mean().alias(f"drawn_{g}") for g in export.GROUPS), pl.len()
+    )
+    both = found.filter(pl.col("len") >= 200).join(published(kind), on="key")
+    errors = []
+    for group in export.GROUPS:
+        p, n = both[group].to_numpy(), both["len"].to_numpy()
+        told = n * np.minimum(p, 1 - p) >= 5  # else the share is no normal variable
+        off = both[f"drawn_{group}"].to_numpy() - p
+        errors.append((off / np.sqrt(np.maximum(p * (1 - p), 1e-12) / n))[told])
+    return np.concatenate(errors)
+
+
+def race_block(subject: Subject) -> str:
+    rows = []
+    mass = composition(subject, LAST, "bearers")
+    codes = subject.rng.choice(len(mass), DRAWS, p=mass / mass.sum())
+    keys = as_keys(subject.draw(subject.like(codes), "race")[1])
+    rows.append(("surnames", keys, codes, "last"))
+    parts, of = [], []
+    for sex in ("female", "male"):
+        for year in subject.names.cohorts.tolist():
+            mass = composition(subject, FIRST, f"births_{year}", sex)
+            count = DRAWS // (2 * len(subject.names.cohorts))
+            codes = subject.rng.choice(len(mass), count, p=mass / mass.sum())
+            people = replace(
+                subject.like(codes, native=True),
+                sex=np.full(count, subject.code("sex", sex)),
+                birth_year=np.full(count, year),
+            )
+            parts.append(as_keys(subject.draw(people, f"race {sex} {year}")[0]))
+            of.append(codes)
+    rows.append(("first names of the US-born", np.concatenate(parts), np.concatenate(of), "first"))
+    lines = []
+    for label, keys, codes, kind in rows:
+        z = deviations(subject, keys, codes, kind)
+        beyond = np.abs(z) > 2
+        lines.append(
+            [label, f"{len(z):,}", f"{beyond.mean():.1%}", f"{z.std():.2f}", f"{np.percentile(np.abs(z), 99):.1f}"]
+        )
+    return table(
+        ["", "comparisons", "beyond 2 s.e. (chance alone: 4.6 %)", "s.d. of z (1)", "99th percentile of abs z (2.6)"],
+        lines,
+    )
+
+
+def as_keys(names: Texts) -> Texts:
+    distinct, place = np.unique(names.astype(str), return_inverse=True)
+    return np.array([casing.key_of(name) for name in distinct], dtype=object)[place]
+
+
+def top_block(subject: Subject) -> str:
+    births = pl.read_parquet(VENDORED / "first_names.parquet").filter(pl.col("key") != export.ALL_OTHERS)
+    years = subject.people.birth_year
+    lines = []
+    for decade in DECADES:
+        cells = [decade, decade + 5]
+        given, whole = [], []
+        for sex in ("female", "male"):
+            counted = births.filter(sex=sex[0].upper()).select("key", *(f"births_{c}" for c in cells))
+            totals = np.array([counted[f"births_{c}"].sum() for c in cells])
+            top = counted.select("key", n=pl.sum_horizontal(pl.exclude("key"))).top_k(100, by="n")
+            expected = dict(zip(top["key"], top["n"] / totals.sum(), strict=True))
+            drawn = []
+            for cell, share in zip(cells, totals / totals.sum(), strict=True):
+                mass = composition(subject, FIRST, f"births_{cell}", sex)
+                count = round(DECADE_DRAWS * share)
+                people = subject.like(subject.rng.choice(len(mass), count, p=mass / mass.sum()), native=True)
+                people = replace(people, sex=np.full(count, subject.code("sex", sex)), birth_year=np.full(count, cell))
+                drawn.append(as_keys(subject.draw(people, f"top {decade} {sex}")[0]))
+            given.append(off_by(np.concatenate(drawn), expected))
+            there = (years // 10 * 10 == decade) & (subject.people.sex == subject.code("sex", sex)) & subject.native
+            as_sampled = as_keys(subject.draw(subject.people.of(np.flatnonzero(there)), f"top {decade}")[0])
+            whole.append(off_by(as_sampled, expected))
+        of_given, of_whole = np.concatenate(given), np.concatenate(whole)
+        lines.append(
+            [
+                f"{decade}s",
+                f"{np.mean(np.abs(of_given)):.1%}",
+                f"{np.abs(of_given).max():.1%}",
+                f"{(np.abs(of_given) <= 0.1).mean():.0%}",
+                f"{np.mean(np.abs(of_whole)):.1%}",
+                f"{(np.abs(of_whole) <= 0.1).mean():.0%}",
+            ]
+        )
+    head = ["born in the", "mean", "largest", "within 10 %", "mean, as sampled", "within 10 %, as sampled"]
+    return table(head, lines)
+
+
+def off_by(keys: Texts, expected: dict[str, float]) -> Floats:
+    """Relative deviations of the drawn shares from the expected ones."""
+    found, counts = np.unique(keys.astype(str), return_counts=True)
+    drawn = dict(zip(found.tolist(), (counts / len(keys)).tolist(), strict=True))
+    return np.array([drawn.get(key, 0.0) / p - 1 for key, p in expected.items()])
+
+
+def effective(keys: Sequence[str] | Texts) -> float:
+    """Effective number of distinct values, exp of the entropy."""
+    _, counts = np.unique(np.asarray(keys).astype(str), return_counts=True)
+    p = counts / counts.sum()
+    return float(np.exp(-(p * np.log(p)).sum()))
+
+
+def diversity_block(subject: Subject) -> str:
+    batch = Sampler(subject.snapshot).sample(PERSONAS, seed=1, fields=["first_name", "last_name", "nativity"])
+    first, last = (np.array(batch.values(name), dtype=object) for name in ("first_name", "last_name"))
+    _, full = np.unique((first + " " + last).astype(str), return_counts=True)
+    native = batch.codes("nativity") != subject.code("nativity", FOREIGN)
+    births = pl.read_parquet(VENDORED / "first_names.parquet").filter(pl.col("key") != export.ALL_OTHERS)
+    alive = births["alive_adult"].to_numpy().astype(np.float64)
+    # As many draws, because the entropy of a sample is lower the smaller it is.
+    population = subject.rng.choice(births["key"].to_numpy(), int(native.sum()), p=alive / alive.sum())
+    mine, theirs = effective(as_keys(first[native])), effective(population)
+    sarahs, expected = sarah_chen(subject)
+    return table(
+        ["", "measured", "bound or expected"],
+        [
+            [f"most frequent full name among {PERSONAS:,} personas", f"{full.max() / PERSONAS:.3%}", "0.05 %"],
+            ["different full names among them", f"{len(full):,}", ""],
+            ["effective number of first names, US-born", f"{mine:,.0f}", f"{theirs:,.0f} ({mine / theirs - 1:+.1%})"],
+            ["effective number of first names, all", f"{effective(first):,.0f}", ""],
+            ["effective number of surnames, all", f"{effective(last):,.0f}", ""],
+            ["Sarah Chen among a million personas", f"{sarahs:.1f}", f"{expected:.1f}"],
+        ],
+    )
+
+
+def sarah_chen(subject: Subject) -> tuple[float, float]:
+    """Per million: drawn, and what the Census implies if first name and surname are independent within a group."""
+    first, last = subject.draw(subject.people, "sarah")
+    drawn = ((first == "Sarah") & (last == "Chen")).sum() / len(first) * 1e6
+    rate = 1.0
+    mass = {}
+    for file, key in (("first_names", "SARAH"), ("surnames", "CHEN")):
+        counted = pl.read_parquet(VENDORED / f"{file}.parquet").filter(pl.col("count").is_not_null())
+        counted = counted.unique("key").select("key", *(pl.col(g) * pl.col("count").cast(float) for g in export.GROUPS))
+        own, total = counted.filter(key=key).drop("key").row(0), counted.drop("key").sum().row(0)
+        mass[file] = np.array(own) / np.array(total), np.array(total) / sum(total)
+    (p_first, _), (p_last, groups) = mass["first_names"], mass["surnames"]
+    rate = float((p_first * p_last * groups).sum()) * 1e6
+    return float(drawn), rate
+
+
+def routing_block(subject: Subject) -> tuple[str, str]:
+    """How much of a checked name's bearers have its heritage, over all and by heritage."""
+    checked = tomllib.loads(CHECKED.read_text(encoding="utf-8"))
+    heritages = subject.categories["heritage"]
+    share = np.bincount(subject.people.heritage, minlength=len(heritages)) / len(subject.people.heritage)
+    wanted = {kind: sorted({n for names in by.values() for n in names}) for kind, by in checked.items()}
+    found = {kind: np.zeros((len(names), len(heritages))) for kind, names in wanted.items()}
+    for code in range(len(heritages)):
+        pool = np.flatnonzero(subject.people.heritage == code)
+        people = subject.people.of(subject.rng.choice(pool, PER_HERITAGE))
+        for kind, drawn in zip(("first", "last"), subject.draw(people, f"routing {code}"), strict=True):
+            names, counts = np.unique(drawn[np.isin(drawn, wanted[kind])].astype(str), return_counts=True)
+            found[kind][np.searchsorted(wanted[kind], names), code] = counts / PER_HERITAGE * share[code]
+    before = by_ethnicity_alone(subject, wanted)
+    lines, everything = [], []
+    for heritage in heritages:
+        code = subject.code("heritage", heritage)
+        rows = []
+        for kind, by in checked.items():
+            for name in by.get(heritage, ()):
+                bearers = found[kind][wanted[kind].index(name)]
+                if bearers.sum():
+                    routed = bearers / bearers.sum()
+                    rows.append((routed[code], routed.argmax() == code, before[kind][wanted[kind].index(name)][code]))
+        if rows:
+            mean = np.mean(np.array(rows, dtype=np.float64), axis=0)
+            lines.append([heritage, str(len(rows)), f"{mean[0]:.0%}", f"{mean[1]:.0%}", f"{mean[2]:.0%}"])
+            everything += rows
+    mean = np.mean(np.array(everything, dtype=np.float64), axis=0)
+    head = ["heritage", "names", "of their bearers have it", "of the names have it most", "by ethnicity alone"]
+    total = [["all", str(len(everything)), f"{mean[0]:.0%}", f"{mean[1]:.0%}", f"{mean[2]:.0%}"]]
+    return table(head, total), table(head, lines)
+
+
+def by_ethnicity_alone(subject: Subject, wanted: dict[str, list[str]]) -> dict[str, Floats]:
+    """P(heritage | name) if a name told no more than the Census shares: sum over e of P(e | name) P(heritage | e)."""
+    ethnicities, heritages = subject.categories["ethnicity"], subject.categories["heritage"]
+    joint = np.zeros((len(ethnicities), len(heritages)))
+    np.add.at(joint, (subject.people.ethnicity, subject.people.heritage), 1)
+    given = joint / joint.sum(axis=1, keepdims=True)
+    counted = [place for place, e in enumerate(ethnicities) if e in GROUP_OF]
+    found = {}
+    for kind, file in (("first", FIRST), ("last", LAST)):
+        stored = pl.read_parquet(subject.snapshot.folder / file).unique("name", keep="first")
+        stored = stored.with_columns(
+            (SHARE_UNIT - pl.sum_horizontal(pl.col("^share_.*$").cast(pl.Int64))).alias(f"share_{REST}")
+        )
+        rows = pl.DataFrame({"name": wanted[kind]}).join(stored, on="name", how="left", maintain_order="left")
+        shares = rows.select(f"share_{ethnicities[place]}" for place in counted).to_numpy() / SHARE_UNIT
+        found[kind] = shares @ given[counted]
+    return found
+
+
+def cost_block(subject: Subject) -> str:
+    snapshot = subject.snapshot
+    sampler, some = Sampler(snapshot), subject.people.of(np.arange(PERSONAS))
+    index = np.arange(PERSONAS, dtype=np.uint64)
+    fresh = Snapshot.load(snapshot.folder).names
+    assert fresh is not None
+    first_use = seconds(lambda: fresh.draw_rows(0, index, **vars(some)))
+    persona, both = [], []
+    for _ in range(ROUNDS):
+        persona.append(seconds(lambda: sampler.sample(PERSONAS, seed=1, fields=[d.id for d in snapshot.dimensions])))
+        both.append(seconds(lambda: fresh.draw(0, index, **vars(some))))
+    size = {name: (snapshot.folder / name).stat().st_size / 1e6 for name in (FIRST, LAST)}
+    names: Names = subject.names
+    return table(
+        ["", "measured", "bound"],
+        [
+            ["first names / surnames", f"{len(set(names.first)):,} / {len(set(names.last)):,}", "30,000 / 50,000"],
+            ["both files", f"{sum(size.values()):.2f} MB ({size[FIRST]:.2f} + {size[LAST]:.2f})", "4 MB"],
+            ["drawing both names, of the time of all dimensions", f"{min(both) / min(persona):.1%}", "15 %"],
+            [f"making the tables that {PERSONAS:,} personas need, once", f"{first_use:.1f} s", ""],
+            ["these tables in memory", f"{fresh.nbytes / 1e6:.0f} MB", ""],
+        ],
+    )
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    subject = Subject(Snapshot.load(sys.argv[1] if sys.argv[1:] else "us"))
+    overall, by_heritage = routing_block(subject)
+    fill(
+        PAGE,
+        {
+            "cost": cost_block(subject),
+            "race": race_block(subject),
+            "top": top_block(subject),
+            "diversity": diversity_block(subject),
+            "routing": overall,
+            "heritages": by_heritage,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
