@@ -20,6 +20,7 @@ import numpy.typing as npt
 import polars as pl
 
 from benchmarks.pages import fill, table
+from serving.batch import Batch
 from serving.names import Names
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
@@ -182,8 +183,7 @@ def top_block(subject: Subject) -> str:
         for sex in ("female", "male"):
             counted = births.filter(sex=sex[0].upper()).select("key", *(f"births_{c}" for c in cells))
             totals = np.array([counted[f"births_{c}"].sum() for c in cells])
-            top = counted.select("key", n=pl.sum_horizontal(pl.exclude("key"))).top_k(100, by="n")
-            expected = dict(zip(top["key"], top["n"] / totals.sum(), strict=True))
+            expected = top_100(counted, totals / totals.sum())
             drawn = []
             for cell, share in zip(cells, totals / totals.sum(), strict=True):
                 mass = composition(subject, FIRST, f"births_{cell}", sex)
@@ -194,7 +194,8 @@ def top_block(subject: Subject) -> str:
             given.append(off_by(np.concatenate(drawn), expected))
             there = (years // 10 * 10 == decade) & (subject.people.sex == subject.code("sex", sex)) & subject.native
             as_sampled = as_keys(subject.draw(subject.people.of(np.flatnonzero(there)), f"top {decade}")[0])
-            whole.append(off_by(as_sampled, expected))
+            born = years[there] // 5 * 5
+            whole.append(off_by(as_sampled, top_100(counted, np.array([(born == c).mean() for c in cells]))))
         of_given, of_whole = np.concatenate(given), np.concatenate(whole)
         lines.append(
             [
@@ -208,6 +209,13 @@ def top_block(subject: Subject) -> str:
         )
     head = ["born in the", "mean", "largest", "within 10 %", "mean, as sampled", "within 10 %, as sampled"]
     return table(head, lines)
+
+
+def top_100(births: pl.DataFrame, weights: Floats) -> dict[str, float]:
+    """The most frequent names and their shares, where the cohorts that are the columns beside `key` weigh so."""
+    shares = [pl.col(c) / pl.col(c).sum() * w for c, w in zip(births.columns[1:], weights, strict=True)]
+    top = births.select("key", n=pl.sum_horizontal(shares)).top_k(100, by="n")
+    return dict(top.iter_rows())
 
 
 def off_by(keys: Texts, expected: dict[str, float]) -> Floats:
@@ -225,15 +233,13 @@ def effective(keys: Sequence[str] | Texts) -> float:
 
 
 def diversity_block(subject: Subject) -> str:
-    batch = Sampler(subject.snapshot).sample(PERSONAS, seed=1, fields=["first_name", "last_name", "nativity"])
+    batch = Sampler(subject.snapshot).sample(
+        PERSONAS, seed=1, fields=["first_name", "last_name", "nativity", "sex", "birth_date"]
+    )
     first, last = (np.array(batch.values(name), dtype=object) for name in ("first_name", "last_name"))
     _, full = np.unique((first + " " + last).astype(str), return_counts=True)
     native = batch.codes("nativity") != subject.code("nativity", FOREIGN)
-    births = pl.read_parquet(VENDORED / "first_names.parquet").filter(pl.col("key") != export.ALL_OTHERS)
-    alive = births["alive_adult"].to_numpy().astype(np.float64)
-    # As many draws, because the entropy of a sample is lower the smaller it is.
-    population = subject.rng.choice(births["key"].to_numpy(), int(native.sum()), p=alive / alive.sum())
-    mine, theirs = effective(as_keys(first[native])), effective(population)
+    mine, theirs = effective(as_keys(first[native])), effective(same_births(subject, batch, native))
     sarahs, expected = sarah_chen(subject)
     return table(
         ["", "measured", "bound or expected"],
@@ -246,6 +252,24 @@ def diversity_block(subject: Subject) -> str:
             ["Sarah Chen among a million personas", f"{sarahs:.1f}", f"{expected:.1f}"],
         ],
     )
+
+
+def same_births(subject: Subject, batch: Batch, chosen: npt.NDArray[np.bool_]) -> Texts:
+    """For each of these personas the name of somebody of that sex and cohort, drawn from all births.
+
+    As many draws as there are personas, because the entropy of a sample is lower the smaller it is.
+    """
+    births = pl.read_parquet(VENDORED / "first_names.parquet").filter(pl.col("key") != export.ALL_OTHERS)
+    years = np.array([date.year for date in batch.values("birth_date")])[chosen]
+    cohorts, sexes = np.maximum(years // 5 * 5, 1910), batch.codes("sex")[chosen]
+    drawn = np.empty(len(years), dtype=object)
+    for code, sex in enumerate(subject.categories["sex"]):
+        of_sex = births.filter(sex=sex[0].upper())
+        for cohort in np.unique(cohorts):
+            members = np.flatnonzero((sexes == code) & (cohorts == cohort))
+            weights = of_sex[f"births_{cohort}"].to_numpy().astype(np.float64)
+            drawn[members] = subject.rng.choice(of_sex["key"].to_numpy(), len(members), p=weights / weights.sum())
+    return drawn
 
 
 def sarah_chen(subject: Subject) -> tuple[float, float]:
@@ -269,14 +293,15 @@ def routing_block(subject: Subject) -> tuple[str, str]:
     checked = tomllib.loads(CHECKED.read_text(encoding="utf-8"))
     heritages = subject.categories["heritage"]
     share = np.bincount(subject.people.heritage, minlength=len(heritages)) / len(subject.people.heritage)
-    wanted = {kind: sorted({n for names in by.values() for n in names}) for kind, by in checked.items()}
+    wanted = {kind: sorted({casing.key_of(n) for names in by.values() for n in names}) for kind, by in checked.items()}
     found = {kind: np.zeros((len(names), len(heritages))) for kind, names in wanted.items()}
     for code in range(len(heritages)):
         pool = np.flatnonzero(subject.people.heritage == code)
         people = subject.people.of(subject.rng.choice(pool, PER_HERITAGE))
         for kind, drawn in zip(("first", "last"), subject.draw(people, f"routing {code}"), strict=True):
-            names, counts = np.unique(drawn[np.isin(drawn, wanted[kind])].astype(str), return_counts=True)
-            found[kind][np.searchsorted(wanted[kind], names), code] = counts / PER_HERITAGE * share[code]
+            keys, counts = np.unique(as_keys(drawn).astype(str), return_counts=True)
+            known = np.isin(keys, wanted[kind])
+            found[kind][np.searchsorted(wanted[kind], keys[known]), code] = counts[known] / PER_HERITAGE * share[code]
     before = by_ethnicity_alone(subject, wanted)
     lines, everything = [], []
     for heritage in heritages:
@@ -284,10 +309,9 @@ def routing_block(subject: Subject) -> tuple[str, str]:
         rows = []
         for kind, by in checked.items():
             for name in by.get(heritage, ()):
-                bearers = found[kind][wanted[kind].index(name)]
-                if bearers.sum():
-                    routed = bearers / bearers.sum()
-                    rows.append((routed[code], routed.argmax() == code, before[kind][wanted[kind].index(name)][code]))
+                place = wanted[kind].index(casing.key_of(name))
+                routed = found[kind][place] / found[kind][place].sum()
+                rows.append((routed[code], routed.argmax() == code, before[kind][place][code]))
         if rows:
             mean = np.mean(np.array(rows, dtype=np.float64), axis=0)
             lines.append([heritage, str(len(rows)), f"{mean[0]:.0%}", f"{mean[1]:.0%}", f"{mean[2]:.0%}"])
@@ -307,11 +331,12 @@ def by_ethnicity_alone(subject: Subject, wanted: dict[str, list[str]]) -> dict[s
     counted = [place for place, e in enumerate(ethnicities) if e in GROUP_OF]
     found = {}
     for kind, file in (("first", FIRST), ("last", LAST)):
-        stored = pl.read_parquet(subject.snapshot.folder / file).unique("name", keep="first")
+        stored = pl.read_parquet(subject.snapshot.folder / file).unique("name", keep="first", maintain_order=True)
+        stored = stored.with_columns(key=pl.Series(as_keys(stored["name"].to_numpy()), dtype=pl.String))
         stored = stored.with_columns(
             (SHARE_UNIT - pl.sum_horizontal(pl.col("^share_.*$").cast(pl.Int64))).alias(f"share_{REST}")
         )
-        rows = pl.DataFrame({"name": wanted[kind]}).join(stored, on="name", how="left", maintain_order="left")
+        rows = pl.DataFrame({"key": wanted[kind]}).join(stored, on="key", how="left", maintain_order="left")
         shares = rows.select(f"share_{ethnicities[place]}" for place in counted).to_numpy() / SHARE_UNIT
         found[kind] = shares @ given[counted]
     return found

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import polars as pl
 
 from pipeline.catalogue.loader import load_catalogue
+from pipeline.heritage_shares import CHAIN
 from serving.names import Names
 from warehouse.names.export import BORN, Told, name_files
 
@@ -14,6 +16,7 @@ _CATALOGUE = load_catalogue("us")
 ETHNICITIES, SEXES, NATIVITIES, HERITAGES = (
     _CATALOGUE.dimension(d).category_ids for d in ("ethnicity", "sex", "nativity", "heritage")
 )
+_CATEGORIES = {"ethnicity": ETHNICITIES, "nativity": NATIVITIES, "heritage": HERITAGES}
 NATIVITY = {"native_parents": 0.6, "second_generation": 0.15, "foreign_born": 0.25}
 PEOPLE = {
     "white": (0.6, {"english": 0.3, "irish": 0.2, "italian": 0.2, "arab": 0.05, "mixed_other": 0.25}),
@@ -90,3 +93,23 @@ def load(folder: Path) -> Names:
     names = Names.load(folder, sexes=SEXES, ethnicities=ETHNICITIES, nativities=NATIVITIES, heritages=HERITAGES)
     assert names is not None
     return names
+
+
+def people_maps() -> pl.DataFrame:
+    """Made-up maps: a category's probability grows with its place, and with that of the condition."""
+    rows = []
+    for dimension, given in CHAIN.items():
+        for condition in product(*(_CATEGORIES[parent] for parent in given)):
+            shift = sum(_CATEGORIES[p].index(c) for p, c in zip(given, condition, strict=True))
+            weights = [place + 1 + shift for place in range(len(_CATEGORIES[dimension]))]
+            for category, weight in zip(_CATEGORIES[dimension], weights, strict=True):
+                rows.append((dimension, list(given), list(condition), category, weight / sum(weights)))
+    one_way = ("heritage", ["ethnicity"], ["white"], "english", 0.9)  # not in the chain
+    schema = {
+        "dimension": pl.String,
+        "given": pl.List(pl.String),
+        "condition": pl.List(pl.String),
+        "category": pl.String,
+        "probability": pl.Float64,
+    }
+    return pl.DataFrame([*rows, one_way], schema=schema, orient="row").sample(fraction=1, shuffle=True, seed=0)
