@@ -34,7 +34,7 @@ DRAWS = 1_000_000
 PERSONAS, PEOPLE = 100_000, 4_000_000
 PER_HERITAGE = 200_000
 DECADES = range(1930, 2001, 10)
-DECADE_DRAWS = 400_000
+DECADE_DRAWS = 1_000_000
 ROUNDS = 5
 FIELDS = ("sex", "ethnicity", "nativity", "heritage")
 GROUP_OF = {"white": "white", "black": "black", "asian": "api", "pacific_islander": "api", "native_american": "aian"}
@@ -67,6 +67,7 @@ class Subject:
         assert snapshot.names is not None, "the snapshot has no names"
         self.snapshot, self.names = snapshot, snapshot.names
         self.categories = {name: snapshot.dimension(name).categories for name in FIELDS}
+        self.keys = {"first": as_keys(self.names.first), "last": as_keys(self.names.last)}
         self.rng = np.random.default_rng(1)
         batch = Sampler(snapshot).sample(PEOPLE, seed="names", fields=[*FIELDS, "birth_date"])
         years = batch.to_arrow()["birth_date"].to_numpy().astype("datetime64[Y]").astype(np.int64) + 1970
@@ -81,9 +82,16 @@ class Subject:
         """Which of the people were born in the country."""
         return self.people.nativity != self.code("nativity", FOREIGN)
 
-    def draw(self, people: People, seed: str) -> tuple[Texts, Texts]:
-        """First names and surnames of these people."""
-        return self.names.draw(seed, np.arange(len(people.sex), dtype=np.uint64), **vars(people))
+    def draw(self, people: People, seed: str) -> dict[str, Codes]:
+        """Rows of the first names and surnames of these people."""
+        rows = self.names.draw_rows(seed, np.arange(len(people.sex), dtype=np.uint64), **vars(people))
+        return dict(zip(("first", "last"), rows, strict=True))
+
+    def counts(self, kind: str, rows: Codes) -> dict[str, int]:
+        """How often each name was drawn, by key."""
+        distinct, counts = np.unique(rows, return_counts=True)
+        found = pl.DataFrame({"key": self.keys[kind][distinct], "n": counts}).group_by("key").sum()
+        return dict(found.iter_rows())
 
     def like(self, ethnicity: Codes, native: bool | None = None) -> People:
         """People of these ethnicities, in all else like the personas of that ethnicity."""
@@ -118,10 +126,10 @@ def composition(subject: Subject, file: str, weight: str, sex: str | None = None
     return np.array(mass)
 
 
-def deviations(subject: Subject, keys: Texts, ethnicity: Codes, kind: str) -> Floats:
+def deviations(subject: Subject, rows: Codes, ethnicity: Codes, kind: str) -> Floats:
     """Standard errors between the share of each Census group among those who drew a name, and the published one."""
     groups = [GROUP_OF.get(e, "") for e in subject.categories["ethnicity"]]
-    drawn = pl.DataFrame({"key": keys.astype(str), "group": np.array(groups)[ethnicity]})
+    drawn = pl.DataFrame({"key": subject.keys[kind][rows], "group": np.array(groups)[ethnicity]})
     found = drawn.group_by("key").agg(
         *((pl.col("group") == g).mean().alias(f"drawn_{g}") for g in export.GROUPS), pl.len()
     )
@@ -136,11 +144,9 @@ def deviations(subject: Subject, keys: Texts, ethnicity: Codes, kind: str) -> Fl
 
 
 def race_block(subject: Subject) -> str:
-    rows = []
     mass = composition(subject, LAST, "bearers")
     codes = subject.rng.choice(len(mass), DRAWS, p=mass / mass.sum())
-    keys = as_keys(subject.draw(subject.like(codes), "race")[1])
-    rows.append(("surnames", keys, codes, "last"))
+    measured = [("surnames", subject.draw(subject.like(codes), "race")["last"], codes, "last")]
     parts, of = [], []
     for sex in ("female", "male"):
         for year in subject.names.cohorts.tolist():
@@ -152,12 +158,12 @@ def race_block(subject: Subject) -> str:
                 sex=np.full(count, subject.code("sex", sex)),
                 birth_year=np.full(count, year),
             )
-            parts.append(as_keys(subject.draw(people, f"race {sex} {year}")[0]))
+            parts.append(subject.draw(people, f"race {sex} {year}")["first"])
             of.append(codes)
-    rows.append(("first names of the US-born", np.concatenate(parts), np.concatenate(of), "first"))
+    measured.append(("first names of the US-born", np.concatenate(parts), np.concatenate(of), "first"))
     lines = []
-    for label, keys, codes, kind in rows:
-        z = deviations(subject, keys, codes, kind)
+    for label, rows, codes, kind in measured:
+        z = deviations(subject, rows, codes, kind)
         beyond = np.abs(z) > 2
         lines.append(
             [label, f"{len(z):,}", f"{beyond.mean():.1%}", f"{z.std():.2f}", f"{np.percentile(np.abs(z), 99):.1f}"]
@@ -190,12 +196,13 @@ def top_block(subject: Subject) -> str:
                 count = round(DECADE_DRAWS * share)
                 people = subject.like(subject.rng.choice(len(mass), count, p=mass / mass.sum()), native=True)
                 people = replace(people, sex=np.full(count, subject.code("sex", sex)), birth_year=np.full(count, cell))
-                drawn.append(as_keys(subject.draw(people, f"top {decade} {sex}")[0]))
-            given.append(off_by(np.concatenate(drawn), expected))
+                drawn.append(subject.draw(people, f"top {decade} {sex}")["first"])
+            given.append(off_by(subject.counts("first", np.concatenate(drawn)), expected))
             there = (years // 10 * 10 == decade) & (subject.people.sex == subject.code("sex", sex)) & subject.native
-            as_sampled = as_keys(subject.draw(subject.people.of(np.flatnonzero(there)), f"top {decade}")[0])
-            born = years[there] // 5 * 5
-            whole.append(off_by(as_sampled, top_100(counted, np.array([(born == c).mean() for c in cells]))))
+            sampled = subject.people.of(subject.rng.choice(np.flatnonzero(there), DECADE_DRAWS))
+            born = sampled.birth_year // 5 * 5
+            counts = subject.counts("first", subject.draw(sampled, f"top {decade}")["first"])
+            whole.append(off_by(counts, top_100(counted, np.array([(born == c).mean() for c in cells]))))
         of_given, of_whole = np.concatenate(given), np.concatenate(whole)
         lines.append(
             [
@@ -218,11 +225,10 @@ def top_100(births: pl.DataFrame, weights: Floats) -> dict[str, float]:
     return dict(top.iter_rows())
 
 
-def off_by(keys: Texts, expected: dict[str, float]) -> Floats:
+def off_by(drawn: dict[str, int], expected: dict[str, float]) -> Floats:
     """Relative deviations of the drawn shares from the expected ones."""
-    found, counts = np.unique(keys.astype(str), return_counts=True)
-    drawn = dict(zip(found.tolist(), (counts / len(keys)).tolist(), strict=True))
-    return np.array([drawn.get(key, 0.0) / p - 1 for key, p in expected.items()])
+    drawn_in_all = sum(drawn.values())
+    return np.array([drawn.get(key, 0) / drawn_in_all / p - 1 for key, p in expected.items()])
 
 
 def effective(keys: Sequence[str] | Texts) -> float:
@@ -274,9 +280,8 @@ def same_births(subject: Subject, batch: Batch, chosen: npt.NDArray[np.bool_]) -
 
 def sarah_chen(subject: Subject) -> tuple[float, float]:
     """Per million: drawn, and what the Census implies if first name and surname are independent within a group."""
-    first, last = subject.draw(subject.people, "sarah")
-    drawn = ((first == "Sarah") & (last == "Chen")).sum() / len(first) * 1e6
-    rate = 1.0
+    rows = subject.draw(subject.people, "sarah")
+    both = (subject.names.first == "Sarah")[rows["first"]] & (subject.names.last == "Chen")[rows["last"]]
     mass = {}
     for file, key in (("first_names", "SARAH"), ("surnames", "CHEN")):
         counted = pl.read_parquet(VENDORED / f"{file}.parquet").filter(pl.col("count").is_not_null())
@@ -285,7 +290,7 @@ def sarah_chen(subject: Subject) -> tuple[float, float]:
         mass[file] = np.array(own) / np.array(total), np.array(total) / sum(total)
     (p_first, _), (p_last, groups) = mass["first_names"], mass["surnames"]
     rate = float((p_first * p_last * groups).sum()) * 1e6
-    return float(drawn), rate
+    return float(both.mean()) * 1e6, rate
 
 
 def routing_block(subject: Subject) -> tuple[str, str]:
@@ -298,10 +303,10 @@ def routing_block(subject: Subject) -> tuple[str, str]:
     for code in range(len(heritages)):
         pool = np.flatnonzero(subject.people.heritage == code)
         people = subject.people.of(subject.rng.choice(pool, PER_HERITAGE))
-        for kind, drawn in zip(("first", "last"), subject.draw(people, f"routing {code}"), strict=True):
-            keys, counts = np.unique(as_keys(drawn).astype(str), return_counts=True)
-            known = np.isin(keys, wanted[kind])
-            found[kind][np.searchsorted(wanted[kind], keys[known]), code] = counts[known] / PER_HERITAGE * share[code]
+        for kind, rows in subject.draw(people, f"routing {code}").items():
+            counts = subject.counts(kind, rows)
+            drawn = np.array([counts.get(key, 0) for key in wanted[kind]])
+            found[kind][:, code] = drawn / PER_HERITAGE * share[code]
     before = by_ethnicity_alone(subject, wanted)
     lines, everything = [], []
     for heritage in heritages:
