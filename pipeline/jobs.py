@@ -34,7 +34,7 @@ release = dg.define_asset_job(
     selection=dg.AssetSelection.assets(
         "dimensions", "trial_report", "name_files", "snapshot", "personas", "map_distances", "drift_report"
     ),
-    description="Export and sample, by population: catalogue table, name files, snapshot, personas, distances, drift report.",
+    description="Export and sample, by population: dimensions, name files, snapshot, personas, distances, drift.",
 )
 naming = dg.define_asset_job(
     "naming",

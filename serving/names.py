@@ -85,6 +85,10 @@ class Names:
         self._foreign = _column(first, "foreign")
         self._born = _born(first, self._foreign)
         self._sex = [sex == known for known in sexes]
+        tilts = json.loads(first.schema.metadata[METADATA])["native_tilt"]
+        shares = {ethnicity: _share(first, ethnicity) for ethnicity in tilts[sexes[0]]}
+        self._tilted = [[(shares[ethnicity], tilt) for ethnicity, tilt in tilts[known].items()] for known in sexes]
+        self._everybody = list(ethnicities).index(EVERYBODY) if EVERYBODY in ethnicities else -1
         self._bearers = _column(last, "bearers")
         self._abroad = np.array([nativity == FOREIGN for nativity in nativities])
         self._ethnicities = len(ethnicities)
@@ -183,10 +187,14 @@ class Names:
 
     def _first_weights(self, cell: int) -> tuple[Floats, Flags, bool]:
         """The arguments of `_Kind.add` for a cell of first names."""
-        sex, cohort = divmod(cell // self._ethnicities, self._cohorts)
+        rest, ethnicity = divmod(cell, self._ethnicities)
+        sex, cohort = divmod(rest, self._cohorts)
         band = cohort - len(self.cohorts)
         if band < 0:
-            return self._births[cohort] * self._sex[sex], ~self._abroad, True
+            births = self._births[cohort] * self._sex[sex]
+            if ethnicity != self._everybody:
+                births /= sum((share * tilt[cohort] for share, tilt in self._tilted[sex]), np.zeros(len(births)))
+            return births, ~self._abroad, True
         # Counted are births; what there is of the foreign-born is inferred, and gives way to what was told of them.
         return self._foreign * self._born[band] * self._sex[sex], self._abroad, False
 

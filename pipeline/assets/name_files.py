@@ -3,14 +3,14 @@
 import dagster as dg
 import polars as pl
 
-from pipeline.heritage_shares import CHAIN, joint_shares
+from pipeline.heritage_shares import CHAIN, joint_shares, native_shares
 from pipeline.names.frames import heritage_shares, name_facts
 from pipeline.partitions import by_population, dimension_to_population, kind_to_population
 from pipeline.plan import NAMED
 from pipeline.progress import advance
 from pipeline.resources import Build
 from warehouse.database import query
-from warehouse.names.export import Told, name_files
+from warehouse.names.export import COHORTS, Told, name_files
 
 
 @dg.asset(
@@ -57,5 +57,10 @@ def _told(build: Build, population: str) -> Told:
             [*key, list(CHAIN)],
         )
         estimates = query(connection, f"select * from name_estimates {where}", key)
-    people = joint_shares(build.catalogue(population), maps)
-    return Told(people, heritage_shares(estimates), name_facts(estimates))
+    catalogue = build.catalogue(population)
+    return Told(
+        joint_shares(catalogue, maps),
+        native_shares(catalogue, maps, COHORTS),
+        heritage_shares(estimates),
+        name_facts(estimates),
+    )

@@ -10,7 +10,7 @@ import polars as pl
 from pipeline.catalogue.loader import load_catalogue
 from pipeline.heritage_shares import CHAIN
 from serving.names import Names
-from warehouse.names.export import BORN, Told, name_files
+from warehouse.names.export import BORN, COHORTS, Told, name_files
 
 _CATALOGUE = load_catalogue("us")
 ETHNICITIES, SEXES, NATIVITIES, HERITAGES = (
@@ -64,6 +64,7 @@ def told() -> Told:
         for n in NATIVITIES
         for h in HERITAGES
     ]
+    natives = [(cohort, e, share) for cohort in COHORTS for e, (share, _) in PEOPLE.items()]
     names = {"first": FIRST, "last": LAST}
     tags = [(kind, key, h, s) for kind, known in names.items() for key, tag in known.items() for h, s in tag.items()]
     facts = [
@@ -73,6 +74,7 @@ def told() -> Told:
     ]
     return Told(
         pl.DataFrame(people, schema=["ethnicity", "nativity", "heritage", "share"], orient="row"),
+        pl.DataFrame(natives, schema=["cohort", "ethnicity", "share"], orient="row"),
         pl.DataFrame(tags, schema=["kind", "key", "heritage", "share"], orient="row"),
         pl.DataFrame(
             facts,

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from warehouse.errors import SnapshotError
@@ -32,8 +33,11 @@ MIN_SEX_SHARE = 0.01
 TWO_LETTERS = ("AL", "BO", "CY", "DI", "ED", "JO", "KY", "MO", "OM", "OZ", "TY", "VI")
 
 
-COHORTS = tuple(f"births_{year}" for year in range(1920, 2006, 5))
+COHORTS = tuple(range(1920, 2006, 5))
 """Of adults up to a hundred; others count to the nearest."""
+
+ROUNDS = 200
+"""Of proportional fitting; then nothing moves in the sixth digit."""
 
 BORN = ("born_before_1950", "born_1950_1969", "born_1970_1989", "born_1990_on")
 """Columns of `Told.facts`, in the order of BANDS."""
@@ -45,11 +49,13 @@ class Told:
 
     Attributes:
         people: ethnicity, nativity, heritage, share: the joint shares of all people, a row for each combination.
+        natives: cohort (one of COHORTS), ethnicity, share: the ethnicities of those born here, summing to 1 for each.
         heritage: kind, key, heritage, share (0 to 1) of those who bear the name; what is missing to 1 was not told.
         facts: kind, key, BORN (0 to 1, null where births are known), spelling (null where it is as shown).
     """
 
     people: pl.DataFrame
+    natives: pl.DataFrame
     heritage: pl.DataFrame
     facts: pl.DataFrame
 
@@ -83,11 +89,37 @@ def name_files(told: Told, folder: Path = Path(__file__).parent) -> dict[str, by
     codes = {heritage: code for code, heritage in enumerate(heritages)}
     if unknown := set(told.heritage["heritage"]) - codes.keys():
         raise SnapshotError(f"names were told to be of the unknown heritage {min(unknown)!r}: validate them again")
-    metadata = {METADATA.decode(): json.dumps({"heritages": heritages, "people": _nested(told.people)})}
-    files = {}
-    for name, kind, table in ((FIRST, "first", of_adults(first_names(first))), (LAST, "last", surnames(last))):
-        files[name] = _parquet_bytes(_written(table, told.columns(kind, codes)), metadata)
-    return files
+    facts: dict[str, object] = {"heritages": heritages, "people": _nested(told.people)}
+    adults = of_adults(first_names(first))
+    of_first = facts | {"native_tilt": native_tilt(adults, told.natives)}
+    return {
+        FIRST: _parquet_bytes(_written(adults, told.columns("first", codes)), of_first),
+        LAST: _parquet_bytes(_written(surnames(last), told.columns("last", codes)), facts),
+    }
+
+
+def native_tilt(adults: pl.DataFrame, natives: pl.DataFrame) -> dict[str, dict[str, list[float]]]:
+    """By sex and ethnicity, for each of COHORTS, the factor that `files` describes.
+
+    Found by iterative proportional fitting of births(name) * P(ethnicity | name) * factor: its sums over ethnicities
+    are the births, and those over names the ethnicities of the cohort.
+    """
+    found: dict[str, dict[str, list[float]]] = {}
+    for (sex,), rows in adults.group_by("sex", maintain_order=True):
+        shares = rows.select(f"share_{e}" for e in ETHNICITIES).to_numpy() / SHARE_UNIT
+        by_ethnicity: dict[str, list[float]] = {e: [] for e in ETHNICITIES}
+        for cohort in COHORTS:
+            births = rows[f"births_{cohort}"].to_numpy()
+            people = dict(natives.filter(cohort=cohort).select("ethnicity", "share").iter_rows())
+            wanted = np.array([people[e] for e in ETHNICITIES])
+            wanted *= births.sum() / wanted.sum()
+            tilt = np.ones(len(ETHNICITIES))
+            for _ in range(ROUNDS):
+                tilt *= wanted / (shares.T @ (births / (shares @ tilt)) * tilt)
+            for ethnicity, factor in zip(ETHNICITIES, tilt / tilt[0], strict=True):
+                by_ethnicity[ethnicity].append(float(f"{factor:.5e}"))
+        found[str(sex)] = by_ethnicity
+    return found
 
 
 def _nested(people: pl.DataFrame) -> dict[str, dict[str, list[float]]]:
@@ -213,8 +245,9 @@ def first_names(vendored: pl.DataFrame) -> pl.DataFrame:
 
 def of_adults(first: pl.DataFrame) -> pl.DataFrame:
     """The first names that adults bear, with the cohorts that they are of."""
-    kept = first.filter((pl.sum_horizontal(COHORTS) >= MIN_BIRTHS) | (pl.col("foreign") >= MIN_FOREIGN))
-    return kept.drop([c for c in first.columns if c.startswith("births_") and c not in COHORTS])
+    cohorts = [f"births_{year}" for year in COHORTS]
+    kept = first.filter((pl.sum_horizontal(cohorts) >= MIN_BIRTHS) | (pl.col("foreign") >= MIN_FOREIGN))
+    return kept.drop([c for c in first.columns if c.startswith("births_") and c not in cohorts])
 
 
 def surnames(vendored: pl.DataFrame) -> pl.DataFrame:
@@ -248,8 +281,9 @@ def surnames(vendored: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _parquet_bytes(frame: pl.DataFrame, metadata: dict[str, str]) -> bytes:
+def _parquet_bytes(frame: pl.DataFrame, facts: dict[str, object]) -> bytes:
     """Serialise with every setting fixed, so that equal tables are equal bytes."""
+    metadata = {METADATA: json.dumps(facts)}
     table = frame.to_arrow(compat_level=pl.CompatLevel.oldest()).replace_schema_metadata(metadata)
     lists = [f"{c}.list.element" for c in ("heritage", "heritage_share", "born") if c in frame.columns]
     plain = [c for c in frame.columns if not isinstance(frame.schema[c], pl.List) and c not in {"name", "sex"}]

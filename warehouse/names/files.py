@@ -10,7 +10,9 @@ that they were not asked about.
 `names_last.parquet`, a row per surname: name; accented; bearers; share_E; heritage; heritage_share.
 
 Both have metadata under `personagen`, JSON: `heritages`, whose places are the codes, and `people`, the joint shares
-P(ethnicity, nativity, heritage) as ethnicity -> nativity -> list over heritages.
+P(ethnicity, nativity, heritage) as ethnicity -> nativity -> list over heritages. That of first names has `native_tilt`
+as well, sex -> ethnicity -> list over cohorts: P(E | name) of those born here is share_E times this factor, divided by
+the sum of all such products. It makes the names of a cohort those of its births and its ethnicities those of the maps.
 """
 
 from __future__ import annotations
