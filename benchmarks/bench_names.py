@@ -27,7 +27,7 @@ from serving.names import Names
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
 from warehouse.names import casing, export
-from warehouse.names.files import FIRST, FOREIGN, LAST, METADATA, REST, SHARE_UNIT
+from warehouse.names.files import FILES, FIRST, FOREIGN, LAST, METADATA, REST, SHARE_UNIT
 
 PAGE = Path(__file__).parent.parent / "docs" / "names.md"
 VENDORED = Path(export.__file__).parent
@@ -358,13 +358,13 @@ def cost_block(subject: Subject) -> str:
     for _ in range(ROUNDS):
         persona.append(seconds(lambda: sampler.sample(PERSONAS, seed=1, fields=[d.id for d in snapshot.dimensions])))
         both.append(seconds(lambda: fresh.draw(0, index, **vars(some))))
-    size = {name: (snapshot.folder / name).stat().st_size / 1e6 for name in (FIRST, LAST)}
+    size = {name: (snapshot.folder / name).stat().st_size / 1e6 for name in FILES}
     names: Names = subject.names
     return table(
         ["", "measured", "bound"],
         [
             ["first names / surnames", f"{len(set(names.first)):,} / {len(set(names.last)):,}", "30,000 / 50,000"],
-            ["both files", f"{sum(size.values()):.2f} MB ({size[FIRST]:.2f} + {size[LAST]:.2f})", "4 MB"],
+            ["the files", f"{sum(size.values()):.2f} MB ({' + '.join(f'{one:.2f}' for one in size.values())})", "4 MB"],
             ["drawing both names, of the time of all dimensions", f"{min(both) / min(persona):.1%}", "15 %"],
             [f"making the tables that {PERSONAS:,} personas need, once", f"{first_use:.1f} s", ""],
             ["these tables in memory", f"{fresh.nbytes / 1e6:.0f} MB", ""],

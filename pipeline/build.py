@@ -36,7 +36,7 @@ from pipeline.resources import Build
 from serving.snapshot import Snapshot
 from warehouse.database import query, replace_cells, transaction
 from warehouse.errors import CheckError, PersonaGenError, PromotionError, SnapshotError, WarehouseError
-from warehouse.names.files import FIRST, LAST
+from warehouse.names.files import FILES
 
 # Pools count steps. One step that asks at a time, because the bound on calls in flight is that of the engine inside the
 # step: two steps at once would be two such bounds on one endpoint. One that writes, because DuckDB has one writer.
@@ -303,7 +303,7 @@ def prune(build: Build) -> None:
 
 def _names_stand(build: Build, population: str) -> bool:
     """Whether the population's name files are there, if it has any."""
-    return population not in NAMED or all((build.name_folder(population) / name).is_file() for name in (FIRST, LAST))
+    return population not in NAMED or all((build.name_folder(population) / name).is_file() for name in FILES)
 
 
 def _snapshot_stands(build: Build, population: str) -> bool:

@@ -1,69 +1,88 @@
 """Who the people are that names are drawn for, read from the pooled maps.
 
-Belongs here: joint shares of ethnicity, nativity and heritage, and the ethnicities of birth cohorts. Does not belong
-here: names (`warehouse.names`, `pipeline.names`).
+Belongs here: joint shares of ethnicity, nativity and heritage, of everybody and of birth cohorts. Does not belong here:
+names (`warehouse.names`, `pipeline.names`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from pipeline.catalogue.models import Catalogue
 from warehouse.errors import WarehouseError
-from warehouse.names.files import FOREIGN
+from warehouse.names.files import EVERYONE, FOREIGN
 
-CHAIN = {"ethnicity": (), "nativity": ("ethnicity",), "heritage": ("ethnicity", "nativity")}
-"""The maps that are multiplied: P(ethnicity) P(nativity | ethnicity) P(heritage | ethnicity, nativity)."""
-
+DIMENSIONS = ("ethnicity", "nativity", "heritage")
 COHORT_YEARS = 5
+ROUNDS = 100  # of proportional fitting; then nothing moves in the sixth digit
+
+Floats = npt.NDArray[np.float64]
 
 
-def joint_shares(catalogue: Catalogue, maps: pl.DataFrame) -> pl.DataFrame:
-    """Columns ethnicity, nativity, heritage, share; a row for each combination, in catalogue order, summing to 1.
+def people_shares(catalogue: Catalogue, maps: pl.DataFrame, cohorts: Sequence[int]) -> pl.DataFrame:
+    """Columns cohort, ethnicity, nativity, heritage, share, a row for each combination, in catalogue order.
 
-    `maps` has rows of the table `maps` of one population and edition. Raises WarehouseError if one of the three is not
-    there, or lacks a row.
+    Cohort EVERYONE is all people; the others are those born here in the five years from `cohort` on. The shares of a
+    cohort sum to 1. `maps` has rows of the table `maps` of one population and edition. Raises WarehouseError if a map
+    is not there, or lacks a row.
     """
-    joint = pl.DataFrame({"share": [1.0]})
-    for dimension, given in CHAIN.items():
-        joint = _times(joint, maps, dimension, given)
-    places = {d: {c: i for i, c in enumerate(catalogue.dimension(d).category_ids)} for d in CHAIN}
-    order = [pl.col(d).replace_strict(places[d], return_dtype=pl.Int32) for d in CHAIN]
-    return joint.sort(order).select(*CHAIN, pl.col("share") / pl.col("share").sum())
-
-
-def native_shares(catalogue: Catalogue, maps: pl.DataFrame, cohorts: Iterable[int]) -> pl.DataFrame:
-    """Columns cohort, ethnicity, share: the ethnicities of those born here in the five years from `cohort` on.
-
-    P(ethnicity | age) P(nativity | age, ethnicity), in the year that the population is of; who is younger or older than
-    its ages counts to the nearest. A cohort's shares sum to 1. Raises WarehouseError as `joint_shares` does.
-    """
-    bands = {int(category.split("_")[0]): category for category in catalogue.dimension("age").category_ids}
-    years = [(cohort, cohort + after) for cohort in cohorts for after in range(COHORT_YEARS)]
-    ages = [max(min(bands), catalogue.population.year - year) for _, year in years]
-    of_age = [bands[max(low for low in bands if low <= age)] for age in ages]
-    born = pl.DataFrame({"cohort": [cohort for cohort, _ in years], "age": of_age, "share": 1.0})
-    people = _times(_times(born, maps, "ethnicity", ("age",)), maps, "nativity", ("age", "ethnicity"))
-    native = people.filter(pl.col("nativity") != FOREIGN)
-    of_cohort = native.group_by("cohort", "ethnicity", maintain_order=True).agg(pl.col("share").sum())
-    return of_cohort.with_columns(pl.col("share") / pl.col("share").sum().over("cohort"))
-
-
-def _times(people: pl.DataFrame, maps: pl.DataFrame, dimension: str, given: tuple[str, ...]) -> pl.DataFrame:
-    """People with the column `dimension` added and their share multiplied by P(dimension | given)."""
-    rows = maps.filter(pl.col("dimension") == dimension, pl.col("given") == list(given))
-    step = rows.select(
-        *(pl.col("condition").list.get(place).alias(parent) for place, parent in enumerate(given)),
-        pl.col("category").alias(dimension),
-        "probability",
+    ids = {dimension: catalogue.dimension(dimension).category_ids for dimension in (*DIMENSIONS, "age")}
+    given = _map(maps, ids, "heritage", "ethnicity", "nativity")
+    everyone = (
+        _map(maps, ids, "ethnicity")[:, None, None] * _map(maps, ids, "nativity", "ethnicity")[:, :, None] * given
     )
-    if given:
-        joined = people.join(step, on=given, how="left", maintain_order="left_right")
-    else:
-        joined = people.join(step, how="cross")
-    if joined.is_empty() or joined["probability"].null_count():
+    parts = {EVERYONE: everyone}
+    by_age = _by_age(maps, ids, given)
+    native = np.array([nativity != FOREIGN for nativity in ids["nativity"]])
+    lowest = [int(age.split("_")[0]) for age in ids["age"]]
+    for cohort in cohorts:
+        years = catalogue.population.year - cohort - np.arange(COHORT_YEARS)
+        bands = np.maximum(np.searchsorted(lowest, years, side="right") - 1, 0)
+        parts[cohort] = by_age[bands].mean(axis=0) * native[:, None]
+    codes = np.indices(everyone.shape).reshape(3, -1)
+    frames = [
+        pl.DataFrame({d: np.array(ids[d])[code] for d, code in zip(DIMENSIONS, codes, strict=True)}).select(
+            pl.lit(cohort, pl.Int32).alias("cohort"), *DIMENSIONS, share=pl.Series((part / part.sum()).ravel())
+        )
+        for cohort, part in parts.items()
+    ]
+    return pl.concat(frames)
+
+
+def _by_age(maps: pl.DataFrame, ids: Mapping[str, Sequence[str]], given: Floats) -> Floats:
+    """P(ethnicity, nativity, heritage | age), (ages, ethnicities, nativities, heritages).
+
+    Heritage given ethnicity and nativity, raked to what the maps say of heritage at each age.
+    """
+    groups = _map(maps, ids, "ethnicity", "age")[:, :, None] * _map(maps, ids, "nativity", "age", "ethnicity")
+    joint = groups[..., None] * given
+    wanted = _map(maps, ids, "heritage", "age")
+    for _ in range(ROUNDS):
+        joint *= _ratio(wanted, joint.sum(axis=(1, 2)))[:, None, None, :]
+        joint *= _ratio(groups, joint.sum(axis=3))[..., None]
+    return joint
+
+
+def _ratio(wanted: Floats, found: Floats) -> Floats:
+    return np.divide(wanted, found, out=np.zeros_like(wanted), where=found > 0)
+
+
+def _map(maps: pl.DataFrame, ids: Mapping[str, Sequence[str]], dimension: str, *given: str) -> Floats:
+    """P(dimension | given) as an array with an axis for each of `given` and the last for the dimension."""
+    rows = maps.filter(pl.col("dimension") == dimension, pl.col("given") == list(given))
+    axes = [*given, dimension]
+    parts = [pl.col("condition").list.get(place) for place in range(len(given))] + [pl.col("category")]
+    codes = rows.select(
+        part.replace_strict({c: i for i, c in enumerate(ids[axis])}, return_dtype=pl.Int64).alias(axis)
+        for part, axis in zip(parts, axes, strict=True)
+    ).to_numpy()
+    found = np.full([len(ids[axis]) for axis in axes], np.nan)
+    found[tuple(codes.T)] = rows["probability"].to_numpy()
+    if np.isnan(found).any():
         name = f"P({dimension} | {', '.join(given)})" if given else f"P({dimension})"
         raise WarehouseError(f"the warehouse lacks the map {name}: run `personagen build`")
-    return joined.with_columns(share=pl.col("share") * pl.col("probability")).drop("probability")
+    return found

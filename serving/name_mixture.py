@@ -26,7 +26,6 @@ UNLISTED = 0.02
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +87,17 @@ def route(told: Told, names: int, ethnicity_of: Floats, ethnicity: float) -> Rou
     return Routing(row, heritage, share, free)
 
 
-def mix(names: Floats, routing: Routing, people: Floats, fixed: Flags) -> Mixture:
+def mix(names: Floats, routing: Routing, people: Floats, *, exact: bool) -> Mixture:
     """The mixture of a cell, of which only the names that were asked about are needed.
 
     Args:
         names: their b(n) > 0; what they lack to 1 is that of all other names, which are in the pool whole.
         routing: of these names, in this order.
         people: T(h), summing to 1; 0 for a heritage that nobody has.
-        fixed: for each name, what to do where more people bear names of a heritage than have it: keep b(n) and give it
-            to others too; or, if False, let it become rarer and give it to nobody else.
+        exact: what becomes of a name where more people bear names of a heritage than have it: it keeps b(n) and is
+            given to others too; or, if False, it becomes rarer and is given to nobody else.
 
-    With all of them fixed, sum_h T(h) P(n | h) = b(n) to rounding.
+    If exact, sum_h T(h) P(n | h) = b(n) to rounding.
     """
     row, heritage, share, free = routing.row, routing.heritage, routing.share, routing.free
     untold = max(1 - total(names), 0.0)
@@ -107,7 +106,7 @@ def mix(names: Floats, routing: Routing, people: Floats, fixed: Flags) -> Mixtur
         tilted = share * tilt[heritage]
         unrouted = total(people * tilt)
         whole = np.bincount(row, tilted, len(names)) + free * unrouted
-        scale = names / np.where(fixed, whole, np.maximum(whole, 1))
+        scale = names / (whole if exact else np.maximum(whole, 1))
         joint = scale[row] * tilted
         found = np.bincount(heritage, joint, len(people))
         if left:
@@ -116,7 +115,7 @@ def mix(names: Floats, routing: Routing, people: Floats, fixed: Flags) -> Mixtur
     over = found > people
     joint *= np.divide(people, found, out=np.ones_like(people), where=over)[heritage]
     pool = np.maximum(names - np.bincount(row, joint, len(names)), 0)
-    return Mixture(np.where(fixed, pool, np.minimum(pool, names * free)), joint, np.where(over, people, found))
+    return Mixture(pool if exact else np.minimum(pool, names * free), joint, np.where(over, people, found))
 
 
 def spread(told: Floats, people: Floats, strength: Floats) -> Floats:

@@ -14,7 +14,7 @@ surname likewise, with bearers for births. A draw is the same on every machine.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,22 +29,19 @@ from warehouse.errors import SnapshotError
 from warehouse.names.files import (
     BANDS,
     EVERYBODY,
-    FIRST,
+    EVERYONE,
+    FILES,
     FOREIGN,
     HERITAGE_UNIT,
-    LAST,
     MARKED,
     METADATA,
+    PEOPLE,
     REST,
     SHARE_UNIT,
 )
 
 FIRST_STREAM, LAST_STREAM = "name:first", "name:last"
 TOLD_STREAM = ":told"  # appended: whether the name is one of the own heritage
-SETTLED = 0.9
-"""A name of which this share is of one ethnicity becomes rarer there, where more people bear names of a heritage than
-have it. Others are given to other heritages too, and stay as frequent as they are."""
-
 NOBODY = 1e-12
 """Share of a combination that the maps rule out: who is given it all the same has a name of the ethnicity."""
 
@@ -67,6 +64,7 @@ class Names:
         self,
         first: Any,
         last: Any,
+        people: Any,
         *,
         sexes: Sequence[str],
         ethnicities: Sequence[str],
@@ -93,6 +91,9 @@ class Names:
         self._abroad = np.array([nativity == FOREIGN for nativity in nativities])
         self._ethnicities = len(ethnicities)
         cells = len(sexes) * self._cohorts * len(ethnicities)
+        shares = _people(people, ethnicities, nativities, heritages)
+        self._everyone = shares[EVERYONE]
+        self._natives = [shares[cohort] for cohort in self.cohorts.tolist()]
         self._first = _Kind(first, cells, ethnicities, nativities, heritages)
         self._last = _Kind(last, len(ethnicities), ethnicities, nativities, heritages)
 
@@ -113,12 +114,14 @@ class Names:
         """
         import pyarrow as pa  # noqa: PLC0415  # keeps `import serving` light
 
-        paths = folder / FIRST, folder / LAST
+        paths = [folder / name for name in FILES]
         if not any(path.is_file() for path in paths):
             return None
         try:
-            first, last = (_read(path) for path in paths)
-            return cls(first, last, sexes=sexes, ethnicities=ethnicities, nativities=nativities, heritages=heritages)
+            first, last, people = (_read(path) for path in paths)
+            return cls(
+                first, last, people, sexes=sexes, ethnicities=ethnicities, nativities=nativities, heritages=heritages
+            )
         except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise SnapshotError(f"the names in {folder} cannot be read ({reason}); export the snapshot again") from None
@@ -177,41 +180,46 @@ class Names:
         of = ethnicity.astype(np.int64)
         cell = (sex.astype(np.int64) * self._cohorts + cohort) * self._ethnicities + of
         for missing in self._first.missing(cell):
-            self._first.add(missing, *self._first_weights(missing))
-        everyone = np.ones(len(self._abroad), dtype=np.bool_)
+            self._add_first(missing)
         for missing in self._last.missing(of):
-            self._last.add(missing, self._bearers, everyone, exact=True)
+            self._last.add(missing, self._bearers, self._everyone, self._everyone[missing], exact=True)
         own = heritage.astype(np.int64), nativity.astype(np.int64)
         first = self._first.draw((seed, FIRST_STREAM), index, cell, *own)
         return first, self._last.draw((seed, LAST_STREAM), index, of, *own)
 
-    def _first_weights(self, cell: int) -> tuple[Floats, Flags, bool]:
-        """The arguments of `_Kind.add` for a cell of first names."""
+    def _add_first(self, cell: int) -> None:
+        """Make the tables of a cell of first names."""
         rest, ethnicity = divmod(cell, self._ethnicities)
         sex, cohort = divmod(rest, self._cohorts)
         band = cohort - len(self.cohorts)
         if band < 0:
-            births = self._births[cohort] * self._sex[sex]
+            weights = self._births[cohort] * self._sex[sex]
             if ethnicity != self._everybody:
-                births /= sum((share * tilt[cohort] for share, tilt in self._tilted[sex]), np.zeros(len(births)))
-            return births, ~self._abroad, True
+                weights /= sum((share * tilt[cohort] for share, tilt in self._tilted[sex]), np.zeros(len(weights)))
+            people = self._natives[cohort][ethnicity]
+        else:
+            weights = self._foreign * self._born[band] * self._sex[sex]
+            people = self._everyone[ethnicity] * self._abroad
         # Counted are births; what there is of the foreign-born is inferred, and gives way to what was told of them.
-        return self._foreign * self._born[band] * self._sex[sex], self._abroad, False
+        self._first.add(cell, weights, self._everyone, people, exact=band < 0)
 
 
-def check_names(first: bytes, last: bytes, **categories: Sequence[str]) -> None:
-    """Raise SnapshotError if these name files do not know just these categories; reads their metadata only.
+def check_names(contents: Mapping[str, bytes], **categories: Sequence[str]) -> None:
+    """Raise SnapshotError if these name files, by file name, do not know just these categories.
 
-    The keywords are those of `Names.load`.
+    The keywords are those of `Names.load`. Of the names themselves only metadata are read.
     """
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    named = {argument: categories[argument] for argument in ("ethnicities", "nativities", "heritages")}
-    for content, name in ((first, FIRST), (last, LAST)):
+    for name in FILES:
         try:
-            facts = json.loads(pq.read_schema(pa.BufferReader(content)).metadata[METADATA])
-            _people(facts, **named)
+            if name == PEOPLE:
+                people = _read(pa.BufferReader(contents[name]))
+                _people(people, categories["ethnicities"], categories["nativities"], categories["heritages"])
+            else:
+                facts = json.loads(pq.read_schema(pa.BufferReader(contents[name])).metadata[METADATA])
+                _match("heritage", facts["heritages"], categories["heritages"])
         except (pa.ArrowException, LookupError, TypeError, ValueError) as error:
             raise SnapshotError(f"{name} cannot be read ({type(error).__name__}); export the snapshot again") from None
 
@@ -231,11 +239,10 @@ class _Kind:
         heritages: Sequence[str],
     ) -> None:
         facts = json.loads(table.schema.metadata[METADATA])
-        self._people = _people(facts, ethnicities, nativities, heritages)
+        _match("heritage", facts["heritages"], heritages)
         self._told = _told(table, [list(heritages).index(heritage) for heritage in facts["heritages"]])
         self._shares = [_share(table, ethnicity) for ethnicity in ethnicities]
         self._asked = np.bincount(self._told.row, minlength=table.num_rows) > 0
-        self._settled = [2.0 if ethnicity == EVERYBODY else SETTLED for ethnicity in ethnicities]
         self._strength = np.array([MARKED[nativity] for nativity in nativities])
         self._pool = len(heritages)  # a cell has a list for each heritage, and this one for everybody
         self.tables = AliasTables(cells, len(heritages) + 1)
@@ -249,13 +256,14 @@ class _Kind:
         found = np.unique(cells)
         return [int(cell) for cell in found[~self._made[found]]]
 
-    def add(self, cell: int, weights: Floats, nativities: Flags, exact: bool) -> None:
+    def add(self, cell: int, weights: Floats, everyone: Floats, people: Floats, *, exact: bool) -> None:
         """Make the tables of a cell.
 
         Args:
             cell: its number.
             weights: of all names, by row, for all ethnicities together.
-            nativities: which of them the cell's people have.
+            everyone: P(ethnicity, heritage, nativity).
+            people: the cell's people, (heritages, nativities), in any unit.
             exact: whether the weights were counted; else they give way to the heritages.
         """
         ethnicity = cell % len(self._shares)
@@ -267,14 +275,11 @@ class _Kind:
         weighed /= total(weighed[possible])
         asked = self._asked[possible]
         rows, others = possible[asked], possible[~asked]
-        everybody = np.cumsum(self._people, axis=2)[:, :, -1]
-        heritage = np.cumsum(everybody, axis=0)[-1]
-        share_of = np.divide(everybody[ethnicity], heritage, out=np.zeros_like(heritage), where=heritage > 0)
-        routing = route(self._told.of(rows, len(weights)), len(rows), share_of, total(everybody[ethnicity]))
-        people = self._people[ethnicity] * nativities
-        people /= total(people.ravel())
-        fixed = (share[rows] < self._settled[ethnicity]) & exact
-        mixture = mix(weighed[rows], routing, np.cumsum(people, axis=1)[:, -1], fixed)
+        by_ethnicity = np.cumsum(everyone, axis=2)[:, :, -1]
+        share_of = by_ethnicity[ethnicity] / np.cumsum(by_ethnicity, axis=0)[-1]
+        routing = route(self._told.of(rows, len(weights)), len(rows), share_of, total(by_ethnicity[ethnicity]))
+        people = people / total(people.ravel())
+        mixture = mix(weighed[rows], routing, np.cumsum(people, axis=1)[:, -1], exact=exact)
         special, pool = np.flatnonzero(mixture.special), np.flatnonzero(mixture.pool)
         self.tables.add(
             cell,
@@ -296,7 +301,7 @@ class _Kind:
         return self.tables.draw(cell, np.where(own, heritage, self._pool), uniforms(seed, stream, index))
 
 
-def _read(path: Path) -> Any:
+def _read(path: Any) -> Any:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     # Not `pq.read_table`, which imports pandas where it is installed; nor `to_numpy` below.
@@ -353,18 +358,28 @@ def _born(first: Any, foreign: Floats) -> list[Floats]:
     return born
 
 
-def _people(facts: Any, ethnicities: Sequence[str], nativities: Sequence[str], heritages: Sequence[str]) -> Floats:
-    """P(ethnicity, heritage, nativity); SnapshotError for a category that the files do not know."""
-    stored = facts["people"]
-    for dimension, known, wanted in (
-        ("ethnicity", stored, ethnicities),
-        ("nativity", next(iter(stored.values())), nativities),
-        ("heritage", facts["heritages"], heritages),
-    ):
-        if missing := [category for category in wanted if category not in known]:
-            raise SnapshotError(f"the snapshot has no names for {dimension} {missing[0]!r}: export it again")
-        if gone := [category for category in known if category not in wanted]:
-            raise SnapshotError(f"the snapshot has names for the unknown {dimension} {gone[0]!r}: export it again")
-    place = [facts["heritages"].index(heritage) for heritage in heritages]
-    people = np.array([[stored[e][n] for n in nativities] for e in ethnicities], dtype=np.float64)
-    return np.ascontiguousarray(np.maximum(people[:, :, place].transpose(0, 2, 1), NOBODY))
+def _people(
+    people: Any, ethnicities: Sequence[str], nativities: Sequence[str], heritages: Sequence[str]
+) -> dict[int, Floats]:
+    """By cohort P(ethnicity, heritage, nativity); SnapshotError for a category that not both sides know."""
+    codes = []
+    for name, wanted in (("ethnicity", ethnicities), ("heritage", heritages), ("nativity", nativities)):
+        stored = people[name].to_pylist()
+        _match(name, set(stored), wanted)
+        code = {category: place for place, category in enumerate(wanted)}
+        codes.append(np.array([code[category] for category in stored]))
+    cohort, share = _column(people, "cohort").astype(np.int64), _column(people, "share")
+    shape = len(ethnicities), len(heritages), len(nativities)
+    found = {}
+    for first_year in np.unique(cohort).tolist():
+        of = cohort == first_year
+        found[first_year] = np.full(shape, NOBODY)
+        found[first_year][tuple(code[of] for code in codes)] = np.maximum(share[of], NOBODY)
+    return found
+
+
+def _match(dimension: str, known: Collection[str], wanted: Collection[str]) -> None:
+    if missing := [category for category in wanted if category not in known]:
+        raise SnapshotError(f"the snapshot has no names for {dimension} {missing[0]!r}: export it again")
+    if gone := [category for category in known if category not in wanted]:
+        raise SnapshotError(f"the snapshot has names for the unknown {dimension} {min(gone)!r}: export it again")

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from warehouse.errors import SamplingError, SnapshotError
-from warehouse.names.files import FIRST, LAST
+from warehouse.names.files import FILES
 from warehouse.snapshot_format import (
     DIMENSIONS,
     MANIFEST,
@@ -117,7 +117,7 @@ class Snapshot:
         if loaded.has_names:
             from serving.names import check_names  # noqa: PLC0415  # read only where there are names
 
-            check_names(contents[FIRST], contents[LAST], **loaded._named_by())
+            check_names(contents, **loaded._named_by())
         return loaded
 
     @property
@@ -153,7 +153,7 @@ class Snapshot:
     @property
     def has_names(self) -> bool:
         """Whether the snapshot carries name tables; does not read them."""
-        return {FIRST, LAST} <= self.manifest.files.keys() and self._by_id.keys() >= set(NAMED_BY.values())
+        return set(FILES) <= self.manifest.files.keys() and self._by_id.keys() >= set(NAMED_BY.values())
 
     @cached_property
     def names(self) -> Names | None:

@@ -3,7 +3,7 @@
 import dagster as dg
 import polars as pl
 
-from pipeline.heritage_shares import CHAIN, joint_shares, native_shares
+from pipeline.heritage_shares import DIMENSIONS, people_shares
 from pipeline.names.frames import heritage_shares, name_facts
 from pipeline.partitions import by_population, dimension_to_population, kind_to_population
 from pipeline.plan import NAMED
@@ -54,13 +54,8 @@ def _told(build: Build, population: str) -> Told:
         maps = query(
             connection,
             f"select * from maps {where} and not held_out and list_contains(?, dimension)",
-            [*key, list(CHAIN)],
+            [*key, list(DIMENSIONS)],
         )
         estimates = query(connection, f"select * from name_estimates {where}", key)
-    catalogue = build.catalogue(population)
-    return Told(
-        joint_shares(catalogue, maps),
-        native_shares(catalogue, maps, COHORTS),
-        heritage_shares(estimates),
-        name_facts(estimates),
-    )
+    people = people_shares(build.catalogue(population), maps, COHORTS)
+    return Told(people, heritage_shares(estimates), name_facts(estimates))

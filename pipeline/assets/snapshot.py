@@ -11,7 +11,7 @@ from pipeline.resources import Build
 from serving.snapshot import Snapshot
 from warehouse.database import query, replace_cells
 from warehouse.errors import WarehouseError
-from warehouse.names.files import FIRST, LAST
+from warehouse.names.files import FILES
 from warehouse.snapshot_format import Manifest, PopulationInfo, write_snapshot
 
 LICENCE = "Apache-2.0; names derived from public data, see warehouse/names/README.md"
@@ -90,7 +90,7 @@ def _name_files(build: Build, population: str) -> dict[str, bytes]:
     """The name files of a population, if it has any."""
     folder = build.name_folder(population)
     try:
-        return {name: (folder / name).read_bytes() for name in (FIRST, LAST)} if population in NAMED else {}
+        return {name: (folder / name).read_bytes() for name in FILES} if population in NAMED else {}
     except OSError as error:
         raise WarehouseError(
             f"cannot read the name files in {folder} ({error.strerror}): materialise `name_files` first"

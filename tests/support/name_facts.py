@@ -8,16 +8,26 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.catalogue.loader import load_catalogue
-from pipeline.heritage_shares import CHAIN
 from serving.names import Names
 from warehouse.names.export import BORN, COHORTS, Told, name_files
+from warehouse.names.files import EVERYONE, FOREIGN
 
 _CATALOGUE = load_catalogue("us")
 ETHNICITIES, SEXES, NATIVITIES, HERITAGES = (
     _CATALOGUE.dimension(d).category_ids for d in ("ethnicity", "sex", "nativity", "heritage")
 )
 _CATEGORIES = {"ethnicity": ETHNICITIES, "nativity": NATIVITIES, "heritage": HERITAGES}
+_CATEGORIES["age"] = _CATALOGUE.dimension("age").category_ids
+MAPS = (
+    ("ethnicity", ()),
+    ("ethnicity", ("age",)),
+    ("nativity", ("ethnicity",)),
+    ("nativity", ("age", "ethnicity")),
+    ("heritage", ("age",)),
+    ("heritage", ("ethnicity", "nativity")),
+)
 NATIVITY = {"native_parents": 0.6, "second_generation": 0.15, "foreign_born": 0.25}
+NATIVE = 1 - NATIVITY[FOREIGN]
 PEOPLE = {
     "white": (0.6, {"english": 0.3, "irish": 0.2, "italian": 0.2, "arab": 0.05, "mixed_other": 0.25}),
     "black": (0.12, {"african_american": 0.8, "haitian": 0.1, "west_african": 0.1}),
@@ -59,12 +69,13 @@ BORN_IN = {"THUY": (0.05, 0.35, 0.45, 0.15), "HUNG": (0.3, 0.5, 0.15, 0.05)}
 def told() -> Told:
     """Everything above as frames."""
     people = [
-        (e, n, h, share * NATIVITY[n] * parts.get(h, 0.0))
+        (cohort, e, n, h, share * parts.get(h, 0.0) * NATIVITY[n] / (1 if cohort == EVERYONE else NATIVE))
+        for cohort in (EVERYONE, *COHORTS)
         for e, (share, parts) in PEOPLE.items()
         for n in NATIVITIES
+        if cohort == EVERYONE or n != FOREIGN
         for h in HERITAGES
     ]
-    natives = [(cohort, e, share) for cohort in COHORTS for e, (share, _) in PEOPLE.items()]
     names = {"first": FIRST, "last": LAST}
     tags = [(kind, key, h, s) for kind, known in names.items() for key, tag in known.items() for h, s in tag.items()]
     facts = [
@@ -73,8 +84,7 @@ def told() -> Told:
         for key in known
     ]
     return Told(
-        pl.DataFrame(people, schema=["ethnicity", "nativity", "heritage", "share"], orient="row"),
-        pl.DataFrame(natives, schema=["cohort", "ethnicity", "share"], orient="row"),
+        pl.DataFrame(people, schema=["cohort", "ethnicity", "nativity", "heritage", "share"], orient="row"),
         pl.DataFrame(tags, schema=["kind", "key", "heritage", "share"], orient="row"),
         pl.DataFrame(
             facts,
@@ -100,13 +110,13 @@ def load(folder: Path) -> Names:
 def people_maps() -> pl.DataFrame:
     """Made-up maps: a category's probability grows with its place, and with that of the condition."""
     rows = []
-    for dimension, given in CHAIN.items():
+    for dimension, given in MAPS:
         for condition in product(*(_CATEGORIES[parent] for parent in given)):
             shift = sum(_CATEGORIES[p].index(c) for p, c in zip(given, condition, strict=True))
             weights = [place + 1 + shift for place in range(len(_CATEGORIES[dimension]))]
             for category, weight in zip(_CATEGORIES[dimension], weights, strict=True):
                 rows.append((dimension, list(given), list(condition), category, weight / sum(weights)))
-    one_way = ("heritage", ["ethnicity"], ["white"], "english", 0.9)  # not in the chain
+    one_way = ("heritage", ["ethnicity"], ["white"], "english", 0.9)  # not needed
     schema = {
         "dimension": pl.String,
         "given": pl.List(pl.String),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import polars as pl
-import pyarrow.parquet as pq
 import pytest
 
 from pipeline.build import STAGES, run_work, stale_work
@@ -14,7 +12,8 @@ from pipeline.resources import Build
 from tests.support.name_facts import load, people_maps, told
 from warehouse.database import query, replace_cells
 from warehouse.errors import WarehouseError
-from warehouse.names.files import FIRST, LAST, METADATA
+from warehouse.names.export import COHORTS
+from warehouse.names.files import EVERYONE, LAST, PEOPLE
 
 STAGE = next(stage for stage in STAGES if stage.name == "name_files")
 
@@ -55,8 +54,9 @@ def test_maps_and_estimates_become_files_that_can_be_drawn_from(build: Build) ->
     names = load(folder)
     assert {"Nguyen", "Patel"} <= set(names.last)
     assert "Nguyễn" in names.accented[1]
-    people = json.loads(pq.read_schema(folder / FIRST).metadata[METADATA])["people"]
-    assert sum(sum(shares) for by in people.values() for shares in by.values()) == pytest.approx(1, abs=1e-4)
+    people = pl.read_parquet(folder / PEOPLE)
+    assert people.filter(cohort=EVERYONE)["share"].sum() == pytest.approx(1, abs=1e-4)
+    assert people["cohort"].n_unique() == 1 + len(COHORTS)
     assert pl.read_parquet(folder / LAST)["heritage"].list.len().sum() == told().heritage.filter(kind="last").height
 
 
@@ -70,5 +70,5 @@ def test_files_that_are_gone_are_made_again(build: Build, monkeypatch: pytest.Mo
 
 
 def test_a_missing_map_is_named(build: Build) -> None:
-    with pytest.raises(WarehouseError, match=r"lacks the map P\(ethnicity\): run `personagen build`"):
+    with pytest.raises(WarehouseError, match=r"lacks the map P\(heritage.*\): run `personagen build`"):
         run_work(build, stale_work(build, STAGE), lambda steps: None)

@@ -20,18 +20,18 @@ class Cell:
     names: Floats
     routing: Routing
     people: Floats
-    fixed: npt.NDArray[np.bool_]
+    exact: bool
 
 
-def cell_of(shares: Floats, names: Floats, people: Floats, fixed: bool = True) -> Cell:
+def cell_of(shares: Floats, names: Floats, people: Floats, exact: bool = True) -> Cell:
     """A cell from a dense table P(heritage | name), (names, heritages), whose rows sum to less than 1."""
     heritage, row = np.nonzero(shares.T)
     routing = Routing(row, heritage, shares[row, heritage], 1 - shares.sum(axis=1))
-    return Cell(names, routing, people, np.full(len(names), fixed))
+    return Cell(names, routing, people, exact)
 
 
 def mixed(cell: Cell) -> Mixture:
-    return mix(cell.names, cell.routing, cell.people, cell.fixed)
+    return mix(cell.names, cell.routing, cell.people, exact=cell.exact)
 
 
 def joint(cell: Cell, mixture: Mixture) -> Floats:
@@ -91,11 +91,11 @@ def test_what_is_shared_gives_way_before_what_is_distinctive() -> None:
     assert kept[1] < 0.45
 
 
-def test_a_settled_name_becomes_rarer_rather_than_go_to_others() -> None:
+def test_where_frequencies_are_not_exact_a_name_becomes_rarer_rather_than_go_to_others() -> None:
     shares = np.array([[0.98, 0.0], [0.0, 0.5]])
     names, people = np.array([0.6, 0.4]), np.array([0.3, 0.7])
     shared, scaled = (
-        joint(cell, mixed(cell)) for cell in (cell_of(shares, names, people, fixed) for fixed in (True, False))
+        joint(cell, mixed(cell)) for cell in (cell_of(shares, names, people, exact) for exact in (True, False))
     )
     assert shared[0, 1] > 0.25
     assert scaled[0, 1] < 0.05

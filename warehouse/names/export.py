@@ -15,7 +15,7 @@ import polars as pl
 
 from warehouse.errors import SnapshotError
 from warehouse.names import casing
-from warehouse.names.files import ETHNICITIES, FIRST, HERITAGE_UNIT, LAST, METADATA, REST, SHARE_UNIT
+from warehouse.names.files import ETHNICITIES, FIRST, HERITAGE_UNIT, LAST, METADATA, PEOPLE, REST, SHARE_UNIT
 from warehouse.parquet import parquet_bytes
 
 ALL_OTHERS = "ALL OTHER NAMES"
@@ -48,14 +48,13 @@ class Told:
     """What the maps and the language models say of people and of names.
 
     Attributes:
-        people: ethnicity, nativity, heritage, share: the joint shares of all people, a row for each combination.
-        natives: cohort (one of COHORTS), ethnicity, share: the ethnicities of those born here, summing to 1 for each.
+        people: cohort, ethnicity, nativity, heritage, share: joint shares of EVERYONE and of those born here in each of
+            COHORTS, a row for each combination, summing to 1 for each cohort.
         heritage: kind, key, heritage, share (0 to 1) of those who bear the name; what is missing to 1 was not told.
         facts: kind, key, BORN (0 to 1, null where births are known), spelling (null where it is as shown).
     """
 
     people: pl.DataFrame
-    natives: pl.DataFrame
     heritage: pl.DataFrame
     facts: pl.DataFrame
 
@@ -89,16 +88,17 @@ def name_files(told: Told, folder: Path = Path(__file__).parent) -> dict[str, by
     codes = {heritage: code for code, heritage in enumerate(heritages)}
     if unknown := set(told.heritage["heritage"]) - codes.keys():
         raise SnapshotError(f"names were told to be of the unknown heritage {min(unknown)!r}: validate them again")
-    facts: dict[str, object] = {"heritages": heritages, "people": _nested(told.people)}
+    facts: dict[str, object] = {"heritages": heritages}
     adults = of_adults(first_names(first))
-    of_first = facts | {"native_tilt": native_tilt(adults, told.natives)}
+    of_first = facts | {"native_tilt": native_tilt(adults, told.people)}
     return {
         FIRST: _parquet_bytes(_written(adults, told.columns("first", codes)), of_first),
         LAST: _parquet_bytes(_written(surnames(last), told.columns("last", codes)), facts),
+        PEOPLE: _people_bytes(told.people),
     }
 
 
-def native_tilt(adults: pl.DataFrame, natives: pl.DataFrame) -> dict[str, dict[str, list[float]]]:
+def native_tilt(adults: pl.DataFrame, people: pl.DataFrame) -> dict[str, dict[str, list[float]]]:
     """By sex and ethnicity, for each of COHORTS, the factor that `files` describes.
 
     Found by iterative proportional fitting of births(name) * P(ethnicity | name) * factor: its sums over ethnicities
@@ -110,8 +110,8 @@ def native_tilt(adults: pl.DataFrame, natives: pl.DataFrame) -> dict[str, dict[s
         by_ethnicity: dict[str, list[float]] = {e: [] for e in ETHNICITIES}
         for cohort in COHORTS:
             births = rows[f"births_{cohort}"].to_numpy()
-            people = dict(natives.filter(cohort=cohort).select("ethnicity", "share").iter_rows())
-            wanted = np.array([people[e] for e in ETHNICITIES])
+            natives = people.filter(cohort=cohort)
+            wanted = np.array([natives.filter(ethnicity=e)["share"].sum() for e in ETHNICITIES])
             wanted *= births.sum() / wanted.sum()
             tilt = np.ones(len(ETHNICITIES))
             for _ in range(ROUNDS):
@@ -122,12 +122,11 @@ def native_tilt(adults: pl.DataFrame, natives: pl.DataFrame) -> dict[str, dict[s
     return found
 
 
-def _nested(people: pl.DataFrame) -> dict[str, dict[str, list[float]]]:
-    """The joint shares as `files` describes them, to six digits."""
-    nested: dict[str, dict[str, list[float]]] = {}
-    for ethnicity, nativity, share in people.select("ethnicity", "nativity", "share").iter_rows():
-        nested.setdefault(ethnicity, {}).setdefault(nativity, []).append(float(f"{share:.5e}"))
-    return nested
+def _people_bytes(people: pl.DataFrame) -> bytes:
+    """The people as `files` describes them, shares to six digits."""
+    rounded = pl.Series("share", [float(f"{share:.5e}") for share in people["share"]], dtype=pl.Float32)
+    stored = people.with_columns(rounded, pl.col("cohort").cast(pl.Int32))
+    return parquet_bytes(stored.to_arrow(compat_level=pl.CompatLevel.oldest()))
 
 
 def _written(table: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""The two name files of a snapshot: what their writer (`export`) and their reader (`serving.names`) must agree on.
+"""The name files of a snapshot: what their writer (`export`) and their reader (`serving.names`) must agree on.
 
 `names_first.parquet`, a row per (name, sex), sorted: name; accented, as its bearers write it, empty where that is
 `name`; sex (`female`, `male`); births_YYYY, the births of the cohort that begins in YYYY; foreign, a weight among the
@@ -9,15 +9,20 @@ that they were not asked about.
 
 `names_last.parquet`, a row per surname: name; accented; bearers; share_E; heritage; heritage_share.
 
-Both have metadata under `personagen`, JSON: `heritages`, whose places are the codes, and `people`, the joint shares
-P(ethnicity, nativity, heritage) as ethnicity -> nativity -> list over heritages. That of first names has `native_tilt`
-as well, sex -> ethnicity -> list over cohorts: P(E | name) of those born here is share_E times this factor, divided by
-the sum of all such products. It makes the names of a cohort those of its births and its ethnicities those of the maps.
+`names_people.parquet`, who the people are: cohort, the first year of five of births in the population's own country, or
+EVERYONE; ethnicity, nativity, heritage; share, of the people of the cohort; a row for each combination.
+
+The first two have metadata under `personagen`, JSON: `heritages`, whose places are the codes. That of first names has
+`native_tilt` as well, sex -> ethnicity -> list over cohorts: P(E | name) of those born here is share_E times this
+factor, divided by the sum of all such products. It makes the names of a cohort those of its births and its ethnicities
+those of its people.
 """
 
 from __future__ import annotations
 
-FIRST, LAST = "names_first.parquet", "names_last.parquet"
+FIRST, LAST, PEOPLE = "names_first.parquet", "names_last.parquet", "names_people.parquet"
+FILES = (FIRST, LAST, PEOPLE)
+EVERYONE = 0
 METADATA = b"personagen"
 SHARE_UNIT = 10_000
 HERITAGE_UNIT = 200
