@@ -37,6 +37,7 @@ PERSONAS, PEOPLE = 100_000, 4_000_000
 PER_HERITAGE = 200_000
 DECADES = range(1930, 2001, 10)
 DECADE_DRAWS = 1_000_000
+FIRST_COHORT = 1930  # before it there is hardly anybody left
 ROUNDS = 5
 FIELDS = ("sex", "ethnicity", "nativity", "heritage")
 GROUP_OF = {"white": "white", "black": "black", "asian": "api", "pacific_islander": "api", "native_american": "aian"}
@@ -44,6 +45,7 @@ GROUP_OF |= {"two_or_more": "two", "hispanic": "hispanic"}
 
 Codes = npt.NDArray[np.integer]
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 Texts = npt.NDArray[np.object_]
 
 
@@ -95,12 +97,11 @@ class Subject:
         found = pl.DataFrame({"key": self.keys[kind][distinct], "n": counts}).group_by("key").sum()
         return dict(found.iter_rows())
 
-    def like(self, ethnicity: Codes, native: bool | None = None) -> People:
-        """People of these ethnicities, in all else like the personas of that ethnicity."""
+    def like(self, ethnicity: Codes, among: Flags) -> People:
+        """People of these ethnicities, in all else like those of `among` who have the ethnicity."""
         found = np.empty(len(ethnicity), dtype=np.int64)
         for code in np.unique(ethnicity):
-            among = self.people.ethnicity == code
-            pool = np.flatnonzero(among if native is None else among & (self.native == native))
+            pool = np.flatnonzero(among & (self.people.ethnicity == code))
             members = np.flatnonzero(ethnicity == code)
             found[members] = self.rng.choice(pool, len(members))
         return self.people.of(found)
@@ -165,15 +166,18 @@ def deviations(subject: Subject, rows: Codes, ethnicity: Codes, kind: str) -> Fl
 def race_block(subject: Subject) -> str:
     p = bearers(subject)
     codes = subject.rng.choice(len(p), DRAWS, p=p)
-    measured = [("surnames", subject.draw(subject.like(codes), "race")["last"], codes, "last")]
+    measured = [
+        ("surnames", subject.draw(subject.like(codes, np.ones(PEOPLE, dtype=np.bool_)), "race")["last"], codes, "last")
+    ]
     parts, of = [], []
     for sex in ("female", "male"):
-        for year in subject.names.cohorts.tolist():
+        for year in range(FIRST_COHORT, subject.names.cohorts[-1] + 1, 5):
             p = cohort(subject, sex, year)
-            count = DRAWS // (2 * len(subject.names.cohorts))
+            count = DRAWS // 32
+            there = subject.native & (subject.people.birth_year // 5 * 5 == year)
             codes = subject.rng.choice(len(p), count, p=p)
             people = replace(
-                subject.like(codes, native=True),
+                subject.like(codes, there),
                 sex=np.full(count, subject.code("sex", sex)),
                 birth_year=np.full(count, year),
             )
