@@ -1,4 +1,4 @@
-"""Who the people are that names are drawn for, read from the pooled maps.
+"""Who the people are that names are drawn for: those that the sampler draws, from the same weights.
 
 Belongs here: joint shares of ethnicity, nativity and heritage, of everybody and of birth cohorts. Does not belong here:
 names (`warehouse.names`, `pipeline.names`).
@@ -6,7 +6,7 @@ names (`warehouse.names`, `pipeline.names`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,73 +16,55 @@ from pipeline.catalogue.models import Catalogue
 from warehouse.errors import WarehouseError
 from warehouse.names.files import EVERYONE, FOREIGN
 
-DIMENSIONS = ("ethnicity", "nativity", "heritage")
+CHAIN = ("age", "ethnicity", "nativity", "heritage")
+"""The dimensions that decide, each depending on some of those before it."""
+
 COHORT_YEARS = 5
-ROUNDS = 100  # of proportional fitting; then nothing moves in the sixth digit
 
 Floats = npt.NDArray[np.float64]
 
 
-def people_shares(catalogue: Catalogue, maps: pl.DataFrame, cohorts: Sequence[int]) -> pl.DataFrame:
+def people_shares(catalogue: Catalogue, weights: pl.DataFrame, cohorts: Sequence[int]) -> pl.DataFrame:
     """Columns cohort, ethnicity, nativity, heritage, share, a row for each combination, in catalogue order.
 
     Cohort EVERYONE is all people; the others are those born here in the five years from `cohort` on. The shares of a
-    cohort sum to 1. `maps` has rows of the table `maps` of one population and edition. Raises WarehouseError if a map
-    is not there, or lacks a row.
+    cohort sum to 1. `weights` has rows of the table `weights` of one population and edition. Raises WarehouseError if
+    those of a dimension are not there, or it depends on something else.
     """
-    ids = {dimension: catalogue.dimension(dimension).category_ids for dimension in (*DIMENSIONS, "age")}
-    given = _map(maps, ids, "heritage", "ethnicity", "nativity")
-    everyone = (
-        _map(maps, ids, "ethnicity")[:, None, None] * _map(maps, ids, "nativity", "ethnicity")[:, :, None] * given
-    )
-    parts = {EVERYONE: everyone}
-    by_age = _by_age(maps, ids, given)
-    native = np.array([nativity != FOREIGN for nativity in ids["nativity"]])
-    lowest = [int(age.split("_")[0]) for age in ids["age"]]
+    ages, *steps = (_conditional(catalogue, weights, dimension) for dimension in CHAIN)
+    by_age = steps[0][:, :, None, None] * steps[1][:, :, :, None] * steps[2]
+    parts = {EVERYONE: np.tensordot(ages, by_age, axes=1)}
+    native = np.array([nativity != FOREIGN for nativity in catalogue.dimension("nativity").category_ids])
+    lowest = [int(age.split("_")[0]) for age in catalogue.dimension("age").category_ids]
     for cohort in cohorts:
         years = catalogue.population.year - cohort - np.arange(COHORT_YEARS)
         bands = np.maximum(np.searchsorted(lowest, years, side="right") - 1, 0)
         parts[cohort] = by_age[bands].mean(axis=0) * native[:, None]
-    codes = np.indices(everyone.shape).reshape(3, -1)
+    codes = np.indices(by_age.shape[1:]).reshape(3, -1)
+    columns = {
+        dimension: np.array(catalogue.dimension(dimension).category_ids)[code]
+        for dimension, code in zip(CHAIN[1:], codes, strict=True)
+    }
     frames = [
-        pl.DataFrame({d: np.array(ids[d])[code] for d, code in zip(DIMENSIONS, codes, strict=True)}).select(
-            pl.lit(cohort, pl.Int32).alias("cohort"), *DIMENSIONS, share=pl.Series((part / part.sum()).ravel())
-        )
+        pl.DataFrame({"cohort": np.full(codes.shape[1], cohort), **columns, "share": (part / part.sum()).ravel()})
         for cohort, part in parts.items()
     ]
     return pl.concat(frames)
 
 
-def _by_age(maps: pl.DataFrame, ids: Mapping[str, Sequence[str]], given: Floats) -> Floats:
-    """P(ethnicity, nativity, heritage | age), (ages, ethnicities, nativities, heritages).
-
-    Heritage given ethnicity and nativity, raked to what the maps say of heritage at each age.
-    """
-    groups = _map(maps, ids, "ethnicity", "age")[:, :, None] * _map(maps, ids, "nativity", "age", "ethnicity")
-    joint = groups[..., None] * given
-    wanted = _map(maps, ids, "heritage", "age")
-    for _ in range(ROUNDS):
-        joint *= _ratio(wanted, joint.sum(axis=(1, 2)))[:, None, None, :]
-        joint *= _ratio(groups, joint.sum(axis=3))[..., None]
-    return joint
-
-
-def _ratio(wanted: Floats, found: Floats) -> Floats:
-    return np.divide(wanted, found, out=np.zeros_like(wanted), where=found > 0)
-
-
-def _map(maps: pl.DataFrame, ids: Mapping[str, Sequence[str]], dimension: str, *given: str) -> Floats:
-    """P(dimension | given) as an array with an axis for each of `given` and the last for the dimension."""
-    rows = maps.filter(pl.col("dimension") == dimension, pl.col("given") == list(given))
-    axes = [*given, dimension]
-    parts = [pl.col("condition").list.get(place) for place in range(len(given))] + [pl.col("category")]
-    codes = rows.select(
-        part.replace_strict({c: i for i, c in enumerate(ids[axis])}, return_dtype=pl.Int64).alias(axis)
-        for part, axis in zip(parts, axes, strict=True)
-    ).to_numpy()
-    found = np.full([len(ids[axis]) for axis in axes], np.nan)
-    found[tuple(codes.T)] = rows["probability"].to_numpy()
-    if np.isnan(found).any():
-        name = f"P({dimension} | {', '.join(given)})" if given else f"P({dimension})"
-        raise WarehouseError(f"the warehouse lacks the map {name}: run `personagen build`")
-    return found
+def _conditional(catalogue: Catalogue, weights: pl.DataFrame, dimension: str) -> Floats:
+    """P(dimension | those before it in CHAIN), an axis for each of these and the last for the dimension itself."""
+    axes = CHAIN[: CHAIN.index(dimension) + 1]
+    if others := [parent for parent in catalogue.dimension(dimension).parents if parent not in axes]:
+        raise WarehouseError(
+            f"names cannot follow '{dimension}', which depends on '{others[0]}': see `heritage_shares`"
+        )
+    rows = weights.filter(pl.col("dimension") == dimension).sort("order")
+    if rows.is_empty():
+        raise WarehouseError(f"the warehouse lacks weights of '{dimension}': run `personagen build`")
+    product = np.ones([len(catalogue.dimension(axis).categories) for axis in axes])
+    for given, shape, factors in rows.select("given", "shape", "factors").iter_rows():
+        stored = [axes.index(axis) for axis in (*given, dimension)]
+        factor = np.array(factors).reshape(shape).transpose(np.argsort(stored))
+        product *= factor.reshape([size if place in stored else 1 for place, size in enumerate(product.shape)])
+    return np.asarray(product / product.sum(axis=-1, keepdims=True))

@@ -18,7 +18,7 @@ from pipeline.catalogue.models import Catalogue
 from pipeline.elicitation.edition import members_of
 from pipeline.elicitation.panel import Member
 from pipeline.elicitation.record import Digests, Record
-from pipeline.heritage_shares import DIMENSIONS
+from pipeline.heritage_shares import CHAIN
 from pipeline.names.candidates import KINDS
 from pipeline.names.enrichment import FOLDER, Enrichment
 from pipeline.prompts.render import Request, requests_for
@@ -93,7 +93,7 @@ _NAME_STAGES: dict[str, tuple[str, ...]] = {
 """The stages of names, with what each is made from."""
 
 _NAME_FILES = (
-    *(("maps", dimension) for dimension in DIMENSIONS),
+    *(("weights", dimension) for dimension in CHAIN),
     *(("name_estimates", kind) for kind in KINDS),
 )
 """What the name files of a population are made from: stage, and dimension or kind."""

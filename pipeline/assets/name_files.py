@@ -3,7 +3,7 @@
 import dagster as dg
 import polars as pl
 
-from pipeline.heritage_shares import DIMENSIONS, people_shares
+from pipeline.heritage_shares import CHAIN, people_shares
 from pipeline.names.frames import heritage_shares, name_facts
 from pipeline.partitions import by_population, dimension_to_population, kind_to_population
 from pipeline.plan import NAMED
@@ -20,12 +20,12 @@ from warehouse.names.export import COHORTS, Told, name_files
     partitions_def=by_population,
     pool="warehouse",
     deps=[
-        dg.AssetDep("maps", partition_mapping=dimension_to_population),
+        dg.AssetDep("weights", partition_mapping=dimension_to_population),
         dg.AssetDep("name_estimates", partition_mapping=kind_to_population),
     ],
     description="First names and surnames with all that a draw needs: births, Census shares, heritages that were told, "
     "and who the people are. A population without names has no files.\n\n"
-    "**Owner's note**: the pooled maps say how many people have a heritage, and estimates whose names these are; the "
+    "**Owner's note**: weights say how many people have a heritage, and estimates whose names these are; the "
     "tables that are drawn from are made of both when a snapshot is used.",
 )
 def write_name_files(context: dg.AssetExecutionContext, build: Build) -> None:
@@ -51,11 +51,9 @@ def write_name_files(context: dg.AssetExecutionContext, build: Build) -> None:
 def _told(build: Build, population: str) -> Told:
     where, key = "where population = ? and edition = ?", [population, build.edition]
     with build.connect() as connection:
-        maps = query(
-            connection,
-            f"select * from maps {where} and not held_out and list_contains(?, dimension)",
-            [*key, list(DIMENSIONS)],
+        weights = query(
+            connection, f"select * from weights {where} and list_contains(?, dimension)", [*key, list(CHAIN)]
         )
         estimates = query(connection, f"select * from name_estimates {where}", key)
-    people = people_shares(build.catalogue(population), maps, COHORTS)
+    people = people_shares(build.catalogue(population), weights, COHORTS)
     return Told(people, heritage_shares(estimates), name_facts(estimates))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import product
 from pathlib import Path
 
 import polars as pl
 
 from pipeline.catalogue.loader import load_catalogue
+from pipeline.heritage_shares import CHAIN
 from serving.names import Names
 from warehouse.names.export import BORN, COHORTS, Told, name_files
 from warehouse.names.files import EVERYONE, FOREIGN
@@ -15,16 +15,6 @@ from warehouse.names.files import EVERYONE, FOREIGN
 _CATALOGUE = load_catalogue("us")
 ETHNICITIES, SEXES, NATIVITIES, HERITAGES = (
     _CATALOGUE.dimension(d).category_ids for d in ("ethnicity", "sex", "nativity", "heritage")
-)
-_CATEGORIES = {"ethnicity": ETHNICITIES, "nativity": NATIVITIES, "heritage": HERITAGES}
-_CATEGORIES["age"] = _CATALOGUE.dimension("age").category_ids
-MAPS = (
-    ("ethnicity", ()),
-    ("ethnicity", ("age",)),
-    ("nativity", ("ethnicity",)),
-    ("nativity", ("age", "ethnicity")),
-    ("heritage", ("age",)),
-    ("heritage", ("ethnicity", "nativity")),
 )
 NATIVITY = {"native_parents": 0.6, "second_generation": 0.15, "foreign_born": 0.25}
 NATIVE = 1 - NATIVITY[FOREIGN]
@@ -107,21 +97,21 @@ def load(folder: Path) -> Names:
     return names
 
 
-def people_maps() -> pl.DataFrame:
-    """Made-up maps: a category's probability grows with its place, and with that of the condition."""
+def people_weights() -> pl.DataFrame:
+    """Made-up weights: the base grows with the place of a category, a factor with that of the parent's as well."""
     rows = []
-    for dimension, given in MAPS:
-        for condition in product(*(_CATEGORIES[parent] for parent in given)):
-            shift = sum(_CATEGORIES[p].index(c) for p, c in zip(given, condition, strict=True))
-            weights = [place + 1 + shift for place in range(len(_CATEGORIES[dimension]))]
-            for category, weight in zip(_CATEGORIES[dimension], weights, strict=True):
-                rows.append((dimension, list(given), list(condition), category, weight / sum(weights)))
-    one_way = ("heritage", ["ethnicity"], ["white"], "english", 0.9)  # not needed
+    for dimension in CHAIN:
+        size = len(_CATALOGUE.dimension(dimension).categories)
+        rows.append((dimension, 0, [], [size], [float(place + 1) for place in range(size)]))
+        for order, parent in enumerate(_CATALOGUE.dimension(dimension).parents, start=1):
+            others = len(_CATALOGUE.dimension(parent).categories)
+            factors = [1.0 + place * other for other in range(others) for place in range(size)]
+            rows.append((dimension, order, [parent], [others, size], factors))
     schema = {
         "dimension": pl.String,
+        "order": pl.Int32,
         "given": pl.List(pl.String),
-        "condition": pl.List(pl.String),
-        "category": pl.String,
-        "probability": pl.Float64,
+        "shape": pl.List(pl.Int32),
+        "factors": pl.List(pl.Float64),
     }
-    return pl.DataFrame([*rows, one_way], schema=schema, orient="row").sample(fraction=1, shuffle=True, seed=0)
+    return pl.DataFrame(rows, schema=schema, orient="row").sample(fraction=1, shuffle=True, seed=0)

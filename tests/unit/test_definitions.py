@@ -26,7 +26,7 @@ GRAPH = {
     "trials": {"maps"},
     "trial_maps": {"maps"},
     "trial_report": {"trials", "trial_maps"},
-    "name_files": {"maps", "name_estimates"},
+    "name_files": {"weights", "name_estimates"},
     "snapshot": {"weights", "dimensions", "name_files"},
     "personas": {"snapshot"},
     "map_distances": {"personas", "maps"},

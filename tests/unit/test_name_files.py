@@ -1,4 +1,4 @@
-"""The stage of name files: from maps and estimates to what the snapshot carries."""
+"""The stage of name files: from weights and estimates to what the snapshot carries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.build import STAGES, run_work, stale_work
 from pipeline.resources import Build
-from tests.support.name_facts import load, people_maps, told
+from tests.support.name_facts import load, people_weights, told
 from warehouse.database import query, replace_cells
 from warehouse.errors import WarehouseError
 from warehouse.names.export import COHORTS
@@ -28,10 +28,8 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
 
 
 def store(build: Build) -> None:
-    """Put made-up maps and estimates into the warehouse, and others of another edition."""
-    maps = people_maps().with_columns(
-        population=pl.lit("us"), held_out=False, spread=0.1, models=1, support=1.0, edition=pl.lit("made-up")
-    )
+    """Put made-up weights and estimates into the warehouse, and others of another edition."""
+    weights = people_weights().with_columns(population=pl.lit("us"), edition=pl.lit("made-up"))
     facts = told().facts.join(
         told().heritage.group_by("kind", "key").agg(heritage=pl.struct("heritage", "share")), on=["kind", "key"]
     )
@@ -40,14 +38,14 @@ def store(build: Build) -> None:
     )
     estimates = estimates.with_columns(variant=pl.lit("plain"), name=pl.col("key"), female=pl.lit(None, pl.Float64))
     with build.connect() as connection:
-        for table, rows in (("maps", maps), ("name_estimates", estimates)):
+        for table, rows in (("weights", weights), ("name_estimates", estimates)):
             others = rows.head(3).with_columns(edition=pl.lit("another"))
             for part in (rows, others):
                 columns = query(connection, f"select * from {table} limit 0").columns
                 replace_cells(connection, table, part.select("population", "edition").unique(), part.select(columns))
 
 
-def test_maps_and_estimates_become_files_that_can_be_drawn_from(build: Build) -> None:
+def test_weights_and_estimates_become_files_that_can_be_drawn_from(build: Build) -> None:
     store(build)
     run_work(build, stale_work(build, STAGE), lambda steps: None)
     folder = build.name_folder("us")
@@ -69,6 +67,6 @@ def test_files_that_are_gone_are_made_again(build: Build, monkeypatch: pytest.Mo
     assert stale_work(build, STAGE).runs == (("us", "us"),)
 
 
-def test_a_missing_map_is_named(build: Build) -> None:
-    with pytest.raises(WarehouseError, match=r"lacks the map P\(heritage.*\): run `personagen build`"):
+def test_missing_weights_are_named(build: Build) -> None:
+    with pytest.raises(WarehouseError, match="lacks weights of 'age': run `personagen build`"):
         run_work(build, stale_work(build, STAGE), lambda steps: None)

@@ -130,7 +130,7 @@ def test_upstream_is_known_for_every_partition(tmp_path: Path) -> None:
         for above, part in plan.upstream(stage, cell):
             assert plan.known(above, part.population, part.dimension, part.model)
     assert plan.upstream("name_files", Cell("us", "")) == [
-        *(("maps", Cell("us", dimension)) for dimension in ("ethnicity", "nativity", "heritage")),
+        *(("weights", Cell("us", dimension)) for dimension in ("age", "ethnicity", "nativity", "heritage")),
         *(("name_estimates", Cell("us", kind)) for kind in ("first", "last")),
     ]
     assert plan.known("maps", "us", "no_such_dimension") is None
