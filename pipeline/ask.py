@@ -121,21 +121,18 @@ def told(build: Build, part: Part) -> pl.DataFrame:
 
 
 def _members(plan: Plan, names: Sequence[str]) -> tuple[Member, ...]:
-    if not plan.corpus.is_dir():
-        raise ElicitationError(
-            f"there is no edition '{plan.edition}': begin it with `personagen edition new {plan.edition}`"
-        )
     asked = {m.id: m for m in plan.panel}
+    known = {m.id: m for m in load_panel()} | asked
     for name in names:
-        if name not in {m.id for m in load_panel()} | asked.keys():
+        if name not in known:
             raise ElicitationError(f"unknown panel member '{name}': `personagen panel` lists them")
+        if known[name].source == "recorded":
+            raise ElicitationError(f"'{name}' answers from the record and cannot be asked: name a live or local member")
         if name not in asked:
             raise ElicitationError(
                 f"'{name}' is not asked for edition '{plan.edition}', whose members are settled: begin another one "
                 f"with `personagen edition new NAME --member {name}`"
             )
-        if asked[name].source == "recorded":
-            raise ElicitationError(f"'{name}' answers from the record and cannot be asked: name a live or local member")
     found = tuple(m for m in plan.panel if m.source != "recorded" and (not names or m.id in names))
     if not found:
         raise ElicitationError(

@@ -75,12 +75,6 @@ class Stage:
 
 STAGES = (
     Stage("dimensions", ("dimensions",), "population", "populations"),
-    Stage(
-        "name_requests",
-        ("name_requests", "name_completions", "name_estimates", "name_rejections"),
-        "kind",
-        "kinds of names",
-    ),
     Stage("requests", ("requests",), "model", "dimensions"),
     Stage("completions", ("completions", "calls"), "model", "dimensions", at_once=26),
     Stage("estimates", ("estimates", "rejections"), "model", "dimensions"),
@@ -88,6 +82,12 @@ STAGES = (
     Stage("maps", ("maps",), "dimension", "dimensions"),
     Stage("weights", ("weights", "trials", "trial_maps"), "dimension", "dimensions", at_once=20),
     Stage("trial_report", ("trial_report",), "population", "pages"),
+    Stage(
+        "name_requests",
+        ("name_requests", "name_completions", "name_estimates", "name_rejections"),
+        "kind",
+        "kinds of names",
+    ),
     Stage("name_files", ("name_files",), "population", "populations"),
     Stage("snapshot", ("snapshot",), "population", "populations"),
     Stage("personas", ("personas",), "population", "personas"),

@@ -26,7 +26,7 @@ from pipeline.plan import Plan
 from pipeline.prompts.reask import next_requests
 from pipeline.prompts.render import Request
 from pipeline.prompts.validation import Outcome, validate_all
-from warehouse.errors import CorpusError, ElicitationError
+from warehouse.errors import ElicitationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,7 @@ def all_requests(plan: Plan, model: str | None = None) -> list[Request]:
 
 
 def status(plan: Plan) -> Status:
-    """Read and judge the whole record; raises `CorpusError` if there is no folder of that edition."""
-    folders = [folder for folder in (plan.corpus, plan.live) if folder is not None]
-    if not any(folder.is_dir() for folder in folders):
-        raise CorpusError(
-            f"edition '{plan.edition}' is not in {plan.corpus.parent}: name one that is, or import answers"
-        )
+    """Read and judge the whole record."""
     attempts = _attempts(plan)
     requests = {r.custom_id: r for r in all_requests(plan)}
     told = {attempt.line.path for attempt in attempts}
@@ -114,8 +109,9 @@ def exported(plan: Plan, target: Path, *, only_missing: bool, model: str | None)
 
 
 def imported(plan: Plan, files: Sequence[Path]) -> ImportReport:
-    """Take Batch output files into the edition."""
-    return import_output(files, plan.record, plan.member_of, keys_of(load_panel()))
+    """Take Batch output files into the edition, which nobody may be asking into."""
+    with held(plan.live) if plan.live else nullcontext():
+        return import_output(files, plan.record, plan.member_of, keys_of(load_panel()))
 
 
 def prunable(plan: Plan) -> list[Pruned]:

@@ -201,10 +201,6 @@ class Plan:
     @cached_property
     def provenance(self) -> str:
         """What the edition says of itself, for the snapshot's manifest; raises `CorpusError` if it says nothing."""
-        if not self.corpus.is_dir():
-            raise CorpusError(
-                f"edition '{self.edition}' is not in {self.corpus.parent}: name one that is, or restore it"
-            )
         path = self.corpus / "PROVENANCE.md"
         try:
             return path.read_text(encoding="utf-8")

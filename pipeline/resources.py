@@ -12,12 +12,13 @@ import polars as pl
 from pydantic import PrivateAttr
 
 from pipeline.catalogue.models import Catalogue
-from pipeline.elicitation.edition import checked_name
+from pipeline.elicitation.edition import EDITION_FILE, checked_name
 from pipeline.elicitation.panel import Member
 from pipeline.names.enrichment import FOLDER
 from pipeline.partitions import cell_of
 from pipeline.plan import Cell, PanelWeights, Plan
 from warehouse.database import FILE_NAME, connect, home, query
+from warehouse.errors import CorpusError, WarehouseError
 from warehouse.io_manager import record_fingerprints
 
 EDITION = "2026.11"
@@ -83,10 +84,34 @@ class Build(dg.ConfigurableResource[None]):
         """The same build of another edition."""
         return Build(**{**self.model_dump(), "edition": checked_name(edition)})
 
+    def require_edition(self) -> None:
+        """Raise `CorpusError` if there is no such edition: no recorded one, and none that was begun in this home."""
+        folder = self.edition_folder
+        if self.corpus:
+            there, remedy = folder.is_dir(), f"name one that is, or make the folder {folder.name} there"
+        else:
+            there = folder != self.live_folder or (folder / EDITION_FILE).is_file()
+            new = f"personagen edition new {self.edition}"
+            remedy = f"begin it with `{new}`, or name one that `personagen edition list` shows"
+        if not there:
+            raise CorpusError(f"there is no edition '{self.edition}' in {folder.parent}: {remedy}")
+
+    def require_built(self, population: str) -> None:
+        """Raise `CorpusError` if there is no such edition, `WarehouseError` if no snapshot of it was exported."""
+        if not self.snapshot_folder(population).is_dir():
+            self.require_edition()
+            raise WarehouseError(
+                f"edition '{self.edition}' is not built: run `personagen build --edition {self.edition}`"
+            )
+
     @property
     def plan(self) -> Plan:
-        """Catalogues, requests and fingerprints of this edition, as its record is now; the rest is read once."""
+        """Catalogues, requests and fingerprints of this edition, as its record is now; the rest is read once.
+
+        Raises `CorpusError` if there is no such edition.
+        """
         if self._plan is None:
+            self.require_edition()
             batch, sizes = (self.personas, str(self.seed)), (self.reference_size, self.trial_size)
             self._plan = Plan(
                 self.edition, self.edition_folder, batch, sizes, live=self.live_folder, names=self.names_folder

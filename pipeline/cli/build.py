@@ -65,7 +65,7 @@ def build(  # noqa: PLR0917 (click passes them by name)
     if not no_ask:
         require_budget(costs, limit)
         require_keys(m for m in todo.plan.panel if m.id in costs)
-    todo.plan.provenance  # noqa: B018  # an edition that is not there is told before anything is written
+    todo.plan.provenance  # noqa: B018  # one that says nothing of itself is told before anything is written
     warnings: list[str] = []
     with kept_when_interrupted(), alone(todo), stage_progress(console) as progress:
         prune(todo)

@@ -60,7 +60,8 @@ def import_command(files: tuple[Path, ...], home: Path | None, edition: str | No
     """Take the answers in OpenAI Batch output and error FILES into the edition.
 
     Files may be partial, in any order, and of several members. Failures are counted by reason and not stored, except
-    where they tell what they took, for the books.
+    where they tell what they took, for the books. An answer of another model than was asked, and a line that repeats an
+    API key, are failures that are not stored.
     """
     from pipeline.corpus import imported  # noqa: PLC0415
 

@@ -20,53 +20,71 @@ def edition_group() -> None:
 
     \b
     Examples:
-      personagen edition new 2026.12 --like 2026.11
-      personagen build --edition 2026.12
+      personagen edition new 2026.12
+      personagen ask --edition 2026.12 --dry-run
+      personagen build --edition 2026.12 --budget 200usd
       personagen edition diff 2026.11 2026.12
       personagen edition promote 2026.12 --accept-drift 0123456789abcdef
+      personagen edition new 2027.01 --like 2026.12
     """
 
 
 @edition_group.command()
 @click.argument("name")
 @click.option("--member", "members", multiple=True, help="Panel member to ask; may be given several times.")
-@click.option("--like", help="Ask the members of this edition.")
+@click.option("--like", help="Ask whom this edition asked.")
 @HOME
 def new(name: str, members: tuple[str, ...], like: str | None, home: Path | None) -> None:
     """Begin the edition NAME: write who is asked and what it is. Without options all live members are asked."""
-    from pipeline.editions import new_edition, panel_members  # noqa: PLC0415  # Dagster takes seconds to import
+    from pipeline.editions import askable, new_edition, panel_members  # noqa: PLC0415  # Dagster takes seconds to import
     from pipeline.elicitation.edition import members_of  # noqa: PLC0415
     from pipeline.elicitation.panel import load_panel  # noqa: PLC0415
 
-    if members and like:
+    if members and like is not None:
         raise ElicitationError("--member and --like exclude each other: give one of them")
     build = build_of(home, name, None)
-    if like:
-        folder = build.of_edition(like).edition_folder
-        if not folder.is_dir():
-            raise ElicitationError(f"there is no edition '{like}': `personagen edition list` shows those there are")
-        chosen = members_of(folder)
+    if like is not None:
+        other = build.of_edition(like)
+        other.require_edition()
+        chosen = askable(members_of(other.edition_folder))
+        if not chosen:
+            raise ElicitationError(
+                f"edition '{like}' has recorded members only, whom nobody can ask: leave --like out to ask all live "
+                "members, or name some with --member"
+            )
     else:
         chosen = panel_members(members) if members else tuple(m for m in load_panel() if m.source == "live")
     new_edition(build, chosen)
     click.echo(f"edition {name} asks {', '.join(m.id for m in chosen)}: {build.live_folder}")
-    click.echo(f"`personagen build --edition {name}` asks and builds")
+    command = f"personagen build --edition {name}"
+    if any(m.price_in or m.price_out for m in chosen):
+        click.echo(f"`personagen ask --edition {name} --dry-run` tells what it costs")
+        click.echo(f"`{command} --budget AMOUNT` asks, for no more than that, and builds")
+    else:
+        click.echo(f"`{command}` asks and builds")
 
 
 @edition_group.command("list")
 @HOME
 def list_command(home: Path | None) -> None:
-    """List the editions: members, requests answered, snapshots built, and which one serves."""
+    """List the editions: members, requests answered, maps accepted, snapshots built, and which one serves.
+
+    An answer is not yet a map: it may have been rejected, as `personagen corpus status` tells.
+    """
     from pipeline.editions import editions  # noqa: PLC0415
 
-    table = Table("edition", "members", "answered", "snapshot", "serves", box=box.SIMPLE, pad_edge=False)
-    for one in editions(build_of(home, None, None)):
+    table = Table("edition", "members", "answered", "accepted", "snapshot", "serves", box=box.SIMPLE, pad_edge=False)
+    console, found = Console(), editions(build_of(home, None, None))
+    for one in found:
+        members = "broken" if one.error else str(len(one.members))
         answered = f"{one.answered} of {one.requests}" if one.requests else "not built"
-        kind = " (recorded)" if one.recorded else ""
-        table.add_row(
-            one.edition + kind, str(len(one.members)), answered, "\n".join(one.snapshots), ", ".join(one.serves)
-        )
-    Console().print(table)
+        accepted = f"{one.accepted} of {one.maps}" if one.requests else ""
+        name = f"{one.edition} (recorded)" if one.recorded else one.edition
+        table.add_row(name, members, answered, accepted, "\n".join(one.snapshots), ", ".join(one.serves))
+    console.print(table)
+    for one in found:
+        if one.error:
+            console.print(f"{one.edition}: {one.error}", markup=False, highlight=False, soft_wrap=True)
 
 
 @edition_group.command()
@@ -84,8 +102,8 @@ def diff(before: str, after: str, population: str, top: int, home: Path | None) 
 
     load_catalogue(population)  # an unknown population is told before anything is opened
     build = build_of(home, after, None)
-    _require_built(build_of(home, before, None).snapshot_folder(population), before)
-    _require_built(build.snapshot_folder(population), after)
+    build_of(home, before, None).require_built(population)
+    build.require_built(population)
     compare(build, population, before, top=top)
     click.echo(build.drift_page(population).read_text(encoding="utf-8"), nl=False)
 
@@ -103,6 +121,7 @@ def promote(name: str, population: str, accept_drift: str, home: Path | None) ->
 
     load_catalogue(population)
     build = build_of(home, name, None)
+    build.require_built(population)
     if not build.database.is_file():
         raise WarehouseError(f"nothing is built in {build.folder}: run `personagen build --edition {name}` first")
     before = serving(build, population)
@@ -113,8 +132,3 @@ def promote(name: str, population: str, accept_drift: str, home: Path | None) ->
     was = f"; before it, edition {before.edition}, snapshot {before.snapshot_id}" if before else ""
     click.echo(f"edition {now.edition}, snapshot {now.snapshot_id}, serves '{population}' from now on{was}")
     click.echo(f"snapshot: {build.serving_folder(population)}")
-
-
-def _require_built(folder: Path, edition: str) -> None:
-    if not folder.is_dir():
-        raise WarehouseError(f"edition '{edition}' is not built: run `personagen build --edition {edition}`")

@@ -15,6 +15,9 @@ from pipeline.elicitation.costs import money
 from pipeline.elicitation.panel import Member, load_panel
 from warehouse.errors import ElicitationError
 
+WIDTH = 140
+"""Columns of the table of what works."""
+
 
 @click.group(invoke_without_command=True)
 @click.pass_context
@@ -32,20 +35,34 @@ def panel(context: click.Context) -> None:
 
 
 @panel.command()
-@click.option("--member", "names", multiple=True, metavar="ID", help="Member to check; may be repeated [default: all].")
+@click.option(
+    "--member",
+    "names",
+    multiple=True,
+    metavar="ID",
+    help="Member to check; may be repeated [default: all but recorded].",
+)
 @click.pass_context
 def check(context: click.Context, names: tuple[str, ...]) -> None:
-    """Ask each endpoint for its list of models and each member one tiny request; exit code 1 if any member fails.
+    """Ask each endpoint for its models and each live or local member one tiny request; exit code 1 if any fails.
 
     The request costs a fraction of a cent. Where the list tells other prices than panel.toml, that is shown.
     """
-    members = {m.id: m for m in load_panel() if m.source != "recorded"}
-    unknown = [name for name in names if name not in members]
-    if unknown:
-        raise ElicitationError(f"'{unknown[0]}' is no live or local panel member: `personagen panel` lists them")
+    listed = load_panel()
+    members = {m.id: m for m in listed if m.source != "recorded"}
+    for name in names:
+        if name in members:
+            continue
+        if any(m.id == name for m in listed):
+            raise ElicitationError(
+                f"'{name}' answers from its record and cannot be asked: name a live or local member, or none for all"
+            )
+        raise ElicitationError(f"'{name}' is no panel member: `personagen panel` lists them")
     asked = [m for i, m in members.items() if not names or i in names]
     found = check_panel(asked)
-    _print_checked(Console(), found, members)
+    console = Console()
+    console.width = max(console.width, WIDTH)  # a narrower terminal breaks lines where it must, and hides nothing
+    _print_checked(console, found, members)
     failed = sum(bool(c.trouble) for c in found)
     if failed:
         click.echo(f"{failed} of {len(found)} members cannot be asked", err=True)
@@ -63,8 +80,9 @@ def _listing(members: tuple[Member, ...]) -> str:
 
 
 def _print_checked(console: Console, found: list[Checked], members: dict[str, Member]) -> None:
-    head = (Column("member", no_wrap=True), "key", "listed", "answers", "JSON", "seconds", "cost")
-    table = Table(*head, box=box.SIMPLE, pad_edge=False)
+    head = ("member", "key", "listed", "answers", "JSON", "seconds", "cost")
+    columns = (Column(name, no_wrap=True) for name in head)
+    table = Table(*columns, box=box.SIMPLE, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))  # 80 wide
     told = {None: "", True: "yes", False: "no"}
     for c in found:
         seconds = "" if c.seconds is None else f"{c.seconds:.1f}"

@@ -84,6 +84,8 @@ def trial(
     from pipeline.prompts.trial import chosen_variants  # noqa: PLC0415
 
     members, folder = trial_members(names), answers or ANSWERS
+    if target and ask:
+        raise ElicitationError("--export writes requests and stops, --ask asks them: give one of the two")
     if (target or ask) and not names:
         raise ElicitationError("say with --member whose requests to ask or export")
     sample = Sample.of(load_catalogue(population), maps, patterns)
@@ -113,7 +115,8 @@ def _print(console: Console, told: Trial) -> None:
     for member in told.requests:
         scores = [s for s in told.scores if s.member == member]
         console.rule(member)
-        table = Table(Column(HEAD[0], no_wrap=True), *HEAD[1:], box=box.SIMPLE, pad_edge=False, collapse_padding=True)
+        head = (Column(name, no_wrap=name in HEAD[:3]) for name in HEAD)  # figures with bounds stay on one line
+        table = Table(*head, box=box.SIMPLE, pad_edge=False, collapse_padding=True)
         for score in scores:
             table.add_row(*figures(score), style="bold" if score.chosen else "")
         console.print(table)

@@ -37,6 +37,7 @@ def report(population: str, edition: str | None, home: Path | None, show: bool) 
 
     load_catalogue(population)  # an unknown population is told before anything is opened
     built = build_of(home, edition, None)
+    built.require_built(population)
     if not built.database.is_file():
         raise WarehouseError(f"nothing is built in {built.folder}: run `personagen build` first")
     told = collect(built, population)

@@ -159,9 +159,9 @@ class _Panel:
             if defect := run.defect or error:
                 raise defect
         problems = "; ".join(p for run in self._runs if (p := run.problem()))
-        short = [run for run in self._runs if run.out_of_budget]
+        short = {run: run.refused for run in self._runs if run.refused is not None}
         if short:
-            message = self._shared.budget.spent_message(sum(run.left() for run in short))
+            message = self._shared.budget.spent_message(sum(run.left() for run in short), min(short.values()))
             raise BudgetSpent(f"{message}; {problems}" if problems else message)
         if problems:
             raise ElicitationError(f"{problems}: run again to ask only for what is missing")

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from pipeline.elicitation.protocol import Call, Completion, one_line, to_completion
+from pipeline.elicitation.protocol import Call, Completion, count, one_line, to_completion, usage_of
 from pipeline.prompts.schema import answer_schema
 from warehouse.errors import CorpusError
 
@@ -191,10 +191,24 @@ class Line:
         return hashlib.sha256(self.raw).hexdigest()
 
     @property
-    def failed_call(self) -> bool:
-        """Whether the line was written here for a call without an answer; told without reading all of it."""
-        found = self._call_at_end
-        return found is not None and not found.startswith(b'{"outcome":"answered"')
+    def answered(self) -> bool:
+        """Whether the line is an answer; of lines written here that is told without reading all of them."""
+        if (found := self._call_at_end) is not None:
+            return found.startswith(b'{"outcome":"answered"')
+        return isinstance(self.content, Completion)
+
+    @property
+    def rewritten(self) -> str:
+        """The whole line as `json.dumps` writes it, so that a text is found in it however it was spelled.
+
+        Pairs stand in place of mappings: of two with one name, a mapping would lose the first.
+        """
+        try:
+            return json.dumps(json.loads(self.raw, object_pairs_hook=list))
+        except (UnicodeDecodeError, json.JSONDecodeError):
+            raise CorpusError(f"{self.where} is not JSON: restore or remove the line") from None
+        except RecursionError:
+            raise CorpusError(f"{self.where} is nested too deeply: remove the line") from None
 
     @cached_property
     def content(self) -> Completion | Failure:
@@ -312,29 +326,26 @@ def _call(value: object, where: str) -> Call:
         raise CorpusError(f"{where}: call.{place}: {first['msg']}: restore the line") from None
     if not (math.isfinite(call.usd) and call.usd >= 0):
         raise CorpusError(f"{where}: call.usd is no amount of money: restore the line")
+    for name, told in (("tokens_in", call.tokens_in), ("tokens_out", call.tokens_out)):
+        if told is not None and count(told) is None:
+            raise CorpusError(f"{where}: call.{name} is no number of tokens: restore the line")
     return call
 
 
 def usage_call(body: object, member: Member, outcome: str = "answered") -> Call | None:
     """The books' entry for a response that nobody timed, from the usage in its body; None where that has no tokens."""
-    usage = body.get("usage") if isinstance(body, Mapping) else None
-    if not isinstance(body, Mapping) or not isinstance(usage, Mapping):
-        return None
-    read, written = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    if read is None or written is None:
+    usage = usage_of(body)
+    read, written = usage.tokens_in, usage.tokens_out
+    if not isinstance(body, Mapping) or read is None or written is None:
         return None
     usd = (read * (member.price_in or 0.0) + written * (member.price_out or 0.0)) / 1e6
     priced = member.price_in is not None or member.price_out is not None
     return Call(outcome, _moment(body.get("created")), None, read, written, usd, "tokens" if priced else "free")
 
 
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
 def _moment(created: object) -> str | None:
     """Unix time as the endpoint reported it, in UTC."""
-    if (seconds := _count(created)) is None or seconds > _LATEST:
+    if (seconds := count(created)) is None or seconds > _LATEST:
         return None
     return datetime.fromtimestamp(seconds, UTC).isoformat()
 

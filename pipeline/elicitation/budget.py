@@ -61,12 +61,13 @@ class Budget:
             self.note(self.reserved + self.withheld)
         self._changed.set()
 
-    def spent_message(self, left: int) -> str:
-        """One line: spent, limit, requests left."""
+    def spent_message(self, left: int, refused: Decimal) -> str:
+        """One line: limit, spent, what the next call may cost at most and so could not begin, requests left."""
         withheld = f" and {usd(self.withheld)} withheld for calls that may have been charged" if self.withheld else ""
+        charged = f"the next call may cost up to {usd(refused)}, " if refused else ""
         return (
-            f"budget of {usd(self.limit or Decimal(0))} is spent up to the next call: {usd(self.spent)} spent{withheld}"
-            f", {left} requests left: run again with a larger one to ask only for what is missing"
+            f"budget of {usd(self.limit or Decimal(0))} has no room for another call: {usd(self.spent)} spent{withheld}"
+            f", {charged}{left} requests left: run again with a larger one to ask only for what is missing"
         )
 
 

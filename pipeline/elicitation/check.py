@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 import httpx2
 
 from pipeline.elicitation.costs import price_of
-from pipeline.elicitation.keys import key_in
+from pipeline.elicitation.keys import key_in, without_key
 from pipeline.elicitation.local import reachable
-from pipeline.elicitation.protocol import one_line, to_completion
+from pipeline.elicitation.protocol import one_line, to_completion, usage_of
 from pipeline.elicitation.tokens import Expected
 from warehouse.errors import ElicitationError
 
@@ -162,7 +162,7 @@ async def _check(member: Member, models: dict[str, Mapping[str, Any]] | None, ti
         seconds,
         _cost(member, body) if answered else None,
         prices,
-        _clean(trouble, endpoint),
+        one_line(without_key(trouble, [key_in(endpoint.key_variable)])),
     )
 
 
@@ -208,15 +208,12 @@ def _is_seven(text: str) -> bool:
 
 def _cost(member: Member, body: Mapping[str, Any]) -> Decimal | None:
     """US dollars: as the endpoint names them, else by its count of tokens; None if it says neither."""
-    usage = body.get("usage")
-    if not isinstance(usage, Mapping):
+    usage = usage_of(body)
+    if usage.usd is not None:
+        return Decimal(str(usage.usd))
+    if usage.tokens_in is None or usage.tokens_out is None:
         return None
-    cost, tokens_in, tokens_out = (usage.get(name) for name in ("cost", "prompt_tokens", "completion_tokens"))
-    if isinstance(cost, int | float) and not isinstance(cost, bool):
-        return Decimal(str(cost))
-    if not isinstance(tokens_in, int) or not isinstance(tokens_out, int):
-        return None
-    return price_of(member, Expected(tokens_in, tokens_out))
+    return price_of(member, Expected(usage.tokens_in, usage.tokens_out))
 
 
 def _other_prices(member: Member, model: Mapping[str, Any]) -> tuple[float, float] | None:
@@ -229,9 +226,3 @@ def _other_prices(member: Member, model: Mapping[str, Any]) -> tuple[float, floa
     known = (member.price_in or 0.0, member.price_out or 0.0)
     same = all(abs(a - b) <= PRICE_TOLERANCE * max(abs(b), 1e-9) for a, b in zip(told, known, strict=True))
     return None if same or min(told) < 0 else (told[0], told[1])
-
-
-def _clean(message: str, endpoint: Endpoint) -> str:
-    """One line without the key; cut out before shortening, so that no part of it stays either."""
-    key = key_in(endpoint.key_variable)
-    return one_line(message.replace(key, "[key]") if key else message)

@@ -14,10 +14,11 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.elicitation.panel import Member, load_panel
+from pipeline.elicitation.protocol import one_line
 from warehouse.errors import ElicitationError
 
 EDITION_FILE = "edition.toml"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class _Edition(BaseModel):
@@ -29,7 +30,9 @@ class _Edition(BaseModel):
 def checked_name(edition: str) -> str:
     """The name of an edition, which is also that of a folder; `ElicitationError` if it could not be one."""
     if not _NAME.fullmatch(edition):
-        raise ElicitationError(f"edition '{edition}': write it in letters, digits, dots and dashes, such as 2026.12")
+        raise ElicitationError(
+            f"edition '{one_line(edition, 80)}': write it in letters, digits, dots and dashes, at most 64, as 2026.12"
+        )
     return edition
 
 

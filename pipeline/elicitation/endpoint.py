@@ -27,8 +27,8 @@ from urllib.parse import urlsplit
 import httpx2
 
 from pipeline.elicitation.batch import Failure, ResponseFormat, request_body
-from pipeline.elicitation.keys import key_in
-from pipeline.elicitation.protocol import Completion, one_line, to_completion
+from pipeline.elicitation.keys import key_in, without_key
+from pipeline.elicitation.protocol import NOT_TOLD, Completion, Usage, one_line, to_completion, usage_of
 from warehouse.errors import ElicitationError
 
 if TYPE_CHECKING:
@@ -76,15 +76,6 @@ FREE = frozenset({"rate_limited", "overloaded", "server_error", "unreachable", "
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """What a response says about its cost: tokens, and US dollars where the endpoint names them."""
-
-    tokens_in: int | None = None
-    tokens_out: int | None = None
-    usd: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Reply:
     """What became of one call.
 
@@ -97,7 +88,7 @@ class Reply:
     outcome: str
     started: str
     seconds: float
-    usage: Usage = Usage()
+    usage: Usage = NOT_TOLD
     retry_after: float | None = None
 
 
@@ -106,7 +97,7 @@ class _TooLargeError(Exception):
 
 
 class _Fault(Exception):  # noqa: N818 (an outcome on its way out, never seen outside this module)
-    def __init__(self, outcome: str, reason: str, usage: Usage = Usage(), retry_after: float | None = None) -> None:
+    def __init__(self, outcome: str, reason: str, usage: Usage = NOT_TOLD, retry_after: float | None = None) -> None:
         self.outcome, self.reason, self.usage, self.retry_after = outcome, reason, usage, retry_after
 
 
@@ -125,7 +116,6 @@ class OpenEndpoint:
         timeout: float,
         response_format: ResponseFormat | None = None,
     ) -> None:
-        _check_url(endpoint.base_url)
         self.where = shown(endpoint.base_url)
         self.model = member.model or member.id
         self._endpoint = endpoint
@@ -154,7 +144,7 @@ class OpenEndpoint:
         """
         started, begin = datetime.now(UTC).isoformat(timespec="milliseconds"), time.perf_counter()
         result: Completion | Failure
-        usage, retry_after = Usage(), None
+        usage, retry_after = NOT_TOLD, None
         try:
             body = await self._post(self._body(request, max_tokens))
             usage = usage_of(body)
@@ -260,19 +250,7 @@ class OpenEndpoint:
         return key
 
     def _clean(self, message: str) -> str:
-        """One line without the key; cut out before shortening, so that no part of it stays either."""
-        key = self._key()
-        return one_line(message.replace(key, "[key]") if key else message)
-
-
-def usage_of(body: object) -> Usage:
-    """What a response body says about tokens and cost; whatever is missing or no sensible number is None."""
-    usage = body.get("usage") if isinstance(body, Mapping) else None
-    if not isinstance(usage, Mapping):
-        return Usage()
-    cost = usage.get("cost")  # named by OpenRouter, in US dollars, without being asked
-    known = isinstance(cost, int | float) and not isinstance(cost, bool) and 0 <= cost < float("inf")
-    return Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")), cost if known else None)
+        return one_line(without_key(message, [self._key()]))
 
 
 def same_model(asked: str, reported: str) -> bool:
@@ -318,10 +296,6 @@ def _words(model: str) -> frozenset[str]:
     name = _DATE.sub("", model.lower().rsplit("/", 1)[-1])
     words = (w for w in re.split(r"[^a-z0-9]+", name) if w)
     return frozenset(w for w in words if not _QUALIFIER.fullmatch(w))
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _error_code(body: object) -> int | None:
@@ -383,15 +357,3 @@ async def _bound(response: httpx2.Response) -> None:
 
 def _is_openai(url: str) -> bool:
     return urlsplit(url).hostname == "api.openai.com"
-
-
-def _check_url(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        raise ElicitationError("base URL cannot be read: write it as https://host/v1") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ElicitationError(f"base URL {shown(url)} is none: write it as https://host/v1")
-    if parts.username or parts.password or parts.query:
-        raise ElicitationError(f"base URL {shown(url)} carries a password or query: use a key variable instead")

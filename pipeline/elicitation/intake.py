@@ -4,12 +4,11 @@ Belongs here: which lines are kept and which only told. Does not belong here: th
 edition (`record`), answers that arrive one by one (`journal`).
 
 What is kept is the line itself, byte for byte. Answers are; so are failures that the books need, because the line tells
-what they took. All other failures (expired, refused, an HTTP error) are told and left out.
+what they took. All other failures (expired, refused, an HTTP error, another model's answer) are told and left out.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -17,11 +16,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.elicitation.batch import Failure, read_lines, write_whole
+from pipeline.elicitation.endpoint import same_model
 from pipeline.elicitation.keys import repeats_key
 from pipeline.elicitation.panel import Member
-from pipeline.elicitation.protocol import Completion
+from pipeline.elicitation.protocol import Completion, one_line
 from pipeline.elicitation.record import Record, edition_files, unknown_id
 from pipeline.prompts.reask import base_id
+from warehouse.errors import CorpusError
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,9 @@ def import_output(
     """Take the lines of Batch output (and error) files into the recorded folder of an edition, as one new file.
 
     Files may be partial, mixed and in any order; a line is stored once: importing a file again adds nothing.
-    `member_of` has the member of every request of the edition, `keys` are API keys that no line may repeat. A damaged
-    line or an unknown custom id raises `CorpusError` naming file and line, and then nothing is stored at all.
+    `member_of` has the member of every request of the edition, `keys` are API keys: a line that repeats one is told and
+    left out, and so is an answer of another model than the member's. A damaged line, impossible books or an unknown
+    custom id raise `CorpusError` naming file and line, and then nothing is stored at all.
     """
     stored = {digest for digests in record.digests().values() for digest in digests.lines}
     answers = Counter({base: len(digests.answers) for base, digests in record.digests().items()})
@@ -58,18 +60,25 @@ def import_output(
         line = None
         for line in read_lines(path):
             base = base_id(line.custom_id)
+            if keys and repeats_key(line.rewritten, keys):  # before anything of the line can be told
+                failures.append(Failure(base if base in member_of else "", line.where, "the line repeats an API key"))
+                continue
             if base not in member_of:
                 raise unknown_id(line.where, line.custom_id)
-            answer = line.content
-            told = isinstance(answer, Completion) and keys and repeats_key(json.dumps(line.output.model_dump()), keys)
-            if told:
-                failures.append(Failure(line.custom_id, line.where, "the response repeats an API key"))
+            answer, call = line.content, line.call_by(member_of[base])
+            if call is not None and (call.outcome == "answered") != isinstance(answer, Completion):
+                raise CorpusError(
+                    f"{line.where}: call.outcome is '{one_line(call.outcome, 40)}', which the response is not: "
+                    "restore the line"
+                )
+            if isinstance(answer, Completion) and (reason := _of_another(answer, member_of[base])):
+                failures.append(Failure(line.custom_id, line.where, reason))
                 continue
             known = line.digest in stored
             repeated += known and isinstance(answer, Completion)
             if isinstance(answer, Failure):
                 failures.append(answer)
-            if known or (isinstance(answer, Failure) and line.call_by(member_of[base]) is None):
+            if known or (isinstance(answer, Failure) and call is None):
                 continue
             stored.add(line.digest)
             fresh.append(line.raw + b"\n")
@@ -84,6 +93,14 @@ def import_output(
         write_whole(_next_file(record.recorded), b"".join(fresh))
     missing = tuple(custom_id for custom_id in member_of if not answers[custom_id])
     return ImportReport(tuple(completions), tuple(failures), booked, repeated, tuple(empty), missing)
+
+
+def _of_another(answer: Completion, member: Member) -> str | None:
+    """Why an answer is none of this member's, if so. Recorded members have no model but themselves."""
+    asked = member.model or member.id
+    if same_model(asked, answer.model):
+        return None
+    return f"the answer is of the model {one_line(answer.model, 80)}, not of {asked}"
 
 
 def _next_file(edition: Path) -> Path:

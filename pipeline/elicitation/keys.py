@@ -59,6 +59,6 @@ def repeats_key(written: str, keys: Collection[str]) -> bool:
 
 def without_key(text: str, keys: Collection[str]) -> str:
     """The text with every key cut out; cut before shortening, so that no part of one stays."""
-    for key in keys:
+    for key in filter(None, keys):
         text = text.replace(key, "[key]")
     return text

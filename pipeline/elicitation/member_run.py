@@ -108,13 +108,16 @@ class _Item:
 
 
 class MemberRun:
-    """One member being asked; `run` ends when nothing is left to do or the member was given up."""
+    """One member being asked; `run` ends when nothing is left to do or the member was given up.
+
+    `refused` is the cost in US dollars of the call that the budget had no room for, at most; None if there was none.
+    """
 
     def __init__(self, job: Job, shared: Shared) -> None:
         self.job = job
         self.wake = asyncio.Event()
         self.defect: Exception | None = None
-        self.out_of_budget = False
+        self.refused: Decimal | None = None
         self._shared = shared
         self._stopped: str | None = None
         self._limiter = Limiter(job.member.concurrency, shared.rng, shared.patience.first_pause)
@@ -158,7 +161,7 @@ class MemberRun:
         if failed := self._failed.total():
             kinds = ", ".join(f"{count} {kind}" for kind, count in self._failed.most_common())
             parts.append(f"{failed} of {len(self._ids)} requests failed ({kinds}; last: {self._last_reason})")
-        if self._stopped and not self.out_of_budget:
+        if self._stopped and self.refused is None:
             parts.append(f"{self._stopped}, {self.left()} requests left")
         return f"{self.job.member.id}: {'; '.join(parts)}" if parts else None
 
@@ -215,7 +218,7 @@ class MemberRun:
         if affordable:
             self._shared.budget.settle(bound, Decimal(0))
         else:
-            self.out_of_budget = True
+            self.refused = bound
             self._stop("the budget is spent")
 
     async def _call(self, item: _Item, expected: Expected, bound: Decimal, sent: tuple[int, int]) -> None:

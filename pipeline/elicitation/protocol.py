@@ -1,19 +1,17 @@
 """What every way of asking models has in common: requests go in, completions as they were received come out.
 
-Belongs here: the `Source` protocol, what a completion is, and the one check of what counts as a chat
-completion. Does not belong here: any particular source, prompts, or what an answer's text should contain.
+Belongs here: what a completion and a call are, the one check of what counts as a chat completion, and the one reading
+of what a response says of its cost. Does not belong here: asking anybody, prompts, or what an answer's text should
+contain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-if TYPE_CHECKING:
-    from pipeline.prompts.render import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +58,16 @@ class Call:
     basis: Literal["reported", "tokens", "estimated", "free"]
 
 
-class Source(Protocol):
-    """A way to get completions.
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a response says about its cost: tokens, and US dollars where the endpoint names them."""
 
-    Implementations yield completions as they become available, in any order, several per request where it was
-    tried several times. A failure (timeout, HTTP error, damaged body) is never yielded as a completion: after
-    what could be had, it is raised as one `PersonaGenError`, so that everything yielded before can be kept.
-    """
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    usd: float | None = None
 
-    def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        """Yield the completions of these requests."""
-        ...
+
+NOT_TOLD = Usage()
 
 
 def to_completion(custom_id: str, body: object, attempt: int = 1) -> Completion:
@@ -96,6 +93,24 @@ def to_completion(custom_id: str, body: object, attempt: int = 1) -> Completion:
         # Half a surrogate pair can be escaped in JSON, but no UTF-8 file or table could hold it.
         text = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     return Completion(custom_id, seen.model, text, choice.finish_reason, body, attempt)
+
+
+def usage_of(body: object) -> Usage:
+    """What a response body says about tokens and cost; whatever is missing or no sensible number is None."""
+    usage = body.get("usage") if isinstance(body, Mapping) else None
+    if not isinstance(usage, Mapping):
+        return NOT_TOLD
+    cost = usage.get("cost")  # named by OpenRouter, in US dollars, without being asked
+    known = isinstance(cost, int | float) and not isinstance(cost, bool) and 0 <= cost < float("inf")
+    return Usage(count(usage.get("prompt_tokens")), count(usage.get("completion_tokens")), cost if known else None)
+
+
+def count(value: object) -> int | None:
+    """A number of tokens or seconds as a response tells it, None for what is no whole number from 0 or absurd."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _TOO_MANY else None
+
+
+_TOO_MANY = 10**12
 
 
 def one_line(value: object, limit: int = 200) -> str:

@@ -94,12 +94,12 @@ class Record:
         answers: dict[str, list[str]] = {}
         lines: dict[str, list[str]] = {}
         for path, growing in self.files():
-            for number, custom_id, digest, failed in _scan(path, growing, _state(path)):
+            for number, custom_id, digest, answered in _scan(path, growing, _state(path)):
                 base = base_id(custom_id)
                 if base not in self.known:
                     raise unknown_id(f"{path} line {number}", custom_id)
                 lines.setdefault(base, []).append(digest)
-                if not failed:
+                if answered:
                     answers.setdefault(base, []).append(digest)
         return {base: Digests(tuple(answers.get(base, ())), tuple(found)) for base, found in lines.items()}
 
@@ -128,8 +128,8 @@ def completions_of(attempts: Iterable[Attempt]) -> list[Completion]:
 
 @lru_cache(maxsize=256)
 def _scan(path: Path, growing: bool, state: object) -> tuple[tuple[int, str, str, bool], ...]:
-    """Number, custom id and digest of each line, and whether it is a failed call; `state` is there for the cache."""
-    return tuple((n.number, n.custom_id, n.digest, n.failed_call) for n in read_lines(path, growing=growing))
+    """Number, custom id and digest of each line, and whether it is an answer; `state` is there for the cache."""
+    return tuple((n.number, n.custom_id, n.digest, n.answered) for n in read_lines(path, growing=growing))
 
 
 def _state(path: Path) -> tuple[str, int, int, int]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from pipeline.prompts.schema import answer_schema
+from pipeline.prompts.schema import DEFINITIONS, answer_schema
 
 if TYPE_CHECKING:
     from splintr import AnyTokenizer
@@ -108,7 +108,7 @@ def _shape_tokens(dimension: Dimension, given: Sequence[Dimension], number_forma
     key = (dimension.category_ids, tuple(g.category_ids for g in given), number_format)
     if key not in _SHAPES:
         schema = answer_schema(dimension, given, number_format)
-        answer = _example(schema, FIGURES.get(number_format, FIGURE))
+        answer = _example(schema, FIGURES.get(number_format, FIGURE), schema.get("$defs", {}))
         _SHAPES[key] = _count(json.dumps(schema, separators=(",", ":"))), _count(json.dumps(answer))
     return _SHAPES[key]
 
@@ -116,12 +116,14 @@ def _shape_tokens(dimension: Dimension, given: Sequence[Dimension], number_forma
 _SHAPES: dict[tuple[object, ...], tuple[int, int]] = {}
 
 
-def _example(schema: dict[str, Any], figure: float) -> object:
-    """An answer that the schema admits, with the same figure everywhere."""
+def _example(schema: dict[str, Any], figure: float, common: dict[str, Any]) -> object:
+    """An answer that the schema admits, with the same figure everywhere; `common` is what its references name."""
+    if "$ref" in schema:
+        return _example(common[schema["$ref"].removeprefix(DEFINITIONS)], figure, common)
     if schema["type"] == "object":
-        return {name: _example(part, figure) for name, part in schema["properties"].items()}
+        return {name: _example(part, figure, common) for name, part in schema["properties"].items()}
     if schema["type"] == "array":
-        return [_example(schema["items"], figure)] * schema["minItems"]
+        return [_example(schema["items"], figure, common)] * schema["minItems"]
     return figure
 
 

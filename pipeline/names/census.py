@@ -55,6 +55,9 @@ TOLERANCE = 0.15
 SEX_TOLERANCE = 0.2
 """How far the share of women may lie from the one counted."""
 
+ADULTS = 0.1
+"""Adults born in the US with a name tell its share of women if they are this share of the Census bearers."""
+
 NOISE = 1.5
 """Both tolerances grow by this over the square root of the number of bearers: 0.15 at 100 bearers, 0.02 at 5,000."""
 
@@ -62,12 +65,12 @@ NOISE = 1.5
 @dataclass(frozen=True, slots=True)
 class Known:
     """What is known of a name: bearers and the shares (0 to 1) of Census groups among them, empty where the Census does
-    not list it; the share of women and the number of people it was counted over, 0 where nothing is known.
+    not list it; the least and most of the shares of women that were counted, and over how many people, 0 where nobody.
     """
 
     bearers: int
     shares: Mapping[str, float]
-    female: float
+    female: tuple[float, float]
     sexed: int
 
 
@@ -76,7 +79,7 @@ def known(kind: Kind, folder: Path = Path(export.__file__).parent) -> dict[str, 
     """What the vendored tables say of each name of a kind, by key."""
     try:
         if kind == "last":
-            table = pl.read_parquet(folder / "surnames.parquet").with_columns(women=0, sexed=0)
+            table = pl.read_parquet(folder / "surnames.parquet").with_columns(least=0.0, most=0.0, sexed=0)
         else:
             table = _first_names(pl.read_parquet(folder / "first_names.parquet"))
     except (OSError, pl.exceptions.PolarsError) as error:
@@ -86,7 +89,7 @@ def known(kind: Kind, folder: Path = Path(export.__file__).parent) -> dict[str, 
         row["key"]: Known(
             bearers=row["count"] or 0,
             shares={group: row[group] / 10_000 for group in GROUPS} if row["count"] else {},
-            female=row["women"] / row["sexed"] if row["sexed"] else 0.0,
+            female=(row["least"], row["most"]),
             sexed=row["sexed"],
         )
         for row in table.iter_rows(named=True)
@@ -122,9 +125,12 @@ def conflict(known: Known, heritage: Mapping[str, float], impossible: Mapping[st
 
 def sex_conflict(known: Known, female: float) -> str | None:
     """What the counts say against this share of women (0 to 1), in a line, or None."""
-    if not known.sexed or abs(female - known.female) <= SEX_TOLERANCE + _noise(known.sexed):
+    least, most = known.female
+    room = SEX_TOLERANCE + _noise(known.sexed)
+    if not known.sexed or least - room <= female <= most + room:
         return None
-    return f"{known.female:.0%} of {known.sexed} bearers are female by the counts, but {female:.0%} was given"
+    counted = f"{least:.0%}" if f"{least:.0%}" == f"{most:.0%}" else f"{least:.0%} to {most:.0%}"
+    return f"{counted} of {known.sexed} bearers are female by the counts, but {female:.0%} was given"
 
 
 COMPARED: Mapping[str, tuple[str, ...]] = {
@@ -173,13 +179,25 @@ def _noise(bearers: int) -> float:
 
 
 def _first_names(table: pl.DataFrame) -> pl.DataFrame:
-    """A row per key: Census bearers and shares, women, and over how many: those of the Census, else births."""
-    births = pl.sum_horizontal(pl.col("^births_.*$"))
+    """A row per key: Census bearers and shares, the least and most share of women, and over how many it was counted.
+
+    Women are counted among all bearers in the Census and among the adults of today that were born with the name in the
+    US, where these are a tenth of the bearers: a name may have changed sex. Without either, among all births.
+    """
     women = pl.col("sex") == "F"
-    listed = pl.col("count").max() > 0
+    births = pl.sum_horizontal(pl.col("^births_.*$"))
+
+    def counted(people: pl.Expr) -> pl.Expr:
+        return pl.when(people.sum() > 0).then(people.filter(women).sum() / people.sum())
+
+    adults = pl.when(pl.col("alive_adult").sum() >= ADULTS * pl.col("bearers").sum()).then(
+        counted(pl.col("alive_adult"))
+    )
+    shares = (counted(pl.col("bearers")), adults)
     return table.group_by("key").agg(
         pl.col("count").max(),
         *(pl.col(group).max() for group in GROUPS),
-        women=pl.when(listed).then(pl.col("bearers").filter(women).sum()).otherwise(births.filter(women).sum()),
-        sexed=pl.when(listed).then(pl.col("bearers").sum()).otherwise(births.sum()),
+        least=pl.coalesce(pl.min_horizontal(*shares), counted(births), 0.0),
+        most=pl.coalesce(pl.max_horizontal(*shares), counted(births), 0.0),
+        sexed=pl.max_horizontal(pl.col("bearers").sum(), births.sum()),
     )

@@ -16,6 +16,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pipeline.names.candidates import Kind
@@ -108,6 +109,11 @@ class Judge:
     known: Mapping[str, Known]
     impossible: Mapping[str, Collection[str]]
 
+    @cached_property
+    def _by_spelling(self) -> dict[str, str]:
+        """Heritages by harmless spellings of label and id; an id wins over a label."""
+        return {canonical(text): c.id for c in self.heritage.categories for text in (c.label, c.id)}
+
     def verdicts(
         self, request: NameRequest, completion: Completion, names: Sequence[str], *, again: bool = False
     ) -> list[NameEstimate | NameRejection]:
@@ -166,10 +172,9 @@ class Judge:
     def _heritage(self, value: object) -> dict[str, float]:
         if not isinstance(value, dict) or not value:
             raise _EntryError(NameReason.BAD_SHARE, f"expected heritages with shares, found {quote(value)}")
-        codes = {canonical(text): c.id for c in self.heritage.categories for text in (c.label, c.id)}
         found: dict[str, float] = {}
         for key, share in value.items():
-            category = codes.get(canonical(key))
+            category = self._by_spelling.get(canonical(key))
             if category is None or category in found:
                 twice = " stands twice" if category else ""
                 raise _EntryError(NameReason.UNKNOWN_HERITAGE, f"{quote(key)}{twice}")

@@ -14,6 +14,9 @@ BASE_KEY = "everyone"
 NUMBER_FORMATS = {"percent_keyed": 100.0, "per_1000_rows": 1000.0, "probability_keyed": 1.0}
 """What a row sums to in each number format."""
 
+DEFINITIONS = "#/$defs/"
+"""Where a schema's references point to."""
+
 LISTS = frozenset({"per_1000_rows"})
 """Number formats whose rows are bare lists in the order of the categories; in the others a row is an object."""
 
@@ -21,13 +24,19 @@ LISTS = frozenset({"per_1000_rows"})
 def answer_schema(dimension: Dimension, given: Sequence[Dimension], number_format: str) -> dict[str, Any]:
     """JSON Schema of the answer: nested objects over the given's categories, a row at the leaves.
 
-    A request for one row of a map is asked in the shape of a base map: leave `given` empty.
+    What the conditions have in common stands once, under `$defs`: makers charge for the schema as for the prompt. There
+    `row` is a row, and `rows` what a condition of the outer of two givens holds. A request for one row of a map is
+    asked in the shape of a base map: leave `given` empty.
     """
     schema = _row_schema(dimension, number_format)
-    levels = [g.category_ids for g in reversed(given)] or [(BASE_KEY,)]
-    for keys in levels:
-        schema = _object(dict.fromkeys(keys, schema))
-    return schema
+    if not given:
+        return _object({BASE_KEY: schema})
+    common: dict[str, Any] = {}
+    for level, g in enumerate(reversed(given)):
+        name = "row" + "s" * level
+        common[name] = schema
+        schema = _object({key: {"$ref": f"{DEFINITIONS}{name}"} for key in g.category_ids})
+    return {**schema, "$defs": common}
 
 
 def answer_shape(dimension: Dimension, given: Sequence[Dimension], number_format: str) -> str:

@@ -15,7 +15,8 @@ import pytest
 from pipeline import resources
 from pipeline.build import STAGES, Scope, bring_up, dagster_instance
 from pipeline.definitions import ALL_ASSETS, ALL_CHECKS, build_defs, resources_for
-from pipeline.editions import new_edition, panel_members
+from pipeline.editions import new_edition
+from pipeline.elicitation.edition import write_members
 from pipeline.elicitation.panel import Endpoint, Member
 from pipeline.plan import Plan
 from pipeline.resources import Build
@@ -30,7 +31,8 @@ DIMENSIONS = ("us/sex", "us/age")
 def begun(home: Path, edition: str, seed: int) -> Build:
     """An edition in a folder of its own, with made-up answers to the requests of two dimensions."""
     build = Build(home=str(home), edition=edition, personas=500, reference_size=500, trial_size=200)
-    new_edition(build, panel_members(["recorded-pass-1", "recorded-pass-2"]))
+    write_members(build.live_folder, ["recorded-pass-1", "recorded-pass-2"])
+    (build.live_folder / "PROVENANCE.md").write_text("made up for a test\n", encoding="utf-8")
     rng = np.random.default_rng(seed)
     with (build.live_folder / "answers.jsonl").open("w", encoding="utf-8") as file:
         for (population, dimension, _), requests in build.plan.requests.items():

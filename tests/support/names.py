@@ -30,7 +30,7 @@ def entry(request: NameRequest, name: str, **changed: object) -> dict[str, objec
     heritage = {LIKELY[group]: round(94 * share, 1) for group, share in shares.items()}
     found: dict[str, object] = {"heritage": heritage}
     if request.kind == "first":
-        found["female"] = round(100 * facts.female, 1)
+        found["female"] = round(100 * facts.female[0], 1)
     if request.born:
         found["born"] = dict(zip(BORN, (10, 20, 30, 40), strict=True))
     return {**found, **changed}

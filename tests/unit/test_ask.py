@@ -90,8 +90,9 @@ def test_a_build_forecasts_too(home: Path, served: Served, capsys: Capture) -> N
     ("arguments", "said"),
     [
         (["--budget", "25"], "the currency is missing"),
-        (["--member", "recorded-pass-1"], f"not asked for edition '{EDITION}'"),
-        (["--member", "recorded-pass-1"], "personagen edition new NAME --member recorded-pass-1"),
+        (["--member", "openai/gpt-5.4-mini"], f"not asked for edition '{EDITION}'"),
+        (["--member", "openai/gpt-5.4-mini"], "personagen edition new NAME --member openai/gpt-5.4-mini"),
+        (["--member", "recorded-pass-1"], "'recorded-pass-1' answers from the record"),
         (["--member", "nobody"], "unknown panel member 'nobody'"),
         (["--dimension", "nothing"], "unknown dimension 'nothing'"),
         (["--dimension", "age", "--tier", "3"], "dimension 'age' is of tier 1, not 3"),
@@ -213,7 +214,7 @@ def test_the_panel_is_checked_and_failure_is_the_exit_code(
     home: Path, served: Served, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     assert main(["panel", "check", "--member", "nobody"]) == 2
-    assert "'nobody' is no live or local panel member" in capsys.readouterr().err
+    assert "'nobody' is no panel member" in capsys.readouterr().err
     monkeypatch.delenv("OPENROUTER_API_KEY")
     assert main(["panel", "check", "--member", MEMBER]) == 1
     told = capsys.readouterr()

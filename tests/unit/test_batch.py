@@ -191,7 +191,7 @@ def test_a_completion_survives_being_written_and_read(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(output_line(completion, CALL))
     (read,) = read_lines(path)
-    assert read.content == completion and read.call_by(MEMBER) == CALL and not read.failed_call
+    assert read.content == completion and read.call_by(MEMBER) == CALL and read.answered
 
 
 def test_a_failure_is_written_as_one(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_failure_is_written_as_one(tmp_path: Path) -> None:
     path.write_bytes(output_line(Failure("a", "here", "half a body"), call))
     (read,) = read_lines(path)
     assert isinstance(read.content, Failure) and read.content.reason == "half a body"
-    assert read.call_by(MEMBER) == call and read.failed_call
+    assert read.call_by(MEMBER) == call and not read.answered
 
 
 def test_a_text_that_looks_like_the_books_is_none(tmp_path: Path) -> None:
@@ -209,8 +209,8 @@ def test_a_text_that_looks_like_the_books_is_none(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(output_line(completion, CALL) + line("b", body(text)).encode())
     mine, foreign = read_lines(path)
-    assert mine.call_by(MEMBER) == CALL and not mine.failed_call
-    assert foreign.call_by(MEMBER) is None and not foreign.failed_call
+    assert mine.call_by(MEMBER) == CALL and mine.answered
+    assert foreign.call_by(MEMBER) is None and foreign.answered
 
 
 def test_usage_of_a_batch_is_booked_at_the_panel_s_prices(tmp_path: Path) -> None:

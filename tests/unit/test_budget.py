@@ -51,7 +51,7 @@ def test_what_may_have_been_charged_in_full_stays_withheld() -> None:
         assert budget.spent == Decimal("0.20")
         assert not budget.fits(Decimal("0.21"))
         assert budget.fits(Decimal("0.20"))
-        assert "0.600000 USD withheld" in budget.spent_message(7)
+        assert "0.600000 USD withheld" in budget.spent_message(7, Decimal(1))
 
     asyncio.run(run())
 
@@ -73,7 +73,15 @@ def test_without_a_limit_everything_fits_and_is_counted() -> None:
     asyncio.run(run())
 
 
-def test_the_message_is_one_line_with_spent_limit_and_what_is_left() -> None:
-    message = Budget(Decimal(25), spent=Decimal("24.991")).spent_message(12)
-    assert message.startswith("budget of 25.00 USD is spent up to the next call: 24.99 USD spent, 12 requests left")
+def test_the_message_is_one_line_with_limit_spent_the_next_call_and_what_is_left() -> None:
+    message = Budget(Decimal(25), spent=Decimal("3.5")).spent_message(12, Decimal("21.75"))
+    assert message.startswith(
+        "budget of 25.00 USD has no room for another call: 3.50 USD spent, the next call may cost up to 21.75 USD, "
+        "12 requests left"
+    )
     assert "\n" not in message
+
+
+def test_the_message_names_no_cost_of_a_next_call_that_is_free() -> None:
+    message = Budget(Decimal(1), spent=Decimal("1.01")).spent_message(12, Decimal(0))
+    assert "1.01 USD spent, 12 requests left" in message

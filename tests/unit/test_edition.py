@@ -39,7 +39,9 @@ def test_a_broken_file_is_refused_in_one_line(tmp_path: Path, text: str, message
     assert "edition.toml" in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "a b"])
+@pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "a b", "a\n", "9" * 65, "x\ny" * 100])
 def test_a_name_that_is_no_folder_is_refused(name: str) -> None:
-    with pytest.raises(ElicitationError, match="write it in letters"):
+    with pytest.raises(ElicitationError, match="write it in letters") as caught:
         checked_name(name)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
+    assert checked_name("9" * 64) == "9" * 64

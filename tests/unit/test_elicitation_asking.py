@@ -61,7 +61,7 @@ def test_members_share_the_budget_and_a_free_one_goes_on_without_it() -> None:
         ]
         stream = ask_panel(jobs, budget=Budget(Decimal("0.01")), patience=HURRIED)
         found, message = asyncio.run(gather(stream))
-    assert message.startswith("budget of 0.010000 USD is spent")
+    assert message.startswith("budget of 0.010000 USD has no room for another call: ")
     spent = sum(asked.call.usd for asked in found)
     assert 0.007 < spent <= 0.01
     assert {f"c{i}" for i in range(100)} <= set(answers(found))

@@ -13,7 +13,10 @@ from pipeline.elicitation.panel import Member
 from pipeline.elicitation.record import Record, edition_files
 from warehouse.errors import CorpusError
 
-MEMBERS = {i: Member(id=m, source="live", variant="v", price_out=2) for i, m in zip("abcd", "mmno", strict=True)}
+MEMBERS = {
+    i: Member(id=m, source="live", variant="v", model="maker/model", price_in=0, price_out=2)
+    for i, m in zip("abcd", "mmno", strict=True)
+}
 KEY = "sk-0123456789"
 
 
@@ -64,7 +67,7 @@ def test_failures_that_tell_what_they_took_are_booked_once(tmp_path: Path) -> No
     assert (len(report.completions), len(report.failures), report.booked) == (1, 1, 1)
     assert take(tmp_path / "e", output).booked == 0
     assert float(Record(tmp_path / "e", known=MEMBERS).spent(MEMBERS)) == 4.0
-    assert "a" in report.missing
+    assert "a" in report.missing and "a" in take(tmp_path / "e", output).missing
 
 
 def test_a_file_without_a_line_is_told(tmp_path: Path) -> None:
@@ -93,9 +96,46 @@ def test_an_answer_that_repeats_a_key_is_left_out_and_told_without_it(tmp_path: 
     escaped = line("a", body(f"it is {KEY}")).replace("sk-", "\\u0073k-")
     output = write(tmp_path / "o.jsonl", escaped, line("b", body("fine")))
     report = take(tmp_path / "e", output, keys=(KEY,))
-    assert [f.reason for f in report.failures] == ["the response repeats an API key"]
+    assert [f.reason for f in report.failures] == ["the line repeats an API key"]
     assert [c.custom_id for c in report.completions] == ["b"]
     assert "0123456789" not in (tmp_path / "e" / "zz-import-0001.jsonl").read_text()
+
+
+def test_no_line_of_any_kind_may_repeat_a_key(tmp_path: Path) -> None:
+    usage = {"prompt_tokens": 10, "completion_tokens": 0}
+    refused = line("a", {"error": {"message": f"Incorrect API key {KEY}"}, "usage": usage}, status=401)
+    beside = line("b", body()).replace('"custom_id"', f'"note": "{KEY}", "custom_id"')
+    twice = line("c", body()).replace('"custom_id"', f'"note": "{KEY}", "note": "", "custom_id"')
+    unknown = line(KEY, body())
+    report = take(tmp_path / "e", write(tmp_path / "o.jsonl", refused, beside, twice, unknown), keys=(KEY,))
+    assert [f.reason for f in report.failures] == ["the line repeats an API key"] * 4
+    assert KEY not in repr(report) and not (tmp_path / "e").exists()
+
+
+def test_an_answer_of_another_model_is_told_and_not_stored(tmp_path: Path) -> None:
+    output = write(tmp_path / "o.jsonl", line("a", {**body(), "model": "other-9"}), line("b", body()))
+    report = take(tmp_path / "e", output)
+    assert [f.reason for f in report.failures] == ["the answer is of the model other-9, not of maker/model"]
+    assert [c.custom_id for c in report.completions] == ["b"] and "a" in report.missing
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ({"basis": "cost", "usd": -5}, r"line 2: call\.basis"),
+        ({"usd": -5}, r"line 2: call\.usd"),
+        ({"tokens_in": -1}, r"line 2: call\.tokens_in"),
+        ({"tokens_out": 10**30}, r"line 2: call\.tokens_out"),
+        ({"outcome": "timeout"}, r"line 2: call\.outcome is 'timeout'"),
+    ],
+)
+def test_an_answer_with_books_that_no_reader_takes_is_refused(tmp_path: Path, call: dict[str, Any], said: str) -> None:
+    fine = {"outcome": "answered", "started": None, "seconds": 1.0, "tokens_in": 1, "tokens_out": 1, "usd": 0.1}
+    written = json.dumps({**json.loads(line("b", body())), "call": {**fine, "basis": "reported", **call}})
+    output = write(tmp_path / "o.jsonl", line("a", body()), written)
+    with pytest.raises(CorpusError, match=said):
+        take(tmp_path / "e", output)
+    assert not (tmp_path / "e").exists()
 
 
 def test_a_file_that_cannot_be_written_is_named_and_not_left_half(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
@@ -144,7 +145,9 @@ def test_the_budget_holds_and_says_what_is_left() -> None:
     assert 0.012 < stats["usd"] <= 0.015
     assert float(budget.spent) == pytest.approx(0.005 + stats["usd"])
     assert f"{200 - len(answers(found))} requests left" in message
-    assert message.startswith("budget of 0.020000 USD is spent")
+    assert message.startswith("budget of 0.020000 USD has no room for another call: ")
+    next_call = re.search(r"the next call may cost up to ([\d.]+) USD", message)
+    assert next_call and float(next_call[1]) > 0.02 - float(budget.spent)
 
 
 def test_requests_are_taken_as_calls_become_free() -> None:

@@ -17,6 +17,7 @@ from pipeline.names.candidates import (
     in_requests,
 )
 from warehouse.names import casing
+from warehouse.names.build_locale_names import LOCALES
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -64,3 +65,11 @@ def test_the_most_frequent_and_every_people_are_among_them() -> None:
 def test_placeholders_are_not_asked_about() -> None:
     for kind in KINDS:
         assert not set(casing.read_list(f"non_names_{kind}.txt")) & set(asked(kind)["key"])
+
+
+def test_the_locale_lists_hold_names_of_the_census_only() -> None:
+    lists = pl.read_parquet(casing.LISTS / "locale_names.parquet")
+    assert lists.unique().height == lists.height and set(lists["people"]) == set(LOCALES)
+    for kind, file in (("first", "first_names"), ("last", "surnames")):
+        keys = pl.read_parquet(casing.LISTS / f"{file}.parquet", columns=["key"])
+        assert not lists.filter(kind=kind).join(keys, on="key", how="anti").height

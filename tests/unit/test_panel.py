@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from pipeline.elicitation.panel import BY_TRIAL, DEFAULT_VARIANT, load_panel
+from pipeline.elicitation.panel import BY_TRIAL, DEFAULT_VARIANT, Endpoint, load_panel
 from pipeline.prompts.variants import parse_variant
 from warehouse.errors import ElicitationError
 
@@ -40,7 +41,27 @@ def test_the_shipped_panel_asks_25_models_of_many_makers_and_states_all_about_ea
         ('[[member]]\nid = "a"\nsource = "recorded"\nvariant = "v"\napi_key = "s"', "'api_key'"),
         ('[[member]]\nid = "a"\nsource = "live"\nvariant = "v"', "'a' is live but has no endpoint"),
         ('[[member]]\nid = "a"\nsource = "live"\nvariant = "v"\nendpoint = "x"', r"add \[endpoint\.x\]"),
-        ('[endpoint.x]\nbase_url = "http://h"\nkey_variable = "sk-1 2"\n', "endpoint field 'key_variable'"),
+        ('[endpoint.x]\nbase_url = "http://h"\nkey_variable = "sk-1 2"\n', "endpoint 'x', field 'key_variable'"),
+        ('[[member]]\nid = "a\\nb"', r"member 'a\\nb', field 'id'"),
+        ("member = 3", r"'member' is no list of tables: .* \[\[member\]\]"),
+        ('[member]\nid = "a"', r"'member' is no list of tables: .* \[\[member\]\]"),
+        ("member = [3]", r"member 1 is no table: .* \[\[member\]\]"),
+        ("[[member]]\nid = 3", "member 1, field 'id'"),
+        ("endpoint = 3", r"'endpoint' is no table: .* \[endpoint\.NAME\]"),
+        ("[endpoint]\na = 3", r"endpoint 'a' is no table: write it as \[endpoint\.a\]"),
+        (
+            '[[member]]\nid = "a"\nendpoint = {base_url = "http://h"}',
+            r"'a': 'endpoint' is no name: .* \[endpoint\.NAME\]",
+        ),
+        (
+            '[[member]]\nid = "a"\nsource = "live"\nvariant = "v"\nprice_in = 1',
+            "'a': only one of price_in and price_out",
+        ),
+        ('[[member]]\nid = "a"\nsource = "live"\nvariant = "v"\nprice_in = nan\nprice_out = 1', "field 'price_in'"),
+        (
+            '[[member]]\nid = "a"\nsource = "recorded"\nvariant = "v"',
+            "member 'a': prompt variant 'v': write it as framing",
+        ),
     ],
 )
 def test_a_broken_panel_is_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
@@ -49,6 +70,44 @@ def test_a_broken_panel_is_refused_in_one_line(tmp_path: Path, text: str, messag
     with pytest.raises(ElicitationError, match=message) as caught:
         load_panel(path)
     assert "panel.toml" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[bad/v1",
+        "http://h:99999/v1",
+        "http://h:0/v1",
+        "http://h:port/v1",
+        "http://1.2.3.999/v1",
+        "http://a..b/v1",
+        "http:///v1",
+        "http://[::1",
+        "localhost:8000",
+        "https://",
+        "http://h/v 1",
+        "h/v1",
+        "ftp://h/v1",
+        "http://user:secret@h/v1",
+        "https://h/v1?key=secret",
+    ],
+)
+def test_a_base_url_that_cannot_be_called_is_refused_without_repeating_it(tmp_path: Path, url: str) -> None:
+    path = tmp_path / "panel.toml"
+    path.write_text(f'[endpoint.x]\nbase_url = "{url}"\n')
+    with pytest.raises(ElicitationError, match=r"panel\.toml: endpoint 'x', field 'base_url': it .*") as caught:
+        load_panel(path)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ValidationError) as refused:
+        Endpoint(base_url=url)
+    assert "secret" not in str(refused.value) + str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8000/v1", "http://[::1]:80/v1", "https://a_b.example/v1/"])
+def test_any_other_base_url_is_kept_as_it_is_written(tmp_path: Path, url: str) -> None:
+    path = tmp_path / "panel.toml"
+    path.write_text(LIVE.format(DEFAULT_VARIANT).replace("http://h", url))
+    assert load_panel(path)[0].endpoint == Endpoint(base_url=url)
 
 
 def test_a_missing_panel_is_named(tmp_path: Path) -> None:
@@ -70,7 +129,14 @@ def test_a_variant_by_trial_is_the_chosen_one_else_the_default(tmp_path: Path) -
     assert parse_variant(DEFAULT_VARIANT)
 
 
-@pytest.mark.parametrize(("text", "message"), [("m = ", "not valid TOML"), ("m = 1", "'m' names no variant")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("m = ", "not valid TOML"),
+        ("m = 1", "'m' names no variant"),
+        ('m = "a.b.c"', "variants.toml: member 'm': prompt variant 'a.b.c'"),
+    ],
+)
 def test_broken_choices_are_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
     panel, choices = tmp_path / "panel.toml", tmp_path / "variants.toml"
     panel.write_text(LIVE.format(BY_TRIAL))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from pipeline.catalogue.loader import load_catalogue
-from pipeline.partitions import DIMENSION_KEYS, MODEL_KEYS, by_dimension_and_model, cell_of, cells_frame
+from pipeline.partitions import DIMENSION_KEYS, MODEL_KEYS, NAME_KEYS, by_dimension_and_model, cell_of, cells_frame
 from pipeline.plan import Cell
 
 
@@ -28,3 +28,11 @@ def test_a_key_names_its_cell() -> None:
 def test_a_frame_of_cells_has_the_columns_that_the_keys_have() -> None:
     assert cells_frame(["us"]).columns == ["population"]
     assert cells_frame(["us/age", "us/sex"]).rows() == [("us", "age"), ("us", "sex")]
+
+
+def test_names_have_kinds_for_dimensions() -> None:
+    assert NAME_KEYS == ("us/first", "us/last")
+    assert cells_frame(NAME_KEYS).rows(named=True) == [
+        {"population": "us", "kind": "first"},
+        {"population": "us", "kind": "last"},
+    ]

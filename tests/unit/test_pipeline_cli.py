@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.corpus import all_requests
+from pipeline.elicitation.journal import held
 from pipeline.plan import Plan
 from serving.cli import main
 from tests.support.corpora import EDITION, answer_line
@@ -52,6 +53,7 @@ def exported(folder: Path) -> list[dict[str, Any]]:
 
 def test_requests_go_out_and_answers_come_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     where = options(tmp_path)
+    (tmp_path / EDITION).mkdir()
     assert main(["corpus", "export", str(tmp_path / "batch"), "--model", "recorded-pass-2", *where]) == 0
     calls = exported(tmp_path / "batch")
     plan = Plan(EDITION, tmp_path / EDITION)
@@ -99,6 +101,33 @@ def test_requests_go_out_and_answers_come_in(tmp_path: Path, capsys: pytest.Capt
     assert len(exported(tmp_path / "rest")) == asked - 1
 
 
+def test_nothing_is_imported_while_somebody_asks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / EDITION).mkdir()
+    request = Plan(EDITION, tmp_path / EDITION).requests["us", "age", "recorded-pass-2"][0]
+    (tmp_path / "output.jsonl").write_text(answer_line(request, "?") + "\n")
+    command = ["corpus", "import", str(tmp_path / "output.jsonl"), *options(tmp_path)]
+    with held(tmp_path / "home" / "editions" / EDITION):
+        assert main(command) == 2
+    assert "another run is asking" in capsys.readouterr().err and not list((tmp_path / EDITION).iterdir())
+    assert main(command) == 0
+
+
+def test_a_key_that_an_endpoint_repeats_is_neither_printed_nor_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPENROUTER_API_KEY", "sk-made-up-0123456789")
+    (tmp_path / EDITION).mkdir()
+    request = Plan(EDITION, tmp_path / EDITION).requests["us", "age", "recorded-pass-2"][0]
+    error = {"error": {"message": "Incorrect API key sk-made-up-0123456789"}}
+    body = {**error, "usage": {"prompt_tokens": 7, "completion_tokens": 0}}
+    line = {"custom_id": request.custom_id, "response": {"status_code": 401, "body": body}}
+    (tmp_path / "errors.jsonl").write_text(json.dumps(line) + "\n")
+    assert main(["corpus", "import", str(tmp_path / "errors.jsonl"), *options(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "1 failures, 0 of them booked" in out and "1: the line repeats an API key" in out and "0123456789" not in out
+    assert not list((tmp_path / EDITION).iterdir())
+
+
 def test_lines_of_requests_that_are_gone_are_pruned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = Plan(EDITION, tmp_path / EDITION)
     request = plan.requests["us", "age", "recorded-pass-2"][0]
@@ -119,13 +148,37 @@ def test_lines_of_requests_that_are_gone_are_pruned(tmp_path: Path, capsys: pyte
     assert "nothing to prune" in capsys.readouterr().out
 
 
-def test_an_edition_that_is_nowhere_has_no_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["corpus", "status", *options(tmp_path)]) == 2
-    assert f"edition '{EDITION}' is not in {tmp_path}" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["corpus", "status"],
+        ["corpus", "export", "batch"],
+        ["corpus", "import", __file__],
+        ["corpus", "prune"],
+        ["build", "--dry-run"],
+        ["build"],
+        ["ask", "--dry-run"],
+        ["report"],
+    ],
+    ids=" ".join,
+)
+def test_an_edition_that_is_nowhere_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = []
+    for corpus in ([], ["--corpus", str(tmp_path)]):
+        if command != ["report"] or not corpus:
+            assert main([*command, "--edition", EDITION, "--home", str(tmp_path / "home"), *corpus]) == 2
+            said.append(capsys.readouterr().err)
+    assert f"there is no edition '{EDITION}' in {tmp_path}/home/editions: begin it with" in said[0]
+    assert all(f"there is no edition '{EDITION}' in {tmp_path}: " in other for other in said[1:])
+    assert not list(tmp_path.iterdir()) and [len(one.splitlines()) for one in said] == [1] * len(said)
 
 
 def test_an_unknown_member_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    where = ["--edition", EDITION, "--corpus", str(tmp_path)]
+    where = options(tmp_path)
+    (tmp_path / EDITION).mkdir()
     assert main(["corpus", "export", str(tmp_path / "x"), "--model", "nobody", *where]) == 2
     assert "unknown panel member 'nobody': choose one of recorded-pass-1" in capsys.readouterr().err
 

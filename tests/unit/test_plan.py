@@ -10,7 +10,9 @@ import pytest
 from pipeline.elicitation.batch import Failure, output_line
 from pipeline.elicitation.panel import load_panel
 from pipeline.elicitation.protocol import Call
+from pipeline.names.candidates import KINDS
 from pipeline.plan import Cell, PanelWeights, Plan
+from tests.support.names import write
 from warehouse.errors import CorpusError
 
 
@@ -116,8 +118,8 @@ def test_another_provenance_is_another_snapshot(tmp_path: Path) -> None:
     assert Plan("e", tmp_path).fingerprint("snapshot", "us") != before
 
 
-def test_an_edition_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"edition '2031\.01' is not in"):
+def test_an_edition_that_says_nothing_of_itself_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"2031\.01/PROVENANCE.md cannot be read"):
         Plan("2031.01", tmp_path / "2031.01").fingerprint("dimensions", "us")
 
 
@@ -134,3 +136,19 @@ def test_upstream_is_known_for_every_partition(tmp_path: Path) -> None:
         *(("name_estimates", Cell("us", kind)) for kind in ("first", "last")),
     ]
     assert plan.known("maps", "us", "no_such_dimension") is None
+
+
+def test_an_answer_about_names_touches_its_kind_and_no_map(tmp_path: Path) -> None:
+    def of_names(plan: Plan, stage: str) -> dict[str, str]:
+        return {kind: plan.fingerprint(stage, "us", kind) for kind in KINDS}
+
+    plan = Plan("e", tmp_path, names=tmp_path / "names")
+    stages = ("name_requests", "name_completions", "name_estimates", "name_rejections")
+    before, maps = {stage: of_names(plan, stage) for stage in stages}, prints(plan, "maps")
+    request = plan.enrichments["us"].requests["last"][0]
+    write(tmp_path / "names" / "a.jsonl", {request.custom_id: "{}"})
+    after = plan.at_present()
+    assert after is not plan and prints(after, "maps") == maps
+    moved = {(s, k) for s in stages for k in KINDS if of_names(after, s)[k] != before[s][k]}
+    assert moved == {("name_completions", "last"), ("name_estimates", "last"), ("name_rejections", "last")}
+    assert after.upstream("name_estimates", Cell("us", "last")) == [("name_completions", Cell("us", "last"))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,8 @@ SMALL = Sample.of(US, 2, ["analyst.whole_map.*"])
 WHICH = ["--maps", "2", "--variant", "analyst.whole_map.*"]
 
 
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(prompts, ["trial", *arguments], env={"COLUMNS": "200"})
+def run(*arguments: str, columns: int = 200) -> Result:
+    return CliRunner().invoke(prompts, ["trial", *arguments], env={"COLUMNS": str(columns)})
 
 
 def test_the_ranking_is_printed_with_what_it_decides(tmp_path: Path) -> None:
@@ -31,6 +32,14 @@ def test_the_ranking_is_printed_with_what_it_decides(tmp_path: Path) -> None:
     assert "First answers rejected: refusal 2." in result.output
     assert result.output.index("percent_keyed") < result.output.index("per_1000_rows")
     assert "passed over" not in result.output
+
+
+def test_a_narrow_terminal_leaves_every_score_whole_and_on_one_line(tmp_path: Path) -> None:
+    write_trial(tmp_path, US, SMALL.requests(RECORDED))
+    result = run("--answers", str(tmp_path), *WHICH, columns=80)
+    rows = [line for line in result.output.splitlines() if line.startswith(" analyst.whole_map.p")]
+    assert len(rows) == 3 and "…" not in result.output
+    assert all(re.search(r"[a-z] +[\d.]+ \([\d.]+ to [\d.]+\) +\d+ \(\d+ to \d+\) ", row) for row in rows)
 
 
 def test_what_is_missing_is_exported(tmp_path: Path) -> None:
@@ -45,6 +54,7 @@ def test_what_is_missing_is_exported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--member", "local/smollm2-135m", "--ask", "--export", "batch"], "give one of the two"),
         (["--ask"], "say with --member whose requests"),
         (["--member", "nobody"], "'nobody' cannot be in a prompt trial"),
         (["--variant", "x"], "no prompt variant matches 'x'"),

@@ -16,7 +16,7 @@ from pipeline.elicitation.record import Record, completions_of, edition_files
 from warehouse.errors import CorpusError
 
 CALL = Call("answered", None, 1.0, 10, 10, 0.1, "reported")
-MEMBER = Member(id="m", source="live", variant="v", price_in=1_000_000)
+MEMBER = Member(id="m", source="live", variant="v", price_in=1_000_000, price_out=0)
 
 
 def line(custom_id: str, text: str, status: int = 200) -> bytes:
@@ -77,6 +77,14 @@ def test_digests_tell_answers_from_failed_calls_and_see_every_change(edition: Pa
     assert record.state() != state
     assert after["b"].answers == before["b"].answers and len(after["b"].lines) == 2
     assert after["a"] == before["a"]
+
+
+def test_a_failure_of_a_batch_endpoint_is_no_answer_in_the_digests(edition: Path) -> None:
+    record = Record(edition, known="abc")
+    before = record.digests()
+    (edition / "pass-3.jsonl").write_bytes(line("c", "no", status=500))
+    after = record.digests()
+    assert after["c"].answers == before["c"].answers and len(after["c"].lines) == 2
 
 
 def test_digests_are_read_once_per_change(edition: Path, monkeypatch: pytest.MonkeyPatch) -> None:

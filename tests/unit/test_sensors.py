@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from pipeline.definitions import build_defs
-from pipeline.editions import new_edition, panel_members
+from pipeline.elicitation.edition import write_members
 from pipeline.lock import held
 from pipeline.partitions import DIMENSION_KEYS
 from pipeline.resources import Build
@@ -74,7 +74,7 @@ def estimated(build: Build, *keys: str) -> None:
 @pytest.fixture
 def build(tmp_path: Path) -> Build:
     one = Build(home=str(tmp_path), edition=EDITION)
-    new_edition(one, panel_members(["recorded-pass-1"]))
+    write_members(one.live_folder, ["recorded-pass-1"])
     return one
 
 

@@ -52,7 +52,7 @@ def test_recorded_answers_lie_where_the_docstring_says(number_format: str) -> No
 
 def test_an_answer_has_the_tokens_of_its_shape() -> None:
     shape = answer_schema(US.dimension("sex"), [US.dimension("age")], "percent_keyed")
-    answer = {age: dict.fromkeys(row["properties"], FIGURE) for age, row in shape["properties"].items()}
+    answer = {age: dict.fromkeys(shape["$defs"]["row"]["properties"], FIGURE) for age in shape["properties"]}
     assert expect(request(), US.dimension).tokens_out == count_tokens(json.dumps(answer))
     base, one_way, two_way = (
         expect(request(given=given), US.dimension).tokens_out for given in ((), ("age",), ("age", "birth_month"))
