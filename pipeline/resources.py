@@ -212,7 +212,7 @@ class Build(dg.ConfigurableResource[None]):
             connection.execute(
                 "delete from fingerprints where population = ? and edition = ? and (list_contains(?, dimension) "
                 "and stage in ('weights', 'trials', 'trial_maps') "
-                "or stage in ('trial_report', 'snapshot', 'personas', 'map_distances'))",
+                "or stage in ('trial_report', 'name_files', 'snapshot', 'personas', 'map_distances'))",
                 [cell.population, self.edition, below],
             )
         return len(below)

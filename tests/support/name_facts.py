@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -97,10 +98,10 @@ def load(folder: Path) -> Names:
     return names
 
 
-def people_weights() -> pl.DataFrame:
+def people_weights(dimensions: Sequence[str] = CHAIN) -> pl.DataFrame:
     """Made-up weights: the base grows with the place of a category, a factor with that of the parent's as well."""
     rows = []
-    for dimension in CHAIN:
+    for dimension in dimensions:
         size = len(_CATALOGUE.dimension(dimension).categories)
         rows.append((dimension, 0, [], [size], [float(place + 1) for place in range(size)]))
         for order, parent in enumerate(_CATALOGUE.dimension(dimension).parents, start=1):
