@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOME_DIR := $(or $(PERSONAGEN_HOME),$(CURDIR)/warehouse/build)
 
-.PHONY: .env run test lint ui bench-sampler bench-combination bench-pooling bench-asking bench-tokens clean
+.PHONY: .env run test lint ui bench-sampler bench-combination bench-pooling bench-names bench-asking bench-tokens clean
 
 run: $(VENV)/.installed .env
 	PERSONAGEN_HOME="$(HOME_DIR)" $(BIN)/personagen build
@@ -37,6 +37,9 @@ bench-asking: $(VENV)/.installed
 
 bench-pooling: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.bench_pooling
+
+bench-names: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.bench_names
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -29,13 +29,14 @@ from pipeline.partitions import (
     neighbours,
     range_tags,
 )
-from pipeline.plan import Cell
+from pipeline.plan import NAMED, Cell
 from pipeline.progress import listening
 from pipeline.promotion import reported, serving
 from pipeline.resources import Build
 from serving.snapshot import Snapshot
 from warehouse.database import query, replace_cells, transaction
 from warehouse.errors import CheckError, PersonaGenError, PromotionError, SnapshotError, WarehouseError
+from warehouse.names.files import FILES
 
 # Pools count steps. One step that asks at a time, because the bound on calls in flight is that of the engine inside the
 # step: two steps at once would be two such bounds on one endpoint. One that writes, because DuckDB has one writer.
@@ -87,6 +88,7 @@ STAGES = (
         "kind",
         "kinds of names",
     ),
+    Stage("name_files", ("name_files",), "population", "populations"),
     Stage("snapshot", ("snapshot",), "population", "populations"),
     Stage("personas", ("personas",), "population", "personas"),
     Stage("map_distances", ("map_distances",), "population", "dimensions"),
@@ -132,6 +134,7 @@ def stale_work(build: Build, stage: Stage, scope: Scope = WHOLE) -> Work:
             for population in by_population.get_partition_keys()
             if (stage.name, Cell(population, "")) not in fresh
             or (stage.name == "snapshot" and not _snapshot_stands(build, population))
+            or (stage.name == "name_files" and not _names_stand(build, population))
             or (stage.name == "trial_report" and not build.trial_page(population).is_file())
         ]
         units = {"personas": build.personas, "map_distances": len(DIMENSION_KEYS)}.get(stage.name, 1)
@@ -296,6 +299,11 @@ def prune(build: Build) -> None:
             if gone.height:
                 gone = gone.with_columns(edition=pl.lit(build.edition))
                 replace_cells(connection, table, gone, gone.clear())
+
+
+def _names_stand(build: Build, population: str) -> bool:
+    """Whether the population's name files are there, if it has any."""
+    return population not in NAMED or all((build.name_folder(population) / name).is_file() for name in FILES)
 
 
 def _snapshot_stands(build: Build, population: str) -> bool:

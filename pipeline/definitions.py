@@ -13,6 +13,7 @@ from pipeline.assets.distances import map_distances
 from pipeline.assets.drift import drift_report
 from pipeline.assets.estimates import validate
 from pipeline.assets.maps import maps
+from pipeline.assets.name_files import write_name_files
 from pipeline.assets.names import name_completions, name_requests, validate_names
 from pipeline.assets.personas import personas
 from pipeline.assets.promotion import promotion
@@ -42,6 +43,7 @@ ALL_ASSETS = (
     maps,
     combine,
     trial_report,
+    write_name_files,
     snapshot,
     personas,
     map_distances,

@@ -32,13 +32,13 @@ mapping = dg.define_asset_job(
 release = dg.define_asset_job(
     "release",
     selection=dg.AssetSelection.assets(
-        "dimensions", "trial_report", "snapshot", "personas", "map_distances", "drift_report"
+        "dimensions", "trial_report", "name_files", "snapshot", "personas", "map_distances", "drift_report"
     ),
-    description="Export and sample: catalogue table, snapshot, personas, distances, drift report, by population.",
+    description="Export and sample, by population: dimensions, name files, snapshot, personas, distances, drift.",
 )
 naming = dg.define_asset_job(
     "naming",
-    selection=dg.AssetSelection.groups("names"),
+    selection=dg.AssetSelection.groups("names") - dg.AssetSelection.assets("name_files"),
     description="Read and judge the answers about names, by kind. Asks nobody.",
 )
 promote = dg.define_asset_job(

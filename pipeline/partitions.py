@@ -40,6 +40,7 @@ TIERS = {
 by_tier = dg.StaticPartitionsDefinition(list(TIERS))
 by_population = dg.StaticPartitionsDefinition(list(populations()))
 by_name_kind = dg.StaticPartitionsDefinition(list(NAME_KEYS))
+kind_to_population = dg.StaticPartitionMapping({key: key.split("/", 1)[0] for key in NAME_KEYS})
 dimension_to_population = dg.StaticPartitionMapping({key: key.split("/", 1)[0] for key in DIMENSION_KEYS})
 population_to_dimension = dg.StaticPartitionMapping(
     {population: [k for k in DIMENSION_KEYS if k.split("/", 1)[0] == population] for population in populations()}

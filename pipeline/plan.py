@@ -18,6 +18,8 @@ from pipeline.catalogue.models import Catalogue
 from pipeline.elicitation.edition import members_of
 from pipeline.elicitation.panel import Member
 from pipeline.elicitation.record import Digests, Record
+from pipeline.heritage_shares import CHAIN
+from pipeline.names.candidates import KINDS
 from pipeline.names.enrichment import FOLDER, Enrichment
 from pipeline.prompts.render import Request, requests_for
 from warehouse.errors import CorpusError, ElicitationError
@@ -56,10 +58,15 @@ _CODE = {
         "serving.sampler",
     ),
     "trial_report": ("pipeline.pages", "pipeline.assets.trial_report"),
+    "name_files": (
+        "warehouse.parquet",
+        "warehouse.names",
+        "pipeline.heritage_shares",
+        "pipeline.assets.name_files",
+    ),
     "snapshot": (
         "warehouse.snapshot_format",
         "warehouse.parquet",
-        "warehouse.names",
         "pipeline.frames",
         "pipeline.assets.snapshot",
     ),
@@ -84,6 +91,12 @@ _NAME_STAGES: dict[str, tuple[str, ...]] = {
     "name_rejections": ("name_completions",),
 }
 """The stages of names, with what each is made from."""
+
+_NAME_FILES = (
+    *(("weights", dimension) for dimension in CHAIN),
+    *(("name_estimates", kind) for kind in KINDS),
+)
+"""What the name files of a population are made from: stage, and dimension or kind."""
 
 NAMED = ("us",)
 """Populations whose names are enriched."""
@@ -216,7 +229,11 @@ class Plan:
             ],
             "weights": [("maps", cell), *weights],
             "trial_report": [("weights", Cell(cell.population, d.id)) for d in whole.dimensions],
-            "snapshot": [("weights", Cell(cell.population, d.id)) for d in whole.dimensions],
+            "name_files": [(made, Cell(cell.population, of)) for made, of in _NAME_FILES if cell.population in NAMED],
+            "snapshot": [
+                *(("weights", Cell(cell.population, d.id)) for d in whole.dimensions),
+                ("name_files", Cell(cell.population, "")),
+            ],
             "personas": [("snapshot", cell)],
             "map_distances": [("personas", cell)],
         }
@@ -322,6 +339,9 @@ class Plan:
             known["trial_report", *everyone] = _digest(
                 [code["trial_report"], self.edition, catalogue.hash, *everything]
             )
+            named = [known[made, population, of, ""] for made, of in _NAME_FILES if population in NAMED]
+            known["name_files", *everyone] = _digest([code["name_files"], *named])
+            everything.append(known["name_files", *everyone])
             known["snapshot", *everyone] = _digest(
                 [code["snapshot"], catalogue.hash, self.edition, self.provenance, *everything]
             )

@@ -131,6 +131,10 @@ class Build(dg.ConfigurableResource[None]):
         """Where this edition's snapshot of a population is exported to."""
         return self.live_folder / "snapshots" / population
 
+    def name_folder(self, population: str) -> Path:
+        """Where the name files of this edition's snapshot of a population are made."""
+        return self.live_folder / "names" / population
+
     def serving_folder(self, population: str) -> Path:
         """Where the snapshot that serves lies: a promoted copy, of whichever edition."""
         return self.folder / "snapshots" / population
@@ -208,7 +212,7 @@ class Build(dg.ConfigurableResource[None]):
             connection.execute(
                 "delete from fingerprints where population = ? and edition = ? and (list_contains(?, dimension) "
                 "and stage in ('weights', 'trials', 'trial_maps') "
-                "or stage in ('trial_report', 'snapshot', 'personas', 'map_distances'))",
+                "or stage in ('trial_report', 'name_files', 'snapshot', 'personas', 'map_distances'))",
                 [cell.population, self.edition, below],
             )
         return len(below)

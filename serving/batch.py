@@ -35,7 +35,7 @@ SENSITIVE = "sensitive"
 SUMMARY = "summary"
 
 # Derived field -> dimensions that it needs; it exists where the snapshot has them.
-_NAME_NEEDS = ("sex", "ethnicity", "age", "birth_month")
+_NAME_NEEDS = ("sex", "ethnicity", "nativity", "heritage", "age", "birth_month")
 _NEEDS: Mapping[str, tuple[str, ...]] = {
     "first_name": _NAME_NEEDS,
     "last_name": _NAME_NEEDS,
@@ -46,8 +46,8 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     "height_cm": ("height",),
 }
 _NAMES = ("first_name", "last_name")
-# Consulted for names where the snapshot has them.
-_NAME_HINTS = ("nativity", "gender_identity")
+# Consulted for names where the snapshot has it.
+_NAME_HINTS = ("gender_identity",)
 
 Value = str | int | date
 
@@ -163,7 +163,7 @@ class Batch:
     """Personas of consecutive indices. Holds codes; everything else is made when asked for.
 
     Attributes:
-        snapshot, seed, start, as_of: what it was drawn with.
+        snapshot, seed, start, as_of, accents: what it was drawn with.
         fields: names carried besides seed, index and snapshot id, in order.
     """
 
@@ -174,6 +174,7 @@ class Batch:
         seed: Seed,
         start: int,
         as_of: date,
+        accents: bool,
         selection: Selection,
         codes: Mapping[str, npt.NDArray[np.uint8]],
         size: int,
@@ -182,6 +183,7 @@ class Batch:
         self.seed = seed
         self.start = start
         self.as_of = as_of
+        self.accents = accents
         self.fields = selection.fields
         self._selection = selection
         self._codes = codes
@@ -237,10 +239,12 @@ class Batch:
         first, last = names.draw(
             self.seed,
             self.indices,
+            accents=self.accents,
+            heritage=self.codes("heritage"),
             ethnicity=self.codes("ethnicity"),
             sex=sex,
             birth_year=years,
-            foreign_born=self._is("nativity", "foreign_born"),
+            nativity=self.codes("nativity"),
         )
         return first.tolist(), last.tolist()
 
@@ -297,6 +301,7 @@ class Batch:
             seed=self.seed,
             start=self.start + place,
             as_of=self.as_of,
+            accents=self.accents,
             selection=self._selection,
             codes={name: values[place : place + 1] for name, values in self._codes.items()},
             size=1,

@@ -176,6 +176,7 @@ def _date(_: click.Context, __: click.Parameter, moment: datetime | None) -> dat
     show_default=True,
     help="Prose as `You are ...` or `She is ...`.",
 )
+@click.option("--accents", is_flag=True, help="Write names as José and Nguyễn rather than Jose and Nguyen.")
 def generate(  # noqa: PLR0917  # click passes options by name
     number: int,
     seed: int | str,
@@ -189,6 +190,7 @@ def generate(  # noqa: PLR0917  # click passes options by name
     fields: list[str] | None,
     exclude: list[str] | None,
     person: Any,
+    accents: bool,
 ) -> None:
     """Draw personas. The same seed and index always give the same person.
 
@@ -211,7 +213,9 @@ def generate(  # noqa: PLR0917  # click passes options by name
         # The first call checks the request, so even an empty one.
         for low in range(0, max(number, 1), CHUNK):
             count = min(CHUNK, number - low)
-            yield sampler.sample(count, seed, start + low, do, fields=fields, exclude=exclude, as_of=as_of)
+            yield sampler.sample(
+                count, seed, start + low, do, fields=fields, exclude=exclude, as_of=as_of, accents=accents
+            )
 
     if chosen == "parquet":
         if output is None:

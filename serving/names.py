@@ -1,47 +1,55 @@
-"""Drawing names: first name by sex, birth cohort, ethnicity and birthplace, surname by ethnicity.
+"""Drawing names: first name by heritage, ethnicity, sex, birth and birthplace, surname by heritage and ethnicity.
 
-Here belongs what reads the name files of a snapshot and draws from them. What stands in the files is decided
-by `warehouse.names`. Names are drawn last, from streams of their own (`name:first`, `name:last`), and
-influence nothing else.
+Here belongs what reads the name files of a snapshot, makes the tables of a cell when it is first needed, and draws from
+them. What stands in the files is decided by `warehouse.names.export`; how the names of a cell are shared out over
+heritages is `serving.name_mixture`. Names are drawn last, from streams of their own (`name:...`), and influence
+nothing.
 
 P(name | sex, cohort, ethnicity) is proportional to births(name, sex, cohort) * P(ethnicity | name), which is
 Bayes' rule with ethnicity and cohort independent given the name (the assumption of Imai & Khanna 2016,
 "Improving ecological inference by predicting individual ethnicity from voter registration records"); the
-surname likewise, with bearers for births. Weights are whole numbers, so their sums are exact; where the two
-origins are mixed they are summed from left to right. Either way a draw is the same on every machine.
+surname likewise, with bearers for births. A draw is the same on every machine.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from serving.alias import AliasTables
 from serving.counter import Seed, uniforms
+from serving.name_mixture import Told, mix, route, spread, total
 from warehouse.errors import SnapshotError
-
-FIRST_FILE, LAST_FILE = "names_first.parquet", "names_last.parquet"
-FIRST_STREAM, LAST_STREAM = "name:first", "name:last"
-EVERYBODY = "other"
-SEXES = ("female", "male")
-ETHNICITIES = (
-    "white",
-    "black",
-    "hispanic",
-    "asian",
-    "native_american",
-    "pacific_islander",
-    "two_or_more",
+from warehouse.names.files import (
+    BANDS,
     EVERYBODY,
+    EVERYONE,
+    FILES,
+    FOREIGN,
+    HERITAGE_UNIT,
+    MARKED,
+    METADATA,
+    PEOPLE,
+    REST,
+    SHARE_UNIT,
 )
 
+FIRST_STREAM, LAST_STREAM = "name:first", "name:last"
+TOLD_STREAM = ":told"  # appended: whether the name is one of the own heritage
+NOBODY = 1e-12
+"""Share of a combination that the maps rule out: who is given it all the same has a name of the ethnicity."""
+
 Codes = npt.NDArray[np.integer[Any]]
+Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Objects = npt.NDArray[np.object_]
 Rows = npt.NDArray[np.uint32]
 
 
@@ -49,119 +57,251 @@ class Names:
     """The name tables of one snapshot, and the draws from them.
 
     Attributes:
-        first: first names by row, object array of str; a name that both sexes bear has two rows.
-        last: surnames by row, object array of str.
-        cohorts: first years of the birth cohorts, ascending; a year outside them counts to the nearest.
+        cohorts: first years of the birth cohorts of the native, ascending; a year outside them counts to the nearest.
     """
 
-    def __init__(self, first: Any, last: Any, sexes: Sequence[str], ethnicities: Sequence[str]) -> None:
-        stored = [c.removeprefix("share_") for c in first.column_names if c.startswith("share_")]
-        for ethnicity in ethnicities:
-            if ethnicity not in (*stored, EVERYBODY):
-                raise SnapshotError(f"the snapshot has no names for ethnicity {ethnicity!r}: export it again")
+    def __init__(
+        self,
+        first: Any,
+        last: Any,
+        people: Any,
+        *,
+        sexes: Sequence[str],
+        ethnicities: Sequence[str],
+        nativities: Sequence[str],
+        heritages: Sequence[str],
+    ) -> None:
         births = [c for c in first.column_names if c.startswith("births_")]
         sex = np.array(first["sex"].to_pylist())
         for known in sexes:
             if not (sex == known).any():
                 raise SnapshotError(f"the snapshot has no first names for sex {known!r}: export it again")
-        self.first: npt.NDArray[np.object_] = np.array(first["name"].to_pylist(), dtype=object)
-        self.last: npt.NDArray[np.object_] = np.array(last["name"].to_pylist(), dtype=object)
+        self._files = first, last
         self.cohorts = np.array([int(c.removeprefix("births_")) for c in births])
-        self._births = np.stack([_column(first, c) for c in births])
+        self._cohorts = len(births) + len(BANDS)  # of the foreign-born they are bands
+        self._births = [_column(first, c) for c in births]
         self._foreign = _column(first, "foreign")
-        self._of_sex = [np.flatnonzero(sex == known).astype(np.uint32) for known in sexes]
+        self._born = _born(first, self._foreign)
+        self._sex = [sex == known for known in sexes]
+        tilts = json.loads(first.schema.metadata[METADATA])["native_tilt"]
+        shares = {ethnicity: _share(first, ethnicity) for ethnicity in tilts[sexes[0]]}
+        self._tilted = [[(shares[ethnicity], tilt) for ethnicity, tilt in tilts[known].items()] for known in sexes]
+        self._everybody = list(ethnicities).index(EVERYBODY) if EVERYBODY in ethnicities else -1
         self._bearers = _column(last, "bearers")
-        self._first_share = [_shares(first, ethnicity) for ethnicity in ethnicities]
-        self._last_share = [_shares(last, ethnicity) for ethnicity in ethnicities]
-        abroad = json.loads(first.schema.metadata[b"personagen"])["foreign_born"]
-        self._abroad = [float(abroad.get(ethnicity, 0.0)) for ethnicity in ethnicities]
-        self._first_cells: dict[int, tuple[Rows, Floats]] = {}
-        self._last_cells: dict[int, tuple[Rows, Floats]] = {}
+        self._abroad = np.array([nativity == FOREIGN for nativity in nativities])
+        self._ethnicities = len(ethnicities)
+        cells = len(sexes) * self._cohorts * len(ethnicities)
+        shares = _people(people, ethnicities, nativities, heritages)
+        self._everyone = shares[EVERYONE]
+        self._natives = [shares[cohort] for cohort in self.cohorts.tolist()]
+        self._first = _Kind(first, cells, ethnicities, nativities, heritages)
+        self._last = _Kind(last, len(ethnicities), ethnicities, nativities, heritages)
 
     @classmethod
-    def load(cls, folder: Path, sexes: Sequence[str] = SEXES, ethnicities: Sequence[str] = ETHNICITIES) -> Names | None:
+    def load(
+        cls,
+        folder: Path,
+        *,
+        sexes: Sequence[str],
+        ethnicities: Sequence[str],
+        nativities: Sequence[str],
+        heritages: Sequence[str],
+    ) -> Names | None:
         """Read the name files of a snapshot folder; None if it has none.
 
-        `sexes` and `ethnicities` are the categories of the dimensions in code order. Hashes are the
-        snapshot's business. Raises SnapshotError for unreadable files and for a category without names.
+        The sequences are the categories of the dimensions in code order. Hashes are the snapshot's business. Raises
+        SnapshotError for unreadable files and for a category without names.
         """
         import pyarrow as pa  # noqa: PLC0415  # keeps `import serving` light
 
-        paths = folder / FIRST_FILE, folder / LAST_FILE
+        paths = [folder / name for name in FILES]
         if not any(path.is_file() for path in paths):
             return None
         try:
-            first, last = (_read(path) for path in paths)
-            return cls(first, last, sexes, ethnicities)
+            first, last, people = (_read(path) for path in paths)
+            return cls(
+                first, last, people, sexes=sexes, ethnicities=ethnicities, nativities=nativities, heritages=heritages
+            )
         except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise SnapshotError(f"the names in {folder} cannot be read ({reason}); export the snapshot again") from None
 
-    def draw(
-        self,
-        seed: Seed,
-        index: npt.NDArray[np.uint64],
-        *,
-        ethnicity: Codes,
-        sex: Codes,
-        birth_year: Codes,
-        foreign_born: npt.NDArray[np.bool_] | None = None,
-    ) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.object_]]:
-        """First names and surnames, object arrays of str of the shape (n,) that all arguments have.
+    @cached_property
+    def first(self) -> Objects:
+        """First names by row, object array of str; a name that both sexes bear has two rows."""
+        return _texts(self._files[0], "name")
 
-        See `draw_rows`.
+    @cached_property
+    def last(self) -> Objects:
+        """Surnames by row, object array of str."""
+        return _texts(self._files[1], "name")
+
+    @cached_property
+    def accented(self) -> tuple[Objects, Objects]:
+        """`first` and `last` as their bearers write them: José and Nguyễn, not Jose and Nguyen."""
+        first, last = (_texts(table, "accented") for table in self._files)
+        return np.where(first == "", self.first, first), np.where(last == "", self.last, last)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the tables made so far."""
+        return self._first.tables.nbytes + self._last.tables.nbytes
+
+    def draw(
+        self, seed: Seed, index: npt.NDArray[np.uint64], *, accents: bool = False, **codes: Codes
+    ) -> tuple[Objects, Objects]:
+        """First names and surnames, object arrays of str of the shape (n,) that all arguments have; see `draw_rows`.
+
+        `accents` changes how names are written and not whose they are.
         """
-        first, last = self.draw_rows(
-            seed, index, ethnicity=ethnicity, sex=sex, birth_year=birth_year, foreign_born=foreign_born
-        )
-        return self.first[first], self.last[last]
+        rows = self.draw_rows(seed, index, **codes)
+        first, last = self.accented if accents else (self.first, self.last)
+        return first[rows[0]], last[rows[1]]
 
     def draw_rows(
         self,
         seed: Seed,
         index: npt.NDArray[np.uint64],
         *,
+        heritage: Codes,
         ethnicity: Codes,
         sex: Codes,
         birth_year: Codes,
-        foreign_born: npt.NDArray[np.bool_] | None = None,
+        nativity: Codes,
     ) -> tuple[Rows, Rows]:
         """Rows of `first` and of `last`, two uint32 arrays of shape (n,), as indices of Arrow dictionaries.
 
-        `ethnicity` and `sex` hold codes in the order given to `load`. `foreign_born` chooses between the
-        names of US births and those that no US birth explains; without it the two are mixed in the
-        proportion of the ethnicity's adults.
-        A name depends on its own index and arguments alone, whatever else is in the batch.
+        All but `birth_year` hold codes in the order given to `load`. A name depends on its own index and arguments
+        alone, whatever else is in the batch.
         """
-        cohort = np.searchsorted(self.cohorts, birth_year, side="right") - 1
-        cohort = np.clip(cohort, 0, len(self.cohorts) - 1)
-        origin = np.full(cohort.shape, 2) if foreign_born is None else foreign_born.astype(np.int64)
-        cohort = np.where(origin == 1, 0, cohort)  # of the foreign-born no cohort is known
-        cell = sex.astype(np.int64) * len(self._first_share) + ethnicity
-        cell = (cell * len(self.cohorts) + cohort) * 3 + origin
-        first = _draw(self._first_cell, cell, uniforms(seed, FIRST_STREAM, index))
-        last = _draw(self._last_cell, ethnicity.astype(np.int64), uniforms(seed, LAST_STREAM, index))
-        return first, last
+        here = np.searchsorted(self.cohorts[1:], birth_year, side="right")
+        abroad = len(self.cohorts) + np.searchsorted(BANDS[1:], birth_year, side="right")
+        cohort = np.where(self._abroad[nativity], abroad, here)
+        of = ethnicity.astype(np.int64)
+        cell = (sex.astype(np.int64) * self._cohorts + cohort) * self._ethnicities + of
+        for missing in self._first.missing(cell):
+            self._add_first(missing)
+        for missing in self._last.missing(of):
+            self._last.add(missing, self._bearers, self._everyone, self._everyone[missing], exact=True)
+        own = heritage.astype(np.int64), nativity.astype(np.int64)
+        first = self._first.draw((seed, FIRST_STREAM), index, cell, *own)
+        return first, self._last.draw((seed, LAST_STREAM), index, of, *own)
 
-    def _first_cell(self, cell: int) -> tuple[Rows, Floats]:
-        if cell not in self._first_cells:
-            rest, origin = divmod(cell, 3)
-            rest, cohort = divmod(rest, len(self.cohorts))
-            sex, ethnicity = divmod(rest, len(self._first_share))
-            rows, share = self._of_sex[sex], self._first_share[ethnicity]
-            native, foreign = self._births[cohort][rows] * share[rows], self._foreign[rows] * share[rows]
-            weights = (native, foreign)[origin] if origin < 2 else _mixed(native, foreign, self._abroad[ethnicity])
-            self._first_cells[cell] = _cumulative(rows, weights)
-        return self._first_cells[cell]
+    def _add_first(self, cell: int) -> None:
+        """Make the tables of a cell of first names."""
+        rest, ethnicity = divmod(cell, self._ethnicities)
+        sex, cohort = divmod(rest, self._cohorts)
+        band = cohort - len(self.cohorts)
+        if band < 0:
+            weights = self._births[cohort] * self._sex[sex]
+            if ethnicity != self._everybody:
+                weights /= sum((share * tilt[cohort] for share, tilt in self._tilted[sex]), np.zeros(len(weights)))
+            people = self._natives[cohort][ethnicity]
+        else:
+            weights = self._foreign * self._born[band] * self._sex[sex]
+            people = self._everyone[ethnicity] * self._abroad
+        # Counted are births; what there is of the foreign-born is inferred, and gives way to what was told of them.
+        self._first.add(cell, weights, self._everyone, people, exact=band < 0)
 
-    def _last_cell(self, ethnicity: int) -> tuple[Rows, Floats]:
-        if ethnicity not in self._last_cells:
-            rows = np.arange(len(self.last), dtype=np.uint32)
-            self._last_cells[ethnicity] = _cumulative(rows, self._bearers * self._last_share[ethnicity])
-        return self._last_cells[ethnicity]
+
+def check_names(contents: Mapping[str, bytes], **categories: Sequence[str]) -> None:
+    """Raise SnapshotError if these name files, by file name, do not know just these categories.
+
+    The keywords are those of `Names.load`. Of the names themselves only metadata are read.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    for name in FILES:
+        try:
+            if name == PEOPLE:
+                people = _read(pa.BufferReader(contents[name]))
+                _people(people, categories["ethnicities"], categories["nativities"], categories["heritages"])
+            else:
+                facts = json.loads(pq.read_schema(pa.BufferReader(contents[name])).metadata[METADATA])
+                _match("heritage", facts["heritages"], categories["heritages"])
+        except (pa.ArrowException, LookupError, TypeError, ValueError) as error:
+            raise SnapshotError(f"{name} cannot be read ({type(error).__name__}); export the snapshot again") from None
 
 
-def _read(path: Path) -> Any:
+class _Kind:
+    """First names, or surnames: what is known of each, and the tables of the cells that were needed so far.
+
+    The number of a cell modulo that of the ethnicities is the ethnicity.
+    """
+
+    def __init__(
+        self,
+        table: Any,
+        cells: int,
+        ethnicities: Sequence[str],
+        nativities: Sequence[str],
+        heritages: Sequence[str],
+    ) -> None:
+        facts = json.loads(table.schema.metadata[METADATA])
+        _match("heritage", facts["heritages"], heritages)
+        self._told = _told(table, [list(heritages).index(heritage) for heritage in facts["heritages"]])
+        self._shares = [_share(table, ethnicity) for ethnicity in ethnicities]
+        self._asked = np.bincount(self._told.row, minlength=table.num_rows) > 0
+        self._strength = np.array([MARKED[nativity] for nativity in nativities])
+        self._pool = len(heritages)  # a cell has a list for each heritage, and this one for everybody
+        self.tables = AliasTables(cells, len(heritages) + 1)
+        self._own = np.zeros((cells, len(heritages), len(nativities)))
+        self._made = np.zeros(cells, dtype=np.bool_)
+
+    def missing(self, cells: Ints) -> list[int]:
+        """Those of the cells whose tables are not made yet."""
+        if self._made[cells].all():
+            return []
+        found = np.unique(cells)
+        return [int(cell) for cell in found[~self._made[found]]]
+
+    def add(self, cell: int, weights: Floats, everyone: Floats, people: Floats, *, exact: bool) -> None:
+        """Make the tables of a cell.
+
+        Args:
+            cell: its number.
+            weights: of all names, by row, for all ethnicities together.
+            everyone: P(ethnicity, heritage, nativity).
+            people: the cell's people, (heritages, nativities), in any unit.
+            exact: whether the weights were counted; else they give way to the heritages.
+        """
+        ethnicity = cell % len(self._shares)
+        share = self._shares[ethnicity]
+        weighed = weights * share
+        possible = np.flatnonzero(weighed)
+        if not len(possible):
+            raise SnapshotError("the snapshot has no names for some sex, cohort and ethnicity: export it again")
+        weighed /= total(weighed[possible])
+        asked = self._asked[possible]
+        rows, others = possible[asked], possible[~asked]
+        by_ethnicity = np.cumsum(everyone, axis=2)[:, :, -1]
+        share_of = by_ethnicity[ethnicity] / np.cumsum(by_ethnicity, axis=0)[-1]
+        routing = route(self._told.of(rows, len(weights)), len(rows), share_of, total(by_ethnicity[ethnicity]))
+        people = people / total(people.ravel())
+        mixture = mix(weighed[rows], routing, np.cumsum(people, axis=1)[:, -1], exact=exact)
+        special, pool = np.flatnonzero(mixture.special), np.flatnonzero(mixture.pool)
+        self.tables.add(
+            cell,
+            np.concatenate([rows[routing.row[special]], rows[pool], others]),
+            np.concatenate([mixture.special[special], mixture.pool[pool], weighed[others]]),
+            np.append(np.bincount(routing.heritage[special], minlength=self._pool), len(pool) + len(others)),
+        )
+        self._own[cell] = spread(mixture.told, people, self._strength)
+        self._made[cell] = True
+
+    def draw(
+        self, chance: tuple[Seed, str], index: npt.NDArray[np.uint64], cell: Ints, heritage: Ints, nativity: Ints
+    ) -> Rows:
+        """A row for each index, uint32 (n,), by the chance of a seed and stream; the cells' tables must be made."""
+        seed, stream = chance
+        _, heritages, nativities = self._own.shape
+        place = (cell * heritages + heritage) * nativities + nativity
+        own = uniforms(seed, stream + TOLD_STREAM, index) < np.take(self._own, place)
+        return self.tables.draw(cell, np.where(own, heritage, self._pool), uniforms(seed, stream, index))
+
+
+def _read(path: Any) -> Any:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     # Not `pq.read_table`, which imports pandas where it is installed; nor `to_numpy` below. Unbuffered, as buffering
@@ -170,37 +310,77 @@ def _read(path: Path) -> Any:
         return file.read(use_threads=False).combine_chunks()
 
 
+def _texts(table: Any, name: str) -> Objects:
+    return np.array(table[name].to_pylist(), dtype=object)
+
+
 def _column(table: Any, name: str) -> Floats:
     return np.from_dlpack(table[name].chunk(0)).astype(np.float64)
 
 
-def _shares(table: Any, ethnicity: str) -> Floats:
+def _lists(table: Any, name: str) -> tuple[Ints, Ints]:
+    """The values of a column of lists one after the other, and the row of each."""
+    lists = table[name].chunk(0)
+    lengths = np.diff(np.from_dlpack(lists.offsets))
+    return np.from_dlpack(lists.flatten()).astype(np.int64), np.repeat(np.arange(len(lengths)), lengths)
+
+
+def _share(table: Any, ethnicity: str) -> Floats:
+    """P(ethnicity | name) by row; 1 for everybody. Raises SnapshotError if there is no such ethnicity."""
     if ethnicity == EVERYBODY:
         return np.ones(table.num_rows)
-    return _column(table, f"share_{ethnicity}")
+    if ethnicity == REST:
+        others = [_column(table, c) for c in table.column_names if c.startswith("share_")]
+        rest: Floats = np.maximum(SHARE_UNIT - sum(others, np.zeros(table.num_rows)), 0) / SHARE_UNIT  # 7 roundings
+        return rest
+    if f"share_{ethnicity}" not in table.column_names:
+        raise SnapshotError(f"the snapshot has no names for ethnicity {ethnicity!r}: export it again")
+    return _column(table, f"share_{ethnicity}") / SHARE_UNIT
 
 
-def _mixed(native: Floats, foreign: Floats, abroad: float) -> Floats:
-    """Weights of both together, the second having the share `abroad` of the whole."""
-    mixed: Floats = native * ((1 - abroad) * foreign.cumsum()[-1]) + foreign * (abroad * native.cumsum()[-1])
-    return mixed
+def _told(table: Any, codes: Sequence[int]) -> Told:
+    """The heritage tags of all rows; `codes` are those of the heritages in the order of the file."""
+    stored, row = _lists(table, "heritage")
+    share, _ = _lists(table, "heritage_share")
+    heritage = np.array(codes, dtype=np.int64)[stored]
+    order = np.lexsort((row, heritage))
+    return Told(row[order], heritage[order], share[order] / HERITAGE_UNIT)
 
 
-def _cumulative(rows: Rows, weights: Floats) -> tuple[Rows, Floats]:
-    """Rows that can be drawn at all, and their weights added up from left to right."""
-    possible = np.flatnonzero(weights)
-    if not len(possible):
-        raise SnapshotError("the snapshot has no names for some sex, cohort and ethnicity: export it again")
-    return rows[possible], np.cumsum(weights[possible])
+def _born(first: Any, foreign: Floats) -> list[Floats]:
+    """For each of BANDS and each row how much more of its foreign-born bearers are of it than of all; 1 if unknown."""
+    stored, row = _lists(first, "born")
+    curves, rows = stored.reshape(-1, len(BANDS)) / HERITAGE_UNIT, row[:: len(BANDS)]
+    weights = foreign[rows]
+    born = [np.ones(len(foreign)) for _ in BANDS]
+    for band, curve in zip(born, curves.T, strict=True):
+        if (weights * curve).any():
+            band[rows] = curve * (total(weights) / total(weights * curve))
+    return born
 
 
-def _draw(cell_of: Callable[[int], tuple[Rows, Floats]], cells: npt.NDArray[np.int64], uniform: Floats) -> Rows:
-    """For each person, the row where its uniform falls among the cumulative weights of its cell."""
-    drawn = np.empty(cells.shape, dtype=np.uint32)
-    order = np.argsort(cells.astype(np.uint16), kind="stable")
-    bounds = np.flatnonzero(np.diff(cells[order], prepend=-1, append=-1))
-    for start, stop in pairwise(bounds):
-        members = order[start:stop]
-        rows, cumulative = cell_of(int(cells[members[0]]))
-        drawn[members] = rows[np.searchsorted(cumulative, uniform[members] * cumulative[-1], side="right")]
-    return drawn
+def _people(
+    people: Any, ethnicities: Sequence[str], nativities: Sequence[str], heritages: Sequence[str]
+) -> dict[int, Floats]:
+    """By cohort P(ethnicity, heritage, nativity); SnapshotError for a category that not both sides know."""
+    codes = []
+    for name, wanted in (("ethnicity", ethnicities), ("heritage", heritages), ("nativity", nativities)):
+        stored = people[name].to_pylist()
+        _match(name, set(stored), wanted)
+        code = {category: place for place, category in enumerate(wanted)}
+        codes.append(np.array([code[category] for category in stored]))
+    cohort, share = _column(people, "cohort").astype(np.int64), _column(people, "share")
+    shape = len(ethnicities), len(heritages), len(nativities)
+    found = {}
+    for first_year in np.unique(cohort).tolist():
+        of = cohort == first_year
+        found[first_year] = np.full(shape, NOBODY)
+        found[first_year][tuple(code[of] for code in codes)] = np.maximum(share[of], NOBODY)
+    return found
+
+
+def _match(dimension: str, known: Collection[str], wanted: Collection[str]) -> None:
+    if missing := [category for category in wanted if category not in known]:
+        raise SnapshotError(f"the snapshot has no names for {dimension} {missing[0]!r}: export it again")
+    if gone := [category for category in known if category not in wanted]:
+        raise SnapshotError(f"the snapshot has names for the unknown {dimension} {min(gone)!r}: export it again")

@@ -75,6 +75,7 @@ class Sampler:
         fields: Iterable[str] | None = None,
         exclude: Iterable[str] | None = None,
         as_of: date | None = None,
+        accents: bool = False,
     ) -> Batch:
         """Draw the personas of the indices `start` to `start + n - 1`.
 
@@ -87,6 +88,7 @@ class Sampler:
             fields: names of dimensions and derived fields to carry, in this order; None for all.
             exclude: names to leave out; `sensitive` stands for all sensitive dimensions.
             as_of: date at which exact ages hold; None for the snapshot's own date, never today.
+            accents: whether names are written as José and Nguyễn rather than Jose and Nguyen.
 
         Raises SamplingError for an unknown name or category, a negative count, or values set by `do` that
         leave no possible category for another dimension.
@@ -106,6 +108,7 @@ class Sampler:
             seed=seed,
             start=start,
             as_of=self.snapshot.as_of if as_of is None else _check_date(as_of),
+            accents=accents,
             selection=selection,
             codes={self.snapshot.dimensions[position].id: values for position, values in codes.items()},
             size=n,

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from warehouse.errors import SamplingError, SnapshotError
+from warehouse.names.files import FILES
 from warehouse.snapshot_format import (
     DIMENSIONS,
     MANIFEST,
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 
     from serving.names import Names
 
-NAMES_FILE = "names_first.parquet"
+# Categories of these dimensions a name depends on; what a name file knows of them must be what the snapshot has.
+NAMED_BY = {"sexes": "sex", "ethnicities": "ethnicity", "nativities": "nativity", "heritages": "heritage"}
 PACKAGED = Path(__file__).parent / "snapshots"
 
 # The product of the factors of one persona must stay a normal f64, or the draw is undefined.
@@ -111,7 +113,12 @@ class Snapshot:
             dimensions = _dimensions(_rows(contents[DIMENSIONS], DIMENSIONS), _rows(contents[WEIGHTS], WEIGHTS))
         except SnapshotError as error:
             raise SnapshotError(f"snapshot {folder} is malformed: {error}; export it again") from None
-        return cls(manifest, dimensions, folder)
+        loaded = cls(manifest, dimensions, folder)
+        if loaded.has_names:
+            from serving.names import check_names  # noqa: PLC0415  # read only where there are names
+
+            check_names(contents, **loaded._named_by())
+        return loaded
 
     @property
     def id(self) -> str:
@@ -146,7 +153,7 @@ class Snapshot:
     @property
     def has_names(self) -> bool:
         """Whether the snapshot carries name tables; does not read them."""
-        return NAMES_FILE in self.manifest.files and {"sex", "ethnicity"} <= self._by_id.keys()
+        return set(FILES) <= self.manifest.files.keys() and self._by_id.keys() >= set(NAMED_BY.values())
 
     @cached_property
     def names(self) -> Names | None:
@@ -155,7 +162,10 @@ class Snapshot:
             return None
         from serving.names import Names  # noqa: PLC0415  # read only when names are wanted
 
-        return Names.load(self.folder, self.dimension("sex").categories, self.dimension("ethnicity").categories)
+        return Names.load(self.folder, **self._named_by())
+
+    def _named_by(self) -> dict[str, tuple[str, ...]]:
+        return {argument: self.dimension(dimension).categories for argument, dimension in NAMED_BY.items()}
 
     def maps(self) -> pa.Table:
         """The pooled maps, for explanations: columns of `COLUMNS[MAPS]`. Read from disk on each call."""
@@ -208,7 +218,9 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.from_json(text)
     except SnapshotError as error:
-        remedy = "upgrade personagen" if "format version" in str(error) else "export the snapshot again"
+        remedy = (
+            "upgrade personagen, or export it again" if "format version" in str(error) else "export the snapshot again"
+        )
         raise SnapshotError(f"snapshot {folder}: {error}; {remedy}") from None
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SIGNIFICANT_DIGITS = 6
 MAX_CATEGORIES = 255
 

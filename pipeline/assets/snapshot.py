@@ -5,12 +5,13 @@ import polars as pl
 
 from pipeline.frames import dimension_frame
 from pipeline.partitions import by_population, dimension_to_population
+from pipeline.plan import NAMED
 from pipeline.progress import advance
 from pipeline.resources import Build
 from serving.snapshot import Snapshot
 from warehouse.database import query, replace_cells
 from warehouse.errors import WarehouseError
-from warehouse.names.export import name_files
+from warehouse.names.files import FILES
 from warehouse.snapshot_format import Manifest, PopulationInfo, write_snapshot
 
 LICENCE = "Apache-2.0; names derived from public data, see warehouse/names/README.md"
@@ -21,7 +22,7 @@ LICENCE = "Apache-2.0; names derived from public data, see warehouse/names/READM
     kinds={"parquet"},
     partitions_def=by_population,
     pool="warehouse",
-    deps=[dg.AssetDep("weights", partition_mapping=dimension_to_population), "dimensions"],
+    deps=[dg.AssetDep("weights", partition_mapping=dimension_to_population), "dimensions", "name_files"],
     description="The exported, hashed, self-contained artifact that the sampler loads: manifest and Parquet tables.\n\n"
     "**Owner's note**: nothing in it depends on time or machine; equal weights give an equal snapshot id. It is the "
     "edition's own; what serves is a promoted copy.",
@@ -81,8 +82,19 @@ def _export(build: Build, population: str) -> Manifest:
         licence=LICENCE,
         provenance=build.plan.provenance,
         panel=tuple(m.id for m in build.plan.panel),
-        extra_files=name_files() if population == "us" else {},
+        extra_files=_name_files(build, population),
     )
+
+
+def _name_files(build: Build, population: str) -> dict[str, bytes]:
+    """The name files of a population, if it has any."""
+    folder = build.name_folder(population)
+    try:
+        return {name: (folder / name).read_bytes() for name in FILES} if population in NAMED else {}
+    except OSError as error:
+        raise WarehouseError(
+            f"cannot read the name files in {folder} ({error.strerror}): materialise `name_files` first"
+        ) from None
 
 
 def _strategies(trials: pl.DataFrame) -> dict[str, dict[str, object]]:

@@ -134,7 +134,7 @@ def _first_names(folder: Path) -> pl.DataFrame:
         births=pl.col("alive").sum() >= EXPLAINED * bearers,
         **{group: pl.col(group).max() for group in ("white", *DISTINCTIVE)},
     )
-    return by_key.join(_shown(export.first_names(table)[0]), on="key")
+    return by_key.join(_shown(export.first_names(table)), on="key")
 
 
 def _surnames(folder: Path) -> pl.DataFrame:

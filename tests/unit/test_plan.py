@@ -126,11 +126,15 @@ def test_an_edition_that_says_nothing_of_itself_is_named(tmp_path: Path) -> None
 def test_upstream_is_known_for_every_partition(tmp_path: Path) -> None:
     plan = Plan("e", tmp_path)
     assert plan.upstream("weights", Cell("us", "sex")) == [("maps", Cell("us", "sex")), ("weights", Cell("us", "age"))]
-    for stage in ("estimates", "scorecards", "maps", "weights", "snapshot", "personas", "map_distances"):
-        whole = stage in ("scorecards", "snapshot", "personas", "map_distances")
+    for stage in ("estimates", "scorecards", "maps", "weights", "name_files", "snapshot", "personas", "map_distances"):
+        whole = stage in ("scorecards", "name_files", "snapshot", "personas", "map_distances")
         cell = Cell("us", "" if whole else "sex", plan.panel[0].id if stage == "estimates" else "")
         for above, part in plan.upstream(stage, cell):
             assert plan.known(above, part.population, part.dimension, part.model)
+    assert plan.upstream("name_files", Cell("us", "")) == [
+        *(("weights", Cell("us", dimension)) for dimension in ("age", "ethnicity", "nativity", "heritage")),
+        *(("name_estimates", Cell("us", kind)) for kind in ("first", "last")),
+    ]
     assert plan.known("maps", "us", "no_such_dimension") is None
 
 

@@ -81,9 +81,9 @@ def test_a_missing_file_is_named(folder: Path) -> None:
 
 
 def test_an_unknown_format_version_asks_for_an_upgrade(folder: Path) -> None:
-    body = json.loads((folder / MANIFEST).read_text()) | {"format_version": 2}
+    body = json.loads((folder / MANIFEST).read_text()) | {"format_version": 99}
     (folder / MANIFEST).write_text(json.dumps(body))
-    with pytest.raises(SnapshotError, match=r"format version 2 is unknown.*upgrade personagen"):
+    with pytest.raises(SnapshotError, match=r"format version 99 is unknown.*upgrade personagen"):
         Snapshot.load(folder)
 
 

@@ -1,17 +1,24 @@
 """Spelling of names that the sources give in upper case, without spaces or apostrophes.
 
-The lists `surnames_cased.txt` and `first_names_cased.txt` win over every rule. Accents are not
-restored: the sources do not have them, and guessing them would be invention.
+The lists `surnames_cased.txt` and `first_names_cased.txt` win over every rule. Accents are not restored here: the
+sources do not have them; where they are told, they are kept apart from the plain form.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 LISTS = Path(__file__).parent
 DOUBLE_HEADS = ("JOSE", "JUAN", "LUIS", "MARIA", "ANA", "MARCO")
 PARTICLES = {"DELAS": "de las", "DELOS": "de los", "DELA": "de la", "DEL": "del", "DE": "de"}
+
+# Letters that Unicode does not take apart, and marks that stand for an apostrophe.
+_STROKES = str.maketrans(
+    {"đ": "d", "Đ": "D", "ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "ı": "i", "ħ": "h", "æ": "ae", "Æ": "Ae", "ß": "ss"}
+    | {"ð": "d", "œ": "oe", "Œ": "Oe", "ə": "a", "ʻ": "'", "ʼ": "'", "’": "'"}
+)
 
 
 def read_list(name: str) -> tuple[str, ...]:
@@ -24,6 +31,12 @@ def read_list(name: str) -> tuple[str, ...]:
 def key_of(display: str) -> str:
     """Form in which the sources list a name: upper-case letters only."""
     return "".join(letter for letter in display.upper() if letter.isalpha())
+
+
+def without_accents(display: str) -> str:
+    """The form that the sources' letters allow: `José` -> `Jose`, `Nguyễn` -> `Nguyen`."""
+    taken_apart = unicodedata.normalize("NFKD", display.translate(_STROKES))
+    return "".join(letter for letter in taken_apart if not unicodedata.combining(letter))
 
 
 def exceptions(name: str) -> dict[str, str]:

@@ -1,30 +1,24 @@
 """The two name files of a snapshot, from the vendored tables: smoothing, spelling, dropping of non-names.
 
-`name_files` gives their bytes, the same on every run. Fetching the sources belongs to `build_names`, drawing
-to `serving.names`. The model, its sources and what it leaves out stand in README.md beside this module.
-
-`names_first.parquet`, a row per (name, sex), sorted: name; sex (`female`, `male`); births_YYYY, the births of
-the cohort that begins in YYYY; foreign, a weight among the foreign-born; share_E, P(ethnicity E | name) in
-units of 1/SHARE_UNIT. Its metadata hold, under `personagen`, the foreign-born share by ethnicity.
-`names_last.parquet`, a row per surname: name; bearers; share_E.
-The ethnicity `other` has no column: the sources do not tell it apart, and it draws from everybody's names.
+`name_files` gives their bytes, the same on every run. Fetching the sources belongs to `build_names`, their format to
+`files`, drawing to `serving.names`. The model, its sources and what it leaves out stand in docs/names.md.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from warehouse.errors import SnapshotError
 from warehouse.names import casing
+from warehouse.names.files import ETHNICITIES, FIRST, HERITAGE_UNIT, LAST, METADATA, PEOPLE, REST, SHARE_UNIT
 from warehouse.parquet import parquet_bytes
 
-FIRST, LAST = "names_first.parquet", "names_last.parquet"
-ETHNICITIES = ("white", "black", "hispanic", "asian", "native_american", "pacific_islander", "two_or_more")
-SHARE_UNIT = 10_000
-REST = "ALL OTHER NAMES"
+ALL_OTHERS = "ALL OTHER NAMES"
 GROUPS = ("white", "black", "api", "aian", "two", "hispanic")
 
 # Pseudo-bearers with the population's shares, added to every name: one of 100 bearers keeps 5/6 of its own.
@@ -39,7 +33,50 @@ MIN_SEX_SHARE = 0.01
 TWO_LETTERS = ("AL", "BO", "CY", "DI", "ED", "JO", "KY", "MO", "OM", "OZ", "TY", "VI")
 
 
-def name_files(folder: Path = Path(__file__).parent) -> dict[str, bytes]:
+COHORTS = tuple(range(1920, 2006, 5))
+"""Of adults up to a hundred; others count to the nearest."""
+
+ROUNDS = 200
+"""Of proportional fitting; then nothing moves in the sixth digit."""
+
+BORN = ("born_before_1950", "born_1950_1969", "born_1970_1989", "born_1990_on")
+"""Columns of `Told.facts`, in the order of BANDS."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the maps and the language models say of people and of names.
+
+    Attributes:
+        people: cohort, ethnicity, nativity, heritage, share: joint shares of EVERYONE and of those born here in each of
+            COHORTS, a row for each combination, summing to 1 for each cohort.
+        heritage: kind, key, heritage, share (0 to 1) of those who bear the name; what is missing to 1 was not told.
+        facts: kind, key, BORN (0 to 1, null where births are known), spelling (null where it is as shown).
+    """
+
+    people: pl.DataFrame
+    heritage: pl.DataFrame
+    facts: pl.DataFrame
+
+    def columns(self, kind: str, codes: dict[str, int]) -> pl.DataFrame:
+        """Key and the columns of `files` that come from here, a row for each name of the kind."""
+        unit = (pl.col("share") * HERITAGE_UNIT).round().cast(pl.UInt8)
+        tags = (
+            self.heritage.filter(kind=kind)
+            .with_columns(unit, code=pl.col("heritage").replace_strict(codes, return_dtype=pl.UInt8))
+            .filter(pl.col("share") > 0)
+            .sort("key", "code")
+            .group_by("key", maintain_order=True)
+            .agg(heritage="code", heritage_share="share")
+        )
+        born = pl.concat_list((pl.col(band) * HERITAGE_UNIT).round().cast(pl.UInt8) for band in BORN)
+        facts = self.facts.filter(kind=kind).select(
+            "key", "spelling", born=pl.when(pl.all_horizontal(pl.col(BORN).is_not_null())).then(born)
+        )
+        return tags.join(facts, on="key", how="full", coalesce=True)
+
+
+def name_files(told: Told, folder: Path = Path(__file__).parent) -> dict[str, bytes]:
     """Bytes of the snapshot's name files by file name, from the vendored tables in `folder`."""
     try:
         first = pl.read_parquet(folder / "first_names.parquet")
@@ -47,9 +84,64 @@ def name_files(folder: Path = Path(__file__).parent) -> dict[str, bytes]:
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = str(error).splitlines()[0]
         raise SnapshotError(f"cannot read the name tables ({reason}); run warehouse.names.build_names") from None
-    names, foreign_share = first_names(first)
-    metadata = {"personagen": json.dumps({"foreign_born": foreign_share}, sort_keys=True)}
-    return {FIRST: _parquet_bytes(names, metadata), LAST: _parquet_bytes(surnames(last), {})}
+    heritages = told.people["heritage"].unique(maintain_order=True).to_list()
+    codes = {heritage: code for code, heritage in enumerate(heritages)}
+    if unknown := set(told.heritage["heritage"]) - codes.keys():
+        raise SnapshotError(f"names were told to be of the unknown heritage {min(unknown)!r}: validate them again")
+    facts: dict[str, object] = {"heritages": heritages}
+    adults = of_adults(first_names(first))
+    of_first = facts | {"native_tilt": native_tilt(adults, told.people)}
+    return {
+        FIRST: _parquet_bytes(_written(adults, told.columns("first", codes)), of_first),
+        LAST: _parquet_bytes(_written(surnames(last), told.columns("last", codes)), facts),
+        PEOPLE: _people_bytes(told.people),
+    }
+
+
+def native_tilt(adults: pl.DataFrame, people: pl.DataFrame) -> dict[str, dict[str, list[float]]]:
+    """By sex and ethnicity, for each of COHORTS, the factor that `files` describes.
+
+    Found by iterative proportional fitting of births(name) * P(ethnicity | name) * factor: its sums over ethnicities
+    are the births, and those over names the ethnicities of the cohort.
+    """
+    found: dict[str, dict[str, list[float]]] = {}
+    for (sex,), rows in adults.group_by("sex", maintain_order=True):
+        shares = rows.select(f"share_{e}" for e in ETHNICITIES).to_numpy() / SHARE_UNIT
+        by_ethnicity: dict[str, list[float]] = {e: [] for e in ETHNICITIES}
+        for cohort in COHORTS:
+            births = rows[f"births_{cohort}"].to_numpy()
+            natives = people.filter(cohort=cohort)
+            wanted = np.array([natives.filter(ethnicity=e)["share"].sum() for e in ETHNICITIES])
+            wanted *= births.sum() / wanted.sum()
+            tilt = np.ones(len(ETHNICITIES))
+            for _ in range(ROUNDS):
+                tilt *= wanted / (shares.T @ (births / (shares @ tilt)) * tilt)
+            for ethnicity, factor in zip(ETHNICITIES, tilt / tilt[0], strict=True):
+                by_ethnicity[ethnicity].append(float(f"{factor:.5e}"))
+        found[str(sex)] = by_ethnicity
+    return found
+
+
+def _people_bytes(people: pl.DataFrame) -> bytes:
+    """The people as `files` describes them, shares to six digits."""
+    rounded = pl.Series("share", [float(f"{share:.5e}") for share in people["share"]], dtype=pl.Float32)
+    stored = people.with_columns(rounded, pl.col("cohort").cast(pl.Int32))
+    return parquet_bytes(stored.to_arrow(compat_level=pl.CompatLevel.oldest()))
+
+
+def _written(table: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
+    """Put in what was told of the names: tags, cohorts of the foreign-born, and how they are written."""
+    joined = table.join(told, on="key", how="left", maintain_order="left")
+    plain = pl.col("spelling").map_elements(casing.without_accents, return_dtype=pl.String)
+    letters = plain.map_elements(casing.key_of, return_dtype=pl.String)
+    better = (letters == pl.col("key")) & ~pl.col("listed")
+    name = pl.when(better).then(plain).otherwise("name")
+    accented = pl.when(pl.col("spelling") != plain).then("spelling").otherwise(pl.lit(""))
+    lists = [
+        pl.col(c).fill_null([]) for c in ("heritage", "heritage_share", *(["born"] if "sex" in table.columns else []))
+    ]
+    columns = [c for c in table.columns if c not in {"key", "name", "listed", f"share_{REST}"}]
+    return joined.with_columns(name=name, accented=accented.fill_null("")).select("name", "accented", *columns, *lists)
 
 
 def ethnicity_shares(frame: pl.DataFrame, weight: str, prior: dict[str, float], pacific: str) -> pl.DataFrame:
@@ -97,11 +189,11 @@ def overall_shares(frame: pl.DataFrame, weight: str) -> dict[str, float]:
     return dict(zip(GROUPS, (round(value / sum(sums), 6) for value in sums), strict=True))
 
 
-def first_names(vendored: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, float]]:
-    """Rows of `names_first.parquet`, and the foreign-born share of each ethnicity's adults."""
+def first_names(vendored: pl.DataFrame) -> pl.DataFrame:
+    """Key, name, listed (whether a list here spells it), sex, births of all cohorts, foreign, shares; by key, sex."""
     cohorts = [column for column in vendored.columns if column.startswith("births_")]
-    rest = vendored.filter(pl.col("key") == REST).row(0, named=True)
-    named = vendored.filter(pl.col("key") != REST)
+    rest = vendored.filter(pl.col("key") == ALL_OTHERS).row(0, named=True)
+    named = vendored.filter(pl.col("key") != ALL_OTHERS)
     prior = overall_shares(named.filter(pl.col("count").is_not_null()).unique("key"), "count")
     # Too rare for the Census table: the shares published for all such names together.
     named = named.with_columns(pl.col(group).fill_null(rest[group]) for group in GROUPS)
@@ -120,16 +212,6 @@ def first_names(vendored: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, float]]
     short = pl.col("key").is_in(casing.read_list("short_forms.txt"))
     clerical = pl.col("sex_share") < 3 * MIN_SEX_SHARE
     named = named.with_columns(excess=pl.when(short | clerical).then(0.0).otherwise(excess))
-    foreign_share = {
-        e: round(
-            named.select(
-                (pl.col("excess") * pl.col(f"share_{e}")).sum()
-                / ((pl.col("excess") + pl.col("alive_adult")) * pl.col(f"share_{e}")).sum()
-            ).item(),
-            4,
-        )
-        for e in ETHNICITIES
-    }
     # A name tells the more of a birth abroad, the larger the part of its bearers that no US birth explains.
     weight = pl.when(pl.col("excess") > 0).then(pl.col("excess") ** 2 / pl.col("bearers")).otherwise(0.0)
     named = named.with_columns(
@@ -154,11 +236,21 @@ def first_names(vendored: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, float]]
     display = pl.Series("name", [casing.first_name(key, spelling, spanish) for key in kept["key"]])
     sex = pl.col("sex").replace_strict({"F": "female", "M": "male"})
     shares = [f"share_{e}" for e in ETHNICITIES]
-    return kept.with_columns(display, sex).select("name", "sex", *cohorts, "foreign", *shares), foreign_share
+    listed = pl.col("key").is_in(list(spelling))
+    return kept.with_columns(display, sex, listed=listed).select(
+        "key", "name", "listed", "sex", *cohorts, "foreign", *shares
+    )
+
+
+def of_adults(first: pl.DataFrame) -> pl.DataFrame:
+    """The first names that adults bear, with the cohorts that they are of."""
+    cohorts = [f"births_{year}" for year in COHORTS]
+    kept = first.filter((pl.sum_horizontal(cohorts) >= MIN_BIRTHS) | (pl.col("foreign") >= MIN_FOREIGN))
+    return kept.drop([c for c in first.columns if c.startswith("births_") and c not in cohorts])
 
 
 def surnames(vendored: pl.DataFrame) -> pl.DataFrame:
-    """Rows of `names_last.parquet`."""
+    """Key, name, listed (whether a list here spells it), bearers, shares; by key."""
     named = ethnicity_shares(vendored, "count", overall_shares(vendored, "count"), "pacific_islander_last.txt")
     iberian = pl.col("share_hispanic") + pl.col("share_asian") > SHARE_UNIT // 2
     common = named.filter((pl.col("share_hispanic") > 0.4 * SHARE_UNIT) & (pl.col("count") >= 3_000))
@@ -182,16 +274,21 @@ def surnames(vendored: pl.DataFrame) -> pl.DataFrame:
     kept = named.filter(
         (pl.col("count") >= MIN_BEARERS) & ~misread.fill_null(False) & ~placeholder & ~two_letters
     ).sort("key")
-    return kept.select("name", pl.col("count").alias("bearers"), *[f"share_{e}" for e in ETHNICITIES])
+    listed = pl.col("key").is_in(list(spelling))
+    return kept.select(
+        "key", "name", listed.alias("listed"), pl.col("count").alias("bearers"), *[f"share_{e}" for e in ETHNICITIES]
+    )
 
 
-def _parquet_bytes(frame: pl.DataFrame, metadata: dict[str, str]) -> bytes:
+def _parquet_bytes(frame: pl.DataFrame, facts: dict[str, object]) -> bytes:
     """Serialise with every setting fixed, so that equal tables are equal bytes."""
+    metadata = {METADATA: json.dumps(facts)}
     table = frame.to_arrow(compat_level=pl.CompatLevel.oldest()).replace_schema_metadata(metadata)
-    encodings = {column: "PLAIN" for column in frame.columns if column not in {"name", "sex"}}
+    lists = [f"{c}.list.element" for c in ("heritage", "heritage_share", "born") if c in frame.columns]
+    plain = [c for c in frame.columns if not isinstance(frame.schema[c], pl.List) and c not in {"name", "sex"}]
     return parquet_bytes(
         table,
         use_dictionary=["sex"] if "sex" in frame.columns else False,
-        column_encoding={"name": "DELTA_BYTE_ARRAY", **encodings},
-        store_schema=bool(metadata),
+        column_encoding={"name": "DELTA_BYTE_ARRAY"} | dict.fromkeys([*plain, *lists], "PLAIN"),
+        store_schema=True,
     )

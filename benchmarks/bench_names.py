@@ -1,0 +1,402 @@
+"""How drawn names compare with the published tables, whose heritage they are, what they cost.
+
+    python -m benchmarks.bench_names [snapshot]
+
+Fills the tables of docs/names.md from the packaged snapshot `us`, or the folder given. Draws from fixed seeds; about a
+minute on one core. What the names are made of is `warehouse.names`; bounds are asserted in tests, nothing is here.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow.parquet as pq
+
+from benchmarks.pages import fill, table
+from serving.batch import Batch
+from serving.names import Names
+from serving.sampler import Sampler
+from serving.snapshot import Snapshot
+from warehouse.names import casing, export
+from warehouse.names.files import FILES, FIRST, FOREIGN, LAST, METADATA, REST, SHARE_UNIT
+
+PAGE = Path(__file__).parent.parent / "docs" / "names.md"
+VENDORED = Path(export.__file__).parent
+CHECKED = Path(__file__).parent / "names_checked.toml"
+DRAWS = 1_000_000
+PERSONAS, PEOPLE = 100_000, 4_000_000
+PER_HERITAGE = 200_000
+DECADES = range(1930, 2001, 10)
+DECADE_DRAWS = 1_000_000
+FIRST_COHORT = 1930  # before it there is hardly anybody left
+ROUNDS = 5
+FIELDS = ("sex", "ethnicity", "nativity", "heritage")
+GROUP_OF = {"white": "white", "black": "black", "asian": "api", "pacific_islander": "api", "native_american": "aian"}
+GROUP_OF |= {"two_or_more": "two", "hispanic": "hispanic"}
+
+Codes = npt.NDArray[np.integer]
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Texts = npt.NDArray[np.object_]
+
+
+@dataclass(frozen=True)
+class People:
+    """What names are drawn for: codes of FIELDS, and birth years; all of shape (n,)."""
+
+    sex: Codes
+    ethnicity: Codes
+    nativity: Codes
+    heritage: Codes
+    birth_year: Codes
+
+    def of(self, chosen: Codes) -> People:
+        """Some of them, by place."""
+        return People(**{name: values[chosen] for name, values in vars(self).items()})
+
+
+class Subject:
+    """A snapshot and its names, with random people from a fixed seed."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        assert snapshot.names is not None, "the snapshot has no names"
+        self.snapshot, self.names = snapshot, snapshot.names
+        self.categories = {name: snapshot.dimension(name).categories for name in FIELDS}
+        self.keys = {"first": as_keys(self.names.first), "last": as_keys(self.names.last)}
+        self.rng = np.random.default_rng(1)
+        batch = Sampler(snapshot).sample(PEOPLE, seed="names", fields=[*FIELDS, "birth_date"])
+        years = batch.to_arrow()["birth_date"].to_numpy().astype("datetime64[Y]").astype(np.int64) + 1970
+        self.people = People(**{name: batch.codes(name) for name in FIELDS}, birth_year=years)
+
+    def code(self, dimension: str, category: str) -> int:
+        """Code of a category."""
+        return self.categories[dimension].index(category)
+
+    @property
+    def native(self) -> npt.NDArray[np.bool_]:
+        """Which of the people were born in the country."""
+        return self.people.nativity != self.code("nativity", FOREIGN)
+
+    def draw(self, people: People, seed: str) -> dict[str, Codes]:
+        """Rows of the first names and surnames of these people."""
+        rows = self.names.draw_rows(seed, np.arange(len(people.sex), dtype=np.uint64), **vars(people))
+        return dict(zip(("first", "last"), rows, strict=True))
+
+    def counts(self, kind: str, rows: Codes) -> dict[str, int]:
+        """How often each name was drawn, by key."""
+        distinct, counts = np.unique(rows, return_counts=True)
+        found = pl.DataFrame({"key": self.keys[kind][distinct], "n": counts}).group_by("key").sum()
+        return dict(found.iter_rows())
+
+    def like(self, ethnicity: Codes, among: Flags) -> People:
+        """People of these ethnicities, in all else like those of `among` who have the ethnicity."""
+        found = np.empty(len(ethnicity), dtype=np.int64)
+        for code in np.unique(ethnicity):
+            pool = np.flatnonzero(among & (self.people.ethnicity == code))
+            members = np.flatnonzero(ethnicity == code)
+            found[members] = self.rng.choice(pool, len(members))
+        return self.people.of(found)
+
+
+def published(kind: str) -> pl.DataFrame:
+    """Shares of the Census groups by key, of the names with at least a thousand bearers."""
+    file = "first_names" if kind == "first" else "surnames"
+    groups = [pl.col(g).max() / 10_000 for g in export.GROUPS]
+    return pl.read_parquet(VENDORED / f"{file}.parquet").filter(pl.col("count") >= 1_000).group_by("key").agg(groups)
+
+
+def bearers(subject: Subject) -> Floats:
+    """Ethnicities among the bearers of all surnames, as the file implies; (ethnicities,), summing to 1."""
+    counted = with_white(pl.read_parquet(subject.snapshot.folder / LAST))
+    return shares_over(subject, counted, pl.col("bearers").cast(pl.Float64))
+
+
+def cohort(subject: Subject, sex: str, year: int) -> Floats:
+    """Ethnicities among which the names of a cohort have their published shares, (ethnicities,), summing to 1.
+
+    The draw tilts these shares to the ethnicities of the cohort, and divides by the sum of what is tilted.
+    """
+    file = subject.snapshot.folder / FIRST
+    tilts = json.loads(pq.read_schema(file).metadata[METADATA])["native_tilt"][sex]
+    place = subject.names.cohorts.tolist().index(year)
+    tilted = pl.sum_horizontal(pl.col(f"share_{e}") * factors[place] for e, factors in tilts.items())
+    counted = with_white(pl.read_parquet(file)).filter(sex=sex)
+    return shares_over(subject, counted, pl.col(f"births_{year}") / tilted)
+
+
+def with_white(counted: pl.DataFrame) -> pl.DataFrame:
+    rest = SHARE_UNIT - pl.sum_horizontal(pl.col("^share_.*$").cast(pl.Int64))
+    return counted.with_columns(rest.alias(f"share_{REST}"))
+
+
+def shares_over(subject: Subject, counted: pl.DataFrame, weight: pl.Expr) -> Floats:
+    mass = [
+        counted.select((weight * pl.col(f"share_{e}")).sum()).item() if e in GROUP_OF else 0.0
+        for e in subject.categories["ethnicity"]
+    ]
+    return np.array(mass) / sum(mass)
+
+
+def deviations(subject: Subject, rows: Codes, ethnicity: Codes, kind: str) -> Floats:
+    """Standard errors between the share of each Census group among those who drew a name, and the published one."""
+    groups = [GROUP_OF.get(e, "") for e in subject.categories["ethnicity"]]
+    drawn = pl.DataFrame({"key": subject.keys[kind][rows], "group": np.array(groups)[ethnicity]})
+    found = drawn.group_by("key").agg(
+        *((pl.col("group") == g).mean().alias(f"drawn_{g}") for g in export.GROUPS), pl.len()
+    )
+    both = found.filter(pl.col("len") >= 200).join(published(kind), on="key")
+    errors = []
+    for group in export.GROUPS:
+        p, n = both[group].to_numpy(), both["len"].to_numpy()
+        told = n * np.minimum(p, 1 - p) >= 5  # else the share is no normal variable
+        off = both[f"drawn_{group}"].to_numpy() - p
+        errors.append((off / np.sqrt(np.maximum(p * (1 - p), 1e-12) / n))[told])
+    return np.concatenate(errors)
+
+
+def race_block(subject: Subject) -> str:
+    p = bearers(subject)
+    codes = subject.rng.choice(len(p), DRAWS, p=p)
+    measured = [
+        ("surnames", subject.draw(subject.like(codes, np.ones(PEOPLE, dtype=np.bool_)), "race")["last"], codes, "last")
+    ]
+    parts, of = [], []
+    for sex in ("female", "male"):
+        for year in range(FIRST_COHORT, subject.names.cohorts[-1] + 1, 5):
+            p = cohort(subject, sex, year)
+            count = DRAWS // 32
+            there = subject.native & (subject.people.birth_year // 5 * 5 == year)
+            codes = subject.rng.choice(len(p), count, p=p)
+            people = replace(
+                subject.like(codes, there),
+                sex=np.full(count, subject.code("sex", sex)),
+                birth_year=np.full(count, year),
+            )
+            parts.append(subject.draw(people, f"race {sex} {year}")["first"])
+            of.append(codes)
+    measured.append(("first names of the US-born", np.concatenate(parts), np.concatenate(of), "first"))
+    lines = []
+    for label, rows, codes, kind in measured:
+        z = deviations(subject, rows, codes, kind)
+        beyond = np.abs(z) > 2
+        lines.append(
+            [label, f"{len(z):,}", f"{beyond.mean():.1%}", f"{z.std():.2f}", f"{np.percentile(np.abs(z), 99):.1f}"]
+        )
+    return table(
+        ["", "comparisons", "beyond 2 s.e. (chance alone: 4.6 %)", "s.d. of z (1)", "99th percentile of abs z (2.6)"],
+        lines,
+    )
+
+
+def as_keys(names: Texts) -> Texts:
+    distinct, place = np.unique(names.astype(str), return_inverse=True)
+    return np.array([casing.key_of(name) for name in distinct], dtype=object)[place]
+
+
+def top_block(subject: Subject) -> str:
+    births = pl.read_parquet(VENDORED / "first_names.parquet").filter(pl.col("key") != export.ALL_OTHERS)
+    lines = []
+    for decade in DECADES:
+        off = []
+        for sex in ("female", "male"):
+            of_sex = subject.native & (subject.people.sex == subject.code("sex", sex))
+            there = np.flatnonzero(of_sex & (subject.people.birth_year // 10 * 10 == decade))
+            people = subject.people.of(subject.rng.choice(there, DECADE_DRAWS))
+            cohorts = [decade, decade + 5]
+            counted = births.filter(sex=sex[0].upper()).select("key", *(f"births_{year}" for year in cohorts))
+            weights = np.array([(people.birth_year // 5 * 5 == year).mean() for year in cohorts])
+            drawn = subject.counts("first", subject.draw(people, f"top {decade} {sex}")["first"])
+            off.append(np.abs(off_by(drawn, top_100(counted, weights))))
+        both = np.concatenate(off)
+        within = (both <= 0.1).mean()
+        lines.append(
+            [f"{decade}s", f"{both.mean():.1%}", f"{np.median(both):.1%}", f"{both.max():.1%}", f"{within:.0%}"]
+        )
+    return table(["born in the", "mean", "median", "largest", "within 10 %"], lines)
+
+
+def top_100(births: pl.DataFrame, weights: Floats) -> dict[str, float]:
+    """The most frequent names and their shares, where the cohorts that are the columns beside `key` weigh so."""
+    shares = [pl.col(c) / pl.col(c).sum() * w for c, w in zip(births.columns[1:], weights, strict=True)]
+    top = births.select("key", n=pl.sum_horizontal(shares)).top_k(100, by="n")
+    return dict(top.iter_rows())
+
+
+def off_by(drawn: dict[str, int], expected: dict[str, float]) -> Floats:
+    """Relative deviations of the drawn shares from the expected ones."""
+    drawn_in_all = sum(drawn.values())
+    return np.array([drawn.get(key, 0) / drawn_in_all / p - 1 for key, p in expected.items()])
+
+
+def effective(keys: Sequence[str] | Texts) -> float:
+    """Effective number of distinct values, exp of the entropy."""
+    _, counts = np.unique(np.asarray(keys).astype(str), return_counts=True)
+    p = counts / counts.sum()
+    return float(np.exp(-(p * np.log(p)).sum()))
+
+
+def diversity_block(subject: Subject) -> str:
+    batch = Sampler(subject.snapshot).sample(
+        PERSONAS, seed=1, fields=["first_name", "last_name", "nativity", "sex", "birth_date"]
+    )
+    first, last = (np.array(batch.values(name), dtype=object) for name in ("first_name", "last_name"))
+    _, full = np.unique((first + " " + last).astype(str), return_counts=True)
+    native = batch.codes("nativity") != subject.code("nativity", FOREIGN)
+    mine, theirs = effective(as_keys(first[native])), effective(same_births(subject, batch, native))
+    sarahs, expected = sarah_chen(subject)
+    return table(
+        ["", "measured", "bound or expected"],
+        [
+            [f"most frequent full name among {PERSONAS:,} personas", f"{full.max() / PERSONAS:.3%}", "0.05 %"],
+            ["different full names among them", f"{len(full):,}", ""],
+            ["effective number of first names, US-born", f"{mine:,.0f}", f"{theirs:,.0f} ({mine / theirs - 1:+.1%})"],
+            ["effective number of first names, all", f"{effective(first):,.0f}", ""],
+            ["effective number of surnames, all", f"{effective(last):,.0f}", ""],
+            ["Sarah Chen among a million personas", f"{sarahs:.1f}", f"{expected:.1f}"],
+        ],
+    )
+
+
+def same_births(subject: Subject, batch: Batch, chosen: npt.NDArray[np.bool_]) -> Texts:
+    """For each of these personas the name of somebody of that sex and cohort, drawn from all births.
+
+    As many draws as there are personas, because the entropy of a sample is lower the smaller it is.
+    """
+    births = pl.read_parquet(VENDORED / "first_names.parquet").filter(pl.col("key") != export.ALL_OTHERS)
+    years = np.array([date.year for date in batch.values("birth_date")])[chosen]
+    cohorts, sexes = np.maximum(years // 5 * 5, 1910), batch.codes("sex")[chosen]
+    drawn = np.empty(len(years), dtype=object)
+    for code, sex in enumerate(subject.categories["sex"]):
+        of_sex = births.filter(sex=sex[0].upper())
+        for cohort in np.unique(cohorts):
+            members = np.flatnonzero((sexes == code) & (cohorts == cohort))
+            weights = of_sex[f"births_{cohort}"].to_numpy().astype(np.float64)
+            drawn[members] = subject.rng.choice(of_sex["key"].to_numpy(), len(members), p=weights / weights.sum())
+    return drawn
+
+
+def sarah_chen(subject: Subject) -> tuple[float, float]:
+    """Per million: drawn, and what the Census implies if first name and surname are independent within a group."""
+    rows = subject.draw(subject.people, "sarah")
+    both = (subject.names.first == "Sarah")[rows["first"]] & (subject.names.last == "Chen")[rows["last"]]
+    mass = {}
+    for file, key in (("first_names", "SARAH"), ("surnames", "CHEN")):
+        counted = pl.read_parquet(VENDORED / f"{file}.parquet").filter(pl.col("count").is_not_null())
+        counted = counted.unique("key").select("key", *(pl.col(g) * pl.col("count").cast(float) for g in export.GROUPS))
+        own, total = counted.filter(key=key).drop("key").row(0), counted.drop("key").sum().row(0)
+        mass[file] = np.array(own) / np.array(total), np.array(total) / sum(total)
+    (p_first, _), (p_last, groups) = mass["first_names"], mass["surnames"]
+    rate = float((p_first * p_last * groups).sum()) * 1e6
+    return float(both.mean()) * 1e6, rate
+
+
+def routing_block(subject: Subject) -> tuple[str, str]:
+    """How much of a checked name's bearers have its heritage, over all and by heritage."""
+    checked = tomllib.loads(CHECKED.read_text(encoding="utf-8"))
+    heritages = subject.categories["heritage"]
+    share = np.bincount(subject.people.heritage, minlength=len(heritages)) / len(subject.people.heritage)
+    wanted = {kind: sorted({casing.key_of(n) for names in by.values() for n in names}) for kind, by in checked.items()}
+    found = {kind: np.zeros((len(names), len(heritages))) for kind, names in wanted.items()}
+    for code in range(len(heritages)):
+        pool = np.flatnonzero(subject.people.heritage == code)
+        people = subject.people.of(subject.rng.choice(pool, PER_HERITAGE))
+        for kind, rows in subject.draw(people, f"routing {code}").items():
+            counts = subject.counts(kind, rows)
+            drawn = np.array([counts.get(key, 0) for key in wanted[kind]])
+            found[kind][:, code] = drawn / PER_HERITAGE * share[code]
+    before = by_ethnicity_alone(subject, wanted)
+    lines, everything = [], []
+    for heritage in heritages:
+        code = subject.code("heritage", heritage)
+        rows = []
+        for kind, by in checked.items():
+            for name in by.get(heritage, ()):
+                place = wanted[kind].index(casing.key_of(name))
+                routed = found[kind][place] / found[kind][place].sum()
+                rows.append((routed[code], routed.argmax() == code, before[kind][place][code]))
+        if rows:
+            mean = np.mean(np.array(rows, dtype=np.float64), axis=0)
+            lines.append([heritage, str(len(rows)), f"{mean[0]:.0%}", f"{mean[1]:.0%}", f"{mean[2]:.0%}"])
+            everything += rows
+    mean = np.mean(np.array(everything, dtype=np.float64), axis=0)
+    head = ["heritage", "names", "of their bearers have it", "of the names have it most", "by ethnicity alone"]
+    total = [["all", str(len(everything)), f"{mean[0]:.0%}", f"{mean[1]:.0%}", f"{mean[2]:.0%}"]]
+    return table(head, total), table(head, lines)
+
+
+def by_ethnicity_alone(subject: Subject, wanted: dict[str, list[str]]) -> dict[str, Floats]:
+    """P(heritage | name) if a name told no more than the Census shares: sum over e of P(e | name) P(heritage | e)."""
+    ethnicities, heritages = subject.categories["ethnicity"], subject.categories["heritage"]
+    joint = np.zeros((len(ethnicities), len(heritages)))
+    np.add.at(joint, (subject.people.ethnicity, subject.people.heritage), 1)
+    given = joint / joint.sum(axis=1, keepdims=True)
+    counted = [place for place, e in enumerate(ethnicities) if e in GROUP_OF]
+    found = {}
+    for kind, file in (("first", FIRST), ("last", LAST)):
+        stored = pl.read_parquet(subject.snapshot.folder / file).unique("name", keep="first", maintain_order=True)
+        stored = stored.with_columns(key=pl.Series(as_keys(stored["name"].to_numpy()), dtype=pl.String))
+        stored = with_white(stored)
+        rows = pl.DataFrame({"key": wanted[kind]}).join(stored, on="key", how="left", maintain_order="left")
+        shares = rows.select(f"share_{ethnicities[place]}" for place in counted).to_numpy() / SHARE_UNIT
+        found[kind] = shares @ given[counted]
+    return found
+
+
+def cost_block(subject: Subject) -> str:
+    snapshot = subject.snapshot
+    sampler, some = Sampler(snapshot), subject.people.of(np.arange(PERSONAS))
+    index = np.arange(PERSONAS, dtype=np.uint64)
+    fresh = Snapshot.load(snapshot.folder).names
+    assert fresh is not None
+    first_use = seconds(lambda: fresh.draw_rows(0, index, **vars(some)))
+    persona, both = [], []
+    for _ in range(ROUNDS):
+        persona.append(seconds(lambda: sampler.sample(PERSONAS, seed=1, fields=[d.id for d in snapshot.dimensions])))
+        both.append(seconds(lambda: fresh.draw(0, index, **vars(some))))
+    size = {name: (snapshot.folder / name).stat().st_size / 1e6 for name in FILES}
+    names: Names = subject.names
+    return table(
+        ["", "measured", "bound"],
+        [
+            ["first names / surnames", f"{len(set(names.first)):,} / {len(set(names.last)):,}", "30,000 / 50,000"],
+            ["the files", f"{sum(size.values()):.2f} MB ({' + '.join(f'{one:.2f}' for one in size.values())})", "4 MB"],
+            ["drawing both names, of the time of all dimensions", f"{min(both) / min(persona):.1%}", "15 %"],
+            [f"making the tables that {PERSONAS:,} personas need, once", f"{first_use:.1f} s", ""],
+            ["these tables in memory", f"{fresh.nbytes / 1e6:.0f} MB", ""],
+        ],
+    )
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    subject = Subject(Snapshot.load(sys.argv[1] if sys.argv[1:] else "us"))
+    overall, by_heritage = routing_block(subject)
+    fill(
+        PAGE,
+        {
+            "cost": cost_block(subject),
+            "race": race_block(subject),
+            "top": top_block(subject),
+            "diversity": diversity_block(subject),
+            "routing": overall,
+            "heritages": by_heritage,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

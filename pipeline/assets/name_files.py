@@ -1,0 +1,59 @@
+"""Stage `name_files`: what a snapshot knows of names. Their content is `warehouse.names.export`."""
+
+import dagster as dg
+import polars as pl
+
+from pipeline.heritage_shares import CHAIN, people_shares
+from pipeline.names.frames import heritage_shares, name_facts
+from pipeline.partitions import by_population, dimension_to_population, kind_to_population
+from pipeline.plan import NAMED
+from pipeline.progress import advance
+from pipeline.resources import Build
+from warehouse.database import query
+from warehouse.names.export import COHORTS, Told, name_files
+
+
+@dg.asset(
+    name="name_files",
+    group_name="names",
+    kinds={"parquet"},
+    partitions_def=by_population,
+    pool="warehouse",
+    deps=[
+        dg.AssetDep("weights", partition_mapping=dimension_to_population),
+        dg.AssetDep("name_estimates", partition_mapping=kind_to_population),
+    ],
+    description="First names and surnames with all that a draw needs: births, Census shares, heritages that were told, "
+    "and who the people are. A population without names has no files.\n\n"
+    "**Owner's note**: weights say how many people have a heritage, and estimates whose names these are; the "
+    "tables that are drawn from are made of both when a snapshot is used.",
+)
+def write_name_files(context: dg.AssetExecutionContext, build: Build) -> None:
+    """Write the name files of these populations."""
+    for population in context.partition_keys:
+        if population in NAMED:
+            told = _told(build, population)
+            folder = build.name_folder(population)
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, content in name_files(told).items():
+                part = folder / f".{name}.part"
+                part.write_bytes(content)
+                part.replace(folder / name)
+                context.add_asset_metadata({f"{name}, bytes": len(content)}, partition_key=population)
+            names = told.heritage.group_by("kind").agg(pl.col("key").n_unique())
+            context.add_asset_metadata(
+                {f"{kind} names told of": count for kind, count in names.iter_rows()}, partition_key=population
+            )
+        build.mark("name_files", population)
+        advance()
+
+
+def _told(build: Build, population: str) -> Told:
+    where, key = "where population = ? and edition = ?", [population, build.edition]
+    with build.connect() as connection:
+        weights = query(
+            connection, f"select * from weights {where} and list_contains(?, dimension)", [*key, list(CHAIN)]
+        )
+        estimates = query(connection, f"select * from name_estimates {where}", key)
+    people = people_shares(build.catalogue(population), weights, COHORTS)
+    return Told(people, heritage_shares(estimates), name_facts(estimates))

@@ -1,0 +1,70 @@
+"""Who the people are that names are drawn for: those that the sampler draws, from the same weights.
+
+Belongs here: joint shares of ethnicity, nativity and heritage, of everybody and of birth cohorts. Does not belong here:
+names (`warehouse.names`, `pipeline.names`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pipeline.catalogue.models import Catalogue
+from warehouse.errors import WarehouseError
+from warehouse.names.files import EVERYONE, FOREIGN
+
+CHAIN = ("age", "ethnicity", "nativity", "heritage")
+"""The dimensions that decide, each depending on some of those before it."""
+
+COHORT_YEARS = 5
+
+Floats = npt.NDArray[np.float64]
+
+
+def people_shares(catalogue: Catalogue, weights: pl.DataFrame, cohorts: Sequence[int]) -> pl.DataFrame:
+    """Columns cohort, ethnicity, nativity, heritage, share, a row for each combination, in catalogue order.
+
+    Cohort EVERYONE is all people; the others are those born here in the five years from `cohort` on. The shares of a
+    cohort sum to 1. `weights` has rows of the table `weights` of one population and edition. Raises WarehouseError if
+    those of a dimension are not there, or it depends on something else.
+    """
+    ages, *steps = (_conditional(catalogue, weights, dimension) for dimension in CHAIN)
+    by_age = steps[0][:, :, None, None] * steps[1][:, :, :, None] * steps[2]
+    parts = {EVERYONE: np.tensordot(ages, by_age, axes=1)}
+    native = np.array([nativity != FOREIGN for nativity in catalogue.dimension("nativity").category_ids])
+    lowest = [int(age.split("_")[0]) for age in catalogue.dimension("age").category_ids]
+    for cohort in cohorts:
+        years = catalogue.population.year - cohort - np.arange(COHORT_YEARS)
+        bands = np.maximum(np.searchsorted(lowest, years, side="right") - 1, 0)
+        parts[cohort] = by_age[bands].mean(axis=0) * native[:, None]
+    codes = np.indices(by_age.shape[1:]).reshape(3, -1)
+    columns = {
+        dimension: np.array(catalogue.dimension(dimension).category_ids)[code]
+        for dimension, code in zip(CHAIN[1:], codes, strict=True)
+    }
+    frames = [
+        pl.DataFrame({"cohort": np.full(codes.shape[1], cohort), **columns, "share": (part / part.sum()).ravel()})
+        for cohort, part in parts.items()
+    ]
+    return pl.concat(frames)
+
+
+def _conditional(catalogue: Catalogue, weights: pl.DataFrame, dimension: str) -> Floats:
+    """P(dimension | those before it in CHAIN), an axis for each of these and the last for the dimension itself."""
+    axes = CHAIN[: CHAIN.index(dimension) + 1]
+    if others := [parent for parent in catalogue.dimension(dimension).parents if parent not in axes]:
+        raise WarehouseError(
+            f"names cannot follow '{dimension}', which depends on '{others[0]}': see `heritage_shares`"
+        )
+    rows = weights.filter(pl.col("dimension") == dimension).sort("order")
+    if rows.is_empty():
+        raise WarehouseError(f"the warehouse lacks weights of '{dimension}': run `personagen build`")
+    product = np.ones([len(catalogue.dimension(axis).categories) for axis in axes])
+    for given, shape, factors in rows.select("given", "shape", "factors").iter_rows():
+        stored = [axes.index(axis) for axis in (*given, dimension)]
+        factor = np.array(factors).reshape(shape).transpose(np.argsort(stored))
+        product *= factor.reshape([size if place in stored else 1 for place, size in enumerate(product.shape)])
+    return np.asarray(product / product.sum(axis=-1, keepdims=True))
