@@ -211,7 +211,7 @@ def generate(  # noqa: PLR0917  # click passes options by name
         # The first call checks the request, so even an empty one.
         for low in range(0, max(number, 1), CHUNK):
             count = min(CHUNK, number - low)
-            yield sampler.sample(count, seed, start + low, do, fields=fields, exclude=exclude, as_of=as_of)
+            yield sampler.sample(count, seed, start + low, do=do, fields=fields, exclude=exclude, as_of=as_of)
 
     if chosen == "parquet":
         if output is None:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import serving.sampler
+import serving.engine
 from serving.batch import ECHO, Batch
 from serving.reference import ReferenceSampler
 from serving.sampler import Sampler
@@ -53,7 +53,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Blocks of 7, so that few personas cross many block borders."""
-    monkeypatch.setattr(serving.sampler, "BLOCK", 7)
+    monkeypatch.setattr(serving.engine, "BLOCK", 7)
     yield
 
 
@@ -75,7 +75,7 @@ def test_numpy_equals_plain_python(
     sampler: Sampler, seed: int | str, start: int, n: int, pin: tuple[str, str] | None
 ) -> None:
     do = dict([pin]) if pin else {}
-    batch = sampler.sample(n, seed, start, do)
+    batch = sampler.sample(n, seed, start, do=do)
     expected = drawn_by_definition(sampler.snapshot, n, seed, start, do)
     assert codes(batch) == {name: [persona[name] for persona in expected] for name in IDS}
 
@@ -84,7 +84,7 @@ def test_numpy_equals_plain_python(
 def test_numpy_equals_plain_python_on_a_large_snapshot(
     large: Snapshot, monkeypatch: pytest.MonkeyPatch, merged_cells: int
 ) -> None:
-    monkeypatch.setattr(serving.sampler, "MERGED_CELLS", min(merged_cells, 200_000))
+    monkeypatch.setattr(serving.engine, "MERGED_CELLS", min(merged_cells, 200_000))
     batch = Sampler(large).sample(40, seed=5, start=123)
     for place, persona in enumerate(drawn_by_definition(large, 40, 5, 123, {})):
         assert {name: int(batch.codes(name)[place]) for name in persona} == persona
