@@ -12,6 +12,7 @@ import errno
 import os
 import secrets
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -124,6 +125,36 @@ def _assignments(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) 
     return pairs
 
 
+def _evidence(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict[str, list[str] | str]:
+    """One value stays a text, which may be a range; several are a list for any of them."""
+    pairs = _assignments(context, option, texts)
+    return {name: value.split(",") if "," in value else value for name, value in pairs.items()}
+
+
+def _numbers(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict[str, dict[str, float]]:
+    """`sex=female:0.6,male:0.4` as a number by category."""
+    found: dict[str, dict[str, float]] = {}
+    for name, value in _assignments(context, option, texts).items():
+        for text in value.split(","):
+            category, _, number = text.rpartition(":")
+            try:
+                found.setdefault(name, {})[category] = float(number)
+            except ValueError:
+                category = ""
+            if not category:
+                raise click.BadParameter(f"{text!r} is not of the form category:number")
+    return found
+
+
+def _counts(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict[str, dict[str, int]]:
+    found = _numbers(context, option, texts)
+    for name, counts in found.items():
+        for category, count in counts.items():
+            if not count.is_integer():
+                raise click.BadParameter(f"the quota of {name}={category} must be a whole number, not {count}")
+    return {name: {category: int(count) for category, count in counts.items()} for name, counts in found.items()}
+
+
 def _names(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> list[str] | None:
     return [name.strip() for text in texts for name in text.split(",") if name.strip()] or None
 
@@ -152,7 +183,35 @@ def _date(_: click.Context, __: click.Parameter, moment: datetime | None) -> dat
     multiple=True,
     callback=_assignments,
     metavar="DIMENSION=CATEGORY",
-    help="Set a value; repeatable.",
+    help="Set a value; its consequences follow; repeatable.",
+)
+@click.option(
+    "--evidence",
+    multiple=True,
+    callback=_evidence,
+    metavar="DIMENSION=CATEGORY,...",
+    help="Only people of whom this holds, any of several; a range as 25..34 or bachelor..; repeatable.",
+)
+@click.option(
+    "--likelihood",
+    multiple=True,
+    callback=_numbers,
+    metavar="DIMENSION=CATEGORY:NUMBER,...",
+    help="Soft evidence: how likely what was observed is in each category; repeatable.",
+)
+@click.option(
+    "--target",
+    multiple=True,
+    callback=_numbers,
+    metavar="DIMENSION=CATEGORY:SHARE,...",
+    help="Lean the population so that categories have these shares; repeatable.",
+)
+@click.option(
+    "--quota",
+    multiple=True,
+    callback=_counts,
+    metavar="DIMENSION=CATEGORY:COUNT,...",
+    help="Exactly so many of the -n personas; repeatable.",
 )
 @click.option(
     "--as-of",
@@ -185,6 +244,10 @@ def generate(  # noqa: PLR0917  # click passes options by name
     form: str | None,
     output: str | None,
     do: dict[str, str],
+    evidence: dict[str, list[str] | str],
+    likelihood: dict[str, dict[str, float]],
+    target: dict[str, dict[str, float]],
+    quota: dict[str, dict[str, int]],
     as_of: date | None,
     fields: list[str] | None,
     exclude: list[str] | None,
@@ -198,10 +261,13 @@ def generate(  # noqa: PLR0917  # click passes options by name
       personagen generate -n 3 --person second --exclude sensitive
       personagen generate -n 100 --format jsonl | head
       personagen generate --do education=doctorate --do region=texas
+      personagen generate --evidence age=25..34 --evidence occupation=healthcare_practitioner,healthcare_support
+      personagen generate -n 200 --target sex=female:0.6 --target urbanicity=rural:0.3 -o panel.csv
+      personagen generate -n 100 --quota sex=female:50,male:50 --evidence education=bachelor..
       personagen generate -n 1000 --fields first_name,age_years,occupation -o people.csv
       personagen generate -n 1000 --start 1000 -o second_thousand.parquet
     """
-    from serving.sampler import Sampler  # noqa: PLC0415  # numpy is not needed for help
+    from serving.sampler import Sampler, SupportWarning  # noqa: PLC0415  # numpy is not needed for help
     from serving.snapshot import Snapshot  # noqa: PLC0415
 
     chosen = form or _format_of(output)
@@ -209,9 +275,28 @@ def generate(  # noqa: PLR0917  # click passes options by name
 
     def batches() -> Iterator[Batch]:
         # The first call checks the request, so even an empty one.
-        for low in range(0, max(number, 1), CHUNK):
-            count = min(CHUNK, number - low)
-            yield sampler.sample(count, seed, start + low, do=do, fields=fields, exclude=exclude, as_of=as_of)
+        chunk = max(number, 1) if quota else CHUNK  # quotas hold for a batch as a whole
+        told = False
+        for low in range(0, max(number, 1), chunk):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SupportWarning)
+                batch = sampler.sample(
+                    min(chunk, number - low),
+                    seed,
+                    start + low,
+                    evidence,
+                    do,
+                    likelihood=likelihood,
+                    target_marginal=target,
+                    quota=quota,
+                    fields=fields,
+                    exclude=exclude,
+                    as_of=as_of,
+                )
+            if batch.support.warning and not told:
+                told = True
+                click.echo(f"warning: {batch.support.warning}", err=True)
+            yield batch
 
     if chosen == "parquet":
         if output is None:
