@@ -19,7 +19,7 @@ from serving import conditions
 from serving.batch import Batch, select_fields
 from serving.conditions import Condition, Support
 from serving.counter import Seed, check_seed
-from serving.engine import Codes, Drawn, Engine, Indices
+from serving.engine import Codes, Drawn, Engine, Indices, KernelName
 from serving.evidence import Evidence, read_evidence
 from serving.quotas import check_quota, filled, shares_of
 from serving.snapshot import Snapshot
@@ -37,9 +37,14 @@ class SupportWarning(UserWarning):
 class Sampler:
     """Draws personas from a snapshot; holds no state but lookup tables, so one can be shared by threads."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, kernel: KernelName = "auto") -> None:
+        """Make ready to draw.
+
+        `kernel` is `numpy`, `numba` (the extra `fast`), or `auto`: numba where it is installed and a request is large
+        enough to pay for loading it. All of them give the same people.
+        """
         self.snapshot = snapshot
-        self._engine = Engine(snapshot)
+        self._engine = Engine(snapshot, kernel)
         self._condition = lru_cache(maxsize=CONDITIONS)(self._find_condition)
         self._raked = lru_cache(maxsize=CONDITIONS)(self._find_raked)
 

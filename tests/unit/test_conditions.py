@@ -27,11 +27,11 @@ PEOPLE = 30_000
 Floats = npt.NDArray[np.float64]
 
 
-@pytest.fixture(scope="module")
-def sampler(tmp_path_factory: pytest.TempPathFactory) -> Sampler:
+@pytest.fixture(scope="module", params=["numpy", "numba"])
+def sampler(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Sampler:
     path = tmp_path_factory.mktemp("snapshots") / "toy"
     build_snapshot(path)
-    return Sampler(Snapshot.load(path))
+    return Sampler(Snapshot.load(path), request.param)
 
 
 def joint(snapshot: Snapshot, do: Mapping[str, str] | None = None) -> Floats:
@@ -227,6 +227,17 @@ def test_a_persona_depends_on_seed_index_and_evidence_alone(  # noqa: PLR0917
     assert all(persona[name] == value for persona in whole for name, value in evidence.items())
     if size:
         assert sampler.sample(1, seed, start + size - 1, evidence)[0] == whole[-1]
+
+
+def test_kernels_weigh_alike_to_the_last_bit(sampler: Sampler) -> None:
+    other = Sampler(sampler.snapshot, "numpy")
+    indices = np.arange(5000, dtype=np.uint64)
+    commute = sampler.snapshot.dimension("commute_mode").position
+    likelihoods = {0: np.array([0.5, 0, 1, 0, 0, 0.25, 1]), commute: np.array([0.2, 1.0, 0.0])}
+    codes, weights = sampler._engine.weigh(indices, 3, likelihoods, {1: 0})
+    expected, by_numpy = other._engine.weigh(indices, 3, likelihoods, {1: 0})
+    assert weights.tobytes() == by_numpy.tobytes() and codes.keys() == expected.keys()
+    assert all((codes[p] == expected[p]).all() for p in codes)
 
 
 def test_rare_evidence_is_resampled_and_told(sampler: Sampler, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The numpy engine: bit-identical to the definition, and the determinism that users are promised."""
+"""The engine: both kernels bit-identical to the definition, and the determinism that users are promised."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import serving.engine
+import serving.numpy_kernel
+import serving.plans
 from serving.batch import ECHO, Batch
+from serving.engine import KernelName
 from serving.reference import ReferenceSampler
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
@@ -38,9 +40,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def sampler(folder: Path) -> Sampler:
-    return Sampler(Snapshot.load(folder))
+@pytest.fixture(scope="module", params=["numpy", "numba"])
+def sampler(folder: Path, request: pytest.FixtureRequest) -> Sampler:
+    return Sampler(Snapshot.load(folder), request.param)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Blocks of 7, so that few personas cross many block borders."""
-    monkeypatch.setattr(serving.engine, "BLOCK", 7)
+    monkeypatch.setattr(serving.numpy_kernel, "BLOCK", 7)
     yield
 
 
@@ -71,7 +73,7 @@ def drawn_by_definition(
 @pytest.mark.usefixtures("small_blocks")
 @PROPERTY
 @given(seed=SEEDS, start=STARTS, n=st.integers(0, 30), pin=st.none() | PINS)
-def test_numpy_equals_plain_python(
+def test_kernels_equal_plain_python(
     sampler: Sampler, seed: int | str, start: int, n: int, pin: tuple[str, str] | None
 ) -> None:
     do = dict([pin]) if pin else {}
@@ -80,12 +82,13 @@ def test_numpy_equals_plain_python(
     assert codes(batch) == {name: [persona[name] for persona in expected] for name in IDS}
 
 
+@pytest.mark.parametrize("kernel", ["numpy", "numba"])
 @pytest.mark.parametrize("merged_cells", [0, 500, 10**9])
-def test_numpy_equals_plain_python_on_a_large_snapshot(
-    large: Snapshot, monkeypatch: pytest.MonkeyPatch, merged_cells: int
+def test_kernels_equal_plain_python_on_a_large_snapshot(
+    large: Snapshot, monkeypatch: pytest.MonkeyPatch, merged_cells: int, kernel: KernelName
 ) -> None:
-    monkeypatch.setattr(serving.engine, "MERGED_CELLS", min(merged_cells, 200_000))
-    batch = Sampler(large).sample(40, seed=5, start=123)
+    monkeypatch.setattr(serving.plans, "MERGED_CELLS", min(merged_cells, 200_000))
+    batch = Sampler(large, kernel).sample(40, seed=5, start=123)
     for place, persona in enumerate(drawn_by_definition(large, 40, 5, 123, {})):
         assert {name: int(batch.codes(name)[place]) for name in persona} == persona
 
