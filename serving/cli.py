@@ -310,6 +310,42 @@ def generate(  # noqa: PLR0917  # click passes options by name
             _write_lines(_lines(_with_progress(batches(), number), chosen, person), file)
 
 
+@cli.command()
+@click.argument("dimensions", nargs=-1, required=True)
+@click.option("-s", "--seed", default="0", callback=_seed, show_default=True, help="Integer or text.")
+@click.option("-i", "--index", type=int, default=0, show_default=True, help="Index of the persona.")
+@click.option("--population", default="us", show_default=True, help="Population of a packaged snapshot.")
+@click.option("--snapshot", "path", type=click.Path(), help="Folder of another snapshot.")
+@click.option("--do", multiple=True, callback=_assignments, metavar="DIMENSION=CATEGORY", help="As it was drawn with.")
+@click.option(
+    "--evidence", multiple=True, callback=_evidence, metavar="DIMENSION=CATEGORY,...", help="As it was drawn with."
+)
+def explain(  # noqa: PLR0917  # click passes options by name
+    dimensions: tuple[str, ...],
+    seed: int | str,
+    index: int,
+    population: str,
+    path: str | None,
+    do: dict[str, str],
+    evidence: dict[str, list[str] | str],
+) -> None:
+    """Tell why a persona has its values: what each cause did to the odds, and which map says so.
+
+    \b
+    Examples:
+      personagen explain occupation --seed 42 --index 3
+      personagen explain party religion --seed 42 --evidence region=texas
+    """
+    from serving.explaining import explain as explained  # noqa: PLC0415
+    from serving.sampler import Sampler  # noqa: PLC0415
+    from serving.snapshot import Snapshot  # noqa: PLC0415
+
+    sampler = Sampler(Snapshot.load(path or population))
+    ids = [dimension.id for dimension in sampler.snapshot.dimensions]
+    persona = sampler.sample(1, seed, index, evidence, do, fields=ids)[0]
+    click.echo("\n\n".join(explained(persona, name).to_text() for name in dimensions))
+
+
 def _format_of(output: str | None) -> str:
     suffix = Path(output).suffix.lstrip(".") if output else ""
     return suffix if suffix in FORMATS else "prose"
