@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -22,6 +23,7 @@ import numpy.typing as npt
 from serving import derived
 from serving.conditions import Support
 from serving.counter import Seed
+from serving.files import duckdb_writer, parquet_writer
 from serving.snapshot import Snapshot, suggest
 from warehouse.errors import SamplingError
 
@@ -396,6 +398,19 @@ class Batch:
                 categories, codes = coded
                 columns.append(pl.Series(name, codes).cat.to(pl.Enum(categories)))
         return frame.select(ECHO).with_columns(columns)
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> None:
+        """Write a Parquet file; dimensions are dictionary-encoded."""
+        with parquet_writer(path, self) as writer:
+            writer.write_table(self.to_arrow())
+
+    def to_duckdb(self, path: str | os.PathLike[str], table: str = "personas") -> None:
+        """Add the personas to a table of a DuckDB file, which is made if it is not there.
+
+        Dimensions are ENUM columns. Raises SamplingError, and adds nothing, if there is a table of other columns.
+        """
+        with duckdb_writer(path, table) as write:
+            write(self)
 
 
 def _fits_int64(seed: Seed) -> bool:

@@ -42,7 +42,7 @@ PLUGIN_HELP = {
 EXTRA_HINT = "pip install 'personagen[pipeline]'"
 CHUNK = 20_000
 
-FORMATS = ("prose", "json", "jsonl", "csv", "parquet")
+FORMATS = ("prose", "json", "jsonl", "csv", "parquet", "duckdb")
 
 
 class PluginGroup(click.Group):
@@ -228,6 +228,7 @@ def _date(_: click.Context, __: click.Parameter, moment: datetime | None) -> dat
     metavar="NAME,...",
     help="Leave out; `sensitive` for all of those.",
 )
+@click.option("--table", default="personas", show_default=True, help="Table of a DuckDB file; added to if it is there.")
 @click.option(
     "--person",
     type=click.Choice(["second", "third"]),
@@ -251,6 +252,7 @@ def generate(  # noqa: PLR0917  # click passes options by name
     as_of: date | None,
     fields: list[str] | None,
     exclude: list[str] | None,
+    table: str,
     person: Any,
 ) -> None:
     """Draw personas. The same seed and index always give the same person.
@@ -266,6 +268,7 @@ def generate(  # noqa: PLR0917  # click passes options by name
       personagen generate -n 100 --quota sex=female:50,male:50 --evidence education=bachelor..
       personagen generate -n 1000 --fields first_name,age_years,occupation -o people.csv
       personagen generate -n 1000 --start 1000 -o second_thousand.parquet
+      personagen generate -n 100000 -o people.duckdb --table panel
     """
     from serving.sampler import Sampler, SupportWarning  # noqa: PLC0415  # numpy is not needed for help
     from serving.snapshot import Snapshot  # noqa: PLC0415
@@ -298,10 +301,12 @@ def generate(  # noqa: PLR0917  # click passes options by name
                 click.echo(f"warning: {batch.support.warning}", err=True)
             yield batch
 
-    if chosen == "parquet":
-        if output is None:
-            raise SamplingError("parquet is binary: name a file with --output")
-        with _whole_file(Path(output)) as part:
+    if chosen in ("parquet", "duckdb") and output is None:
+        raise SamplingError(f"{chosen} is binary: name a file with --output")
+    if chosen == "duckdb":
+        _write_duckdb(_with_progress(batches(), number), Path(str(output)), table)
+    elif chosen == "parquet":
+        with _whole_file(Path(str(output))) as part:
             _write_parquet(_with_progress(batches(), number), part)
     elif output is None:
         _write_lines(_lines(batches(), chosen, person), sys.stdout)
@@ -377,13 +382,21 @@ def _write_lines(lines: Iterable[str], stream: IO[str]) -> None:
 
 
 def _write_parquet(batches: Iterator[Batch], target: Path) -> None:
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    from serving.files import parquet_writer  # noqa: PLC0415
 
-    first = next(batches).to_arrow()
-    with pq.ParquetWriter(target, first.schema, compression="zstd") as writer:
-        writer.write_table(first)
+    first = next(batches)
+    with parquet_writer(target, first) as writer:
+        writer.write_table(first.to_arrow())
         for batch in batches:
             writer.write_table(batch.to_arrow())
+
+
+def _write_duckdb(batches: Iterator[Batch], target: Path, table: str) -> None:
+    from serving.files import duckdb_writer  # noqa: PLC0415
+
+    with duckdb_writer(target, table) as write:
+        for batch in batches:
+            write(batch)
 
 
 def _with_progress(batches: Iterator[Batch], number: int) -> Iterator[Batch]:

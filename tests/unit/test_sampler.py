@@ -9,6 +9,7 @@ from datetime import date
 from itertools import pairwise
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -335,3 +336,29 @@ def test_twenty_golden_codes(sampler: Sampler) -> None:
         "20221100022220020010"
         "33202002001300300322"
     )
+
+
+def test_files_hold_what_a_frame_holds(sampler: Sampler, tmp_path: Path) -> None:
+    batch = sampler.sample(30, "x")
+    batch.to_parquet(tmp_path / "p.parquet")
+    assert pl.read_parquet(tmp_path / "p.parquet").cast(pl.String).equals(batch.to_polars().cast(pl.String))
+    batch.to_duckdb(tmp_path / "p.duckdb")
+    sampler.sample(10, "x", 30).to_duckdb(tmp_path / "p.duckdb")
+    with duckdb.connect(tmp_path / "p.duckdb") as connection:
+        people = connection.sql("select * from personas order by index").pl()
+        kinds = dict(
+            connection.sql(
+                "select column_name, data_type from duckdb_columns() where table_name = 'personas'"
+            ).fetchall()
+        )
+    assert people.cast(pl.String).equals(sampler.sample(40, "x").to_polars().cast(pl.String))
+    assert kinds["sex"] == "ENUM('female', 'male')" and kinds["birth_date"] == "DATE"
+
+
+def test_a_table_of_other_columns_is_left_alone(sampler: Sampler, tmp_path: Path) -> None:
+    sampler.sample(3, fields=["sex"]).to_duckdb(tmp_path / "p.duckdb", 'my "people"')
+    with pytest.raises(SamplingError, match=r"cannot add to table 'my \"people\"'.*name another table"):
+        sampler.sample(3).to_duckdb(tmp_path / "p.duckdb", 'my "people"')
+    (tmp_path / "no.duckdb").write_text("not a database, " * 100)
+    with pytest.raises(SamplingError, match=r"cannot open .*no\.duckdb"):
+        sampler.sample(3).to_duckdb(tmp_path / "no.duckdb")
