@@ -351,6 +351,31 @@ def explain(  # noqa: PLR0917  # click passes options by name
     click.echo("\n\n".join(explained(persona, name).to_text() for name in dimensions))
 
 
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port to listen on.")
+@click.option(
+    "--snapshot", "paths", multiple=True, help="Population or folder of a snapshot; repeatable [default: us]."
+)
+def serve(host: str, port: int, paths: tuple[str, ...]) -> None:
+    """Serve personas over HTTP: GET /v1/personas, and what /v1/openapi.json lists.
+
+    \b
+    Examples:
+      personagen serve
+      personagen serve --host 0.0.0.0 --port 80 --snapshot us --snapshot warehouse/build/snapshots/us
+      curl 'http://127.0.0.1:8000/v1/personas?n=2&seed=42&evidence.age=25..34&fields=first_name,occupation'
+    """
+    import uvicorn  # noqa: PLC0415
+
+    from serving.api.app import create_app  # noqa: PLC0415
+    from serving.snapshot import Snapshot  # noqa: PLC0415
+
+    loaded = [Snapshot.load(path) for path in paths or ("us",)]
+    app = create_app({snapshot.manifest.population.id: snapshot for snapshot in loaded})
+    uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False)
+
+
 def _format_of(output: str | None) -> str:
     suffix = Path(output).suffix.lstrip(".") if output else ""
     return suffix if suffix in FORMATS else "prose"

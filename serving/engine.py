@@ -50,6 +50,11 @@ class Kernel(Protocol):
         ...
 
 
+def fastest() -> KernelName:
+    """The kernel for a process that lives long enough to pay for loading it."""
+    return "numba" if find_spec("numba") is not None else "numpy"
+
+
 class Engine:
     """Draws codes from a snapshot; holds no state but lookup tables, so one can be shared by threads."""
 
