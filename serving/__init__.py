@@ -11,18 +11,22 @@ Here belong the names that users import. Nothing of the build side is ever impor
 from __future__ import annotations
 
 from serving.batch import Batch, Persona
+from serving.explaining import Explanation, explain
 from serving.rendering import render
-from serving.sampler import Sampler
+from serving.sampler import Sampler, SupportWarning
 from serving.snapshot import Snapshot
 from warehouse.errors import PersonaGenError, SamplingError, SnapshotError
 
 __all__ = [
     "Batch",
+    "Explanation",
     "Persona",
     "PersonaGenError",
     "Sampler",
     "SamplingError",
     "Snapshot",
     "SnapshotError",
+    "SupportWarning",
+    "explain",
     "render",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -20,7 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from serving import derived
+from serving.conditions import Support
 from serving.counter import Seed
+from serving.files import duckdb_writer, parquet_writer
 from serving.snapshot import Snapshot, suggest
 from warehouse.errors import SamplingError
 
@@ -160,10 +163,12 @@ class Persona:
 
 
 class Batch:
-    """Personas of consecutive indices. Holds codes; everything else is made when asked for.
+    """Personas of ascending indices. Holds codes; everything else is made when asked for.
 
     Attributes:
-        snapshot, seed, start, as_of, accents: what it was drawn with.
+        snapshot, seed, as_of, accents: what it was drawn with.
+        indices: index of each persona, uint64 (n,).
+        support: how well the evidence, if any, is supported.
         fields: names carried besides seed, index and snapshot id, in order.
     """
 
@@ -172,22 +177,26 @@ class Batch:
         *,
         snapshot: Snapshot,
         seed: Seed,
-        start: int,
+        indices: npt.NDArray[np.uint64],
         as_of: date,
         accents: bool,
         selection: Selection,
         codes: Mapping[str, npt.NDArray[np.uint8]],
-        size: int,
+        support: Support,
+        ages: tuple[int, int] | None = None,
     ) -> None:
         self.snapshot = snapshot
         self.seed = seed
-        self.start = start
+        self.indices = indices
         self.as_of = as_of
         self.accents = accents
+        self.support = support
+        self._age_span = ages
         self.fields = selection.fields
         self._selection = selection
         self._codes = codes
-        self._size = size
+        self._size = len(indices)
+        indices.flags.writeable = False
         for values in codes.values():
             values.flags.writeable = False
 
@@ -195,7 +204,8 @@ class Batch:
         return self._size
 
     def __repr__(self) -> str:
-        return f"Batch({self._size} personas of {self.snapshot.id}, seed={self.seed!r}, start={self.start})"
+        first = f", first index {self.indices[0]}" if self._size else ""
+        return f"Batch({self._size} personas of {self.snapshot.id}, seed={self.seed!r}{first})"
 
     def codes(self, dimension: str) -> npt.NDArray[np.uint8]:
         """Category codes of one dimension, uint8 (n,), read-only; a code is a place in its categories."""
@@ -206,13 +216,10 @@ class Batch:
             raise SamplingError(f"dimension {dimension!r} was not drawn: add it to fields") from None
 
     @cached_property
-    def indices(self) -> npt.NDArray[np.uint64]:
-        """Index of each persona, uint64 (n,)."""
-        return np.arange(self.start, self.start + self._size, dtype=np.uint64)
-
-    @cached_property
     def _ages(self) -> npt.NDArray[np.int64]:
         bands = derived.age_bands(self.snapshot.dimension("age").categories)
+        if self._age_span is not None:
+            bands = bands.within(*self._age_span)
         return derived.exact_ages(self.seed, self.indices, self.codes("age"), bands)
 
     @cached_property
@@ -288,7 +295,7 @@ class Batch:
         columns = [self.values(name) for name in self.fields]
         for place in range(self._size):
             values = {name: column[place] for name, column in zip(self.fields, columns, strict=True)}
-            yield Persona(self.seed, self.start + place, MappingProxyType(values), self.snapshot)
+            yield Persona(self.seed, int(self.indices[place]), MappingProxyType(values), self.snapshot)
 
     def __getitem__(self, place: int) -> Persona:
         """The persona at a place of the batch, 0 to n - 1; negative places count from the end."""
@@ -299,12 +306,13 @@ class Batch:
         return Batch(
             snapshot=self.snapshot,
             seed=self.seed,
-            start=self.start + place,
+            indices=self.indices[place : place + 1],
             as_of=self.as_of,
             accents=self.accents,
             selection=self._selection,
             codes={name: values[place : place + 1] for name, values in self._codes.items()},
-            size=1,
+            support=self.support,
+            ages=self._age_span,
         )
 
     def to_prompts(self, person: Person = "second") -> list[str]:
@@ -329,7 +337,7 @@ class Batch:
         head = f'{{"seed": {json.dumps(self.seed)}, "index": '
         middle = f', "snapshot_id": {json.dumps(self.snapshot.id)}'
         columns = [self._encoded(name, f", {json.dumps(name)}: ", _json) for name in self.fields]
-        indices = range(self.start, self.start + self._size)
+        indices = self.indices.tolist()
         rows = zip(*columns, strict=True) if columns else (() for _ in indices)
         for index, row in zip(indices, rows, strict=True):
             yield f"{head}{index}{middle}{''.join(row)}}}"
@@ -340,7 +348,7 @@ class Batch:
             yield ",".join(_csv(name) for name in (*ECHO, *self.fields))
         seed, snapshot_id = _csv(self.seed), _csv(self.snapshot.id)
         columns = [self._encoded(name, ",", _csv) for name in self.fields]
-        indices = range(self.start, self.start + self._size)
+        indices = self.indices.tolist()
         rows = zip(*columns, strict=True) if columns else (() for _ in indices)
         for index, row in zip(indices, rows, strict=True):
             yield f"{seed},{index},{snapshot_id}{''.join(row)}"
@@ -395,6 +403,19 @@ class Batch:
                 categories, codes = coded
                 columns.append(pl.Series(name, codes).cat.to(pl.Enum(categories)))
         return frame.select(ECHO).with_columns(columns)
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> None:
+        """Write a Parquet file; dimensions are dictionary-encoded."""
+        with parquet_writer(path, self) as writer:
+            writer.write_table(self.to_arrow())
+
+    def to_duckdb(self, path: str | os.PathLike[str], table: str = "personas") -> None:
+        """Add the personas to a table of a DuckDB file, which is made if it is not there.
+
+        Dimensions are ENUM columns. Raises SamplingError, and adds nothing, if there is a table of other columns.
+        """
+        with duckdb_writer(path, table) as write:
+            write(self)
 
 
 def _fits_int64(seed: Seed) -> bool:

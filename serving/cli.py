@@ -12,6 +12,7 @@ import errno
 import os
 import secrets
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -41,7 +42,7 @@ PLUGIN_HELP = {
 EXTRA_HINT = "pip install 'personagen[pipeline]'"
 CHUNK = 20_000
 
-FORMATS = ("prose", "json", "jsonl", "csv", "parquet")
+FORMATS = ("prose", "json", "jsonl", "csv", "parquet", "duckdb")
 
 
 class PluginGroup(click.Group):
@@ -124,6 +125,36 @@ def _assignments(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) 
     return pairs
 
 
+def _evidence(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict[str, list[str] | str]:
+    """One value stays a text, which may be a range; several are a list for any of them."""
+    pairs = _assignments(context, option, texts)
+    return {name: value.split(",") if "," in value else value for name, value in pairs.items()}
+
+
+def _numbers(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict[str, dict[str, float]]:
+    """`sex=female:0.6,male:0.4` as a number by category."""
+    found: dict[str, dict[str, float]] = {}
+    for name, value in _assignments(context, option, texts).items():
+        for text in value.split(","):
+            category, _, number = text.rpartition(":")
+            try:
+                found.setdefault(name, {})[category] = float(number)
+            except ValueError:
+                category = ""
+            if not category:
+                raise click.BadParameter(f"{text!r} is not of the form category:number")
+    return found
+
+
+def _counts(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict[str, dict[str, int]]:
+    found = _numbers(context, option, texts)
+    for name, counts in found.items():
+        for category, count in counts.items():
+            if not count.is_integer():
+                raise click.BadParameter(f"the quota of {name}={category} must be a whole number, not {count}")
+    return {name: {category: int(count) for category, count in counts.items()} for name, counts in found.items()}
+
+
 def _names(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> list[str] | None:
     return [name.strip() for text in texts for name in text.split(",") if name.strip()] or None
 
@@ -152,7 +183,35 @@ def _date(_: click.Context, __: click.Parameter, moment: datetime | None) -> dat
     multiple=True,
     callback=_assignments,
     metavar="DIMENSION=CATEGORY",
-    help="Set a value; repeatable.",
+    help="Set a value; its consequences follow; repeatable.",
+)
+@click.option(
+    "--evidence",
+    multiple=True,
+    callback=_evidence,
+    metavar="DIMENSION=CATEGORY,...",
+    help="Only people of whom this holds, any of several; a range as 25..34 or bachelor..; repeatable.",
+)
+@click.option(
+    "--likelihood",
+    multiple=True,
+    callback=_numbers,
+    metavar="DIMENSION=CATEGORY:NUMBER,...",
+    help="Soft evidence: how likely what was observed is in each category; repeatable.",
+)
+@click.option(
+    "--target",
+    multiple=True,
+    callback=_numbers,
+    metavar="DIMENSION=CATEGORY:SHARE,...",
+    help="Lean the population so that categories have these shares; repeatable.",
+)
+@click.option(
+    "--quota",
+    multiple=True,
+    callback=_counts,
+    metavar="DIMENSION=CATEGORY:COUNT,...",
+    help="Exactly so many of the -n personas; repeatable.",
 )
 @click.option(
     "--as-of",
@@ -169,6 +228,7 @@ def _date(_: click.Context, __: click.Parameter, moment: datetime | None) -> dat
     metavar="NAME,...",
     help="Leave out; `sensitive` for all of those.",
 )
+@click.option("--table", default="personas", show_default=True, help="Table of a DuckDB file; added to if it is there.")
 @click.option(
     "--person",
     type=click.Choice(["second", "third"]),
@@ -186,9 +246,14 @@ def generate(  # noqa: PLR0917  # click passes options by name
     form: str | None,
     output: str | None,
     do: dict[str, str],
+    evidence: dict[str, list[str] | str],
+    likelihood: dict[str, dict[str, float]],
+    target: dict[str, dict[str, float]],
+    quota: dict[str, dict[str, int]],
     as_of: date | None,
     fields: list[str] | None,
     exclude: list[str] | None,
+    table: str,
     person: Any,
     accents: bool,
 ) -> None:
@@ -200,10 +265,14 @@ def generate(  # noqa: PLR0917  # click passes options by name
       personagen generate -n 3 --person second --exclude sensitive
       personagen generate -n 100 --format jsonl | head
       personagen generate --do education=doctorate --do region=texas
+      personagen generate --evidence age=25..34 --evidence occupation=healthcare_practitioner,healthcare_support
+      personagen generate -n 200 --target sex=female:0.6 --target urbanicity=rural:0.3 -o panel.csv
+      personagen generate -n 100 --quota sex=female:50,male:50 --evidence education=bachelor..
       personagen generate -n 1000 --fields first_name,age_years,occupation -o people.csv
       personagen generate -n 1000 --start 1000 -o second_thousand.parquet
+      personagen generate -n 100000 -o people.duckdb --table panel
     """
-    from serving.sampler import Sampler  # noqa: PLC0415  # numpy is not needed for help
+    from serving.sampler import Sampler, SupportWarning  # noqa: PLC0415  # numpy is not needed for help
     from serving.snapshot import Snapshot  # noqa: PLC0415
 
     chosen = form or _format_of(output)
@@ -211,22 +280,103 @@ def generate(  # noqa: PLR0917  # click passes options by name
 
     def batches() -> Iterator[Batch]:
         # The first call checks the request, so even an empty one.
-        for low in range(0, max(number, 1), CHUNK):
-            count = min(CHUNK, number - low)
-            yield sampler.sample(
-                count, seed, start + low, do, fields=fields, exclude=exclude, as_of=as_of, accents=accents
-            )
+        chunk = max(number, 1) if quota else CHUNK  # quotas hold for a batch as a whole
+        told = False
+        for low in range(0, max(number, 1), chunk):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SupportWarning)
+                batch = sampler.sample(
+                    min(chunk, number - low),
+                    seed,
+                    start + low,
+                    evidence,
+                    do,
+                    likelihood=likelihood,
+                    target_marginal=target,
+                    quota=quota,
+                    fields=fields,
+                    exclude=exclude,
+                    as_of=as_of,
+                    accents=accents,
+                )
+            if batch.support.warning and not told:
+                told = True
+                click.echo(f"warning: {batch.support.warning}", err=True)
+            yield batch
 
-    if chosen == "parquet":
-        if output is None:
-            raise SamplingError("parquet is binary: name a file with --output")
-        with _whole_file(Path(output)) as part:
+    if chosen in ("parquet", "duckdb") and output is None:
+        raise SamplingError(f"{chosen} is binary: name a file with --output")
+    if chosen == "duckdb":
+        _write_duckdb(_with_progress(batches(), number), Path(str(output)), table)
+    elif chosen == "parquet":
+        with _whole_file(Path(str(output))) as part:
             _write_parquet(_with_progress(batches(), number), part)
     elif output is None:
         _write_lines(_lines(batches(), chosen, person), sys.stdout)
     else:
         with _whole_file(Path(output)) as part, part.open("w", encoding="utf-8", newline="") as file:
             _write_lines(_lines(_with_progress(batches(), number), chosen, person), file)
+
+
+@cli.command()
+@click.argument("dimensions", nargs=-1, required=True)
+@click.option("-s", "--seed", default="0", callback=_seed, show_default=True, help="Integer or text.")
+@click.option("-i", "--index", type=int, default=0, show_default=True, help="Index of the persona.")
+@click.option("--population", default="us", show_default=True, help="Population of a packaged snapshot.")
+@click.option("--snapshot", "path", type=click.Path(), help="Folder of another snapshot.")
+@click.option("--do", multiple=True, callback=_assignments, metavar="DIMENSION=CATEGORY", help="As it was drawn with.")
+@click.option(
+    "--evidence", multiple=True, callback=_evidence, metavar="DIMENSION=CATEGORY,...", help="As it was drawn with."
+)
+def explain(  # noqa: PLR0917  # click passes options by name
+    dimensions: tuple[str, ...],
+    seed: int | str,
+    index: int,
+    population: str,
+    path: str | None,
+    do: dict[str, str],
+    evidence: dict[str, list[str] | str],
+) -> None:
+    """Tell why a persona has its values: what each cause did to the odds, and which map says so.
+
+    \b
+    Examples:
+      personagen explain occupation --seed 42 --index 3
+      personagen explain party religion --seed 42 --evidence region=texas
+    """
+    from serving.explaining import explain as explained  # noqa: PLC0415
+    from serving.sampler import Sampler  # noqa: PLC0415
+    from serving.snapshot import Snapshot  # noqa: PLC0415
+
+    sampler = Sampler(Snapshot.load(path or population))
+    ids = [dimension.id for dimension in sampler.snapshot.dimensions]
+    persona = sampler.sample(1, seed, index, evidence, do, fields=ids)[0]
+    click.echo("\n\n".join(explained(persona, name).to_text() for name in dimensions))
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port to listen on.")
+@click.option(
+    "--snapshot", "paths", multiple=True, help="Population or folder of a snapshot; repeatable [default: us]."
+)
+def serve(host: str, port: int, paths: tuple[str, ...]) -> None:
+    """Serve personas over HTTP: GET /v1/personas, and what /v1/openapi.json lists.
+
+    \b
+    Examples:
+      personagen serve
+      personagen serve --host 0.0.0.0 --port 80 --snapshot us --snapshot warehouse/build/snapshots/us
+      curl 'http://127.0.0.1:8000/v1/personas?n=2&seed=42&evidence.age=25..34&fields=first_name,occupation'
+    """
+    import uvicorn  # noqa: PLC0415
+
+    from serving.api.app import create_app  # noqa: PLC0415
+    from serving.snapshot import Snapshot  # noqa: PLC0415
+
+    loaded = [Snapshot.load(path) for path in paths or ("us",)]
+    app = create_app({snapshot.manifest.population.id: snapshot for snapshot in loaded})
+    uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False)
 
 
 def _format_of(output: str | None) -> str:
@@ -260,13 +410,21 @@ def _write_lines(lines: Iterable[str], stream: IO[str]) -> None:
 
 
 def _write_parquet(batches: Iterator[Batch], target: Path) -> None:
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    from serving.files import parquet_writer  # noqa: PLC0415
 
-    first = next(batches).to_arrow()
-    with pq.ParquetWriter(target, first.schema, compression="zstd") as writer:
-        writer.write_table(first)
+    first = next(batches)
+    with parquet_writer(target, first) as writer:
+        writer.write_table(first.to_arrow())
         for batch in batches:
             writer.write_table(batch.to_arrow())
+
+
+def _write_duckdb(batches: Iterator[Batch], target: Path, table: str) -> None:
+    from serving.files import duckdb_writer  # noqa: PLC0415
+
+    with duckdb_writer(target, table) as write:
+        for batch in batches:
+            write(batch)
 
 
 def _with_progress(batches: Iterator[Batch], number: int) -> Iterator[Batch]:

@@ -106,6 +106,15 @@ class Bands:
         threshold = self.base[codes] + _below(uniforms(seed, stream, indices), self.total[codes])
         return self.values[np.searchsorted(self.edges, threshold, side="right")]
 
+    def within(self, first: int, last: int) -> Bands:
+        """The same bands with no weight on values outside `first` to `last`."""
+        weights = np.diff(self.edges, prepend=0)
+        kept = np.where((self.values >= first) & (self.values <= last), weights, 0)
+        edges = np.cumsum(kept)
+        ends = edges[np.searchsorted(self.edges, self.base + self.total, side="left")]
+        total = np.diff(ends, prepend=0)
+        return Bands(self.values, edges, ends - total, total)
+
 
 def bands_of(dimension: str, categories: Sequence[str], *, low_tail: Sequence[int], high_tail: Sequence[int]) -> Bands:
     """Read bands from category ids such as `under_150`, `150_154`, `190_plus`.

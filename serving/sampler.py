@@ -1,77 +1,64 @@
-"""The numpy engine: batches of personas, bit-identical to `serving.reference`.
+"""The sampler: a request for personas, checked, and the batch that answers it.
 
-Here belongs how codes are drawn fast, and the request that says which. What a batch can be turned into is
-`serving.batch`; chance itself is `serving.counter`.
-
-How it is fast, on one core: personas go through in blocks that stay in the cache, dimension by dimension. The
-base and the first factors are multiplied into one table when the snapshot is loaded, as long as it stays
-small: being a prefix of the product, it has the same bits. Rows are gathered whole (`np.take` along axis 0
-copies a row at once, twice as fast as one gather per category) and multiplied in place; running sums and
-comparisons then go category by category over contiguous vectors. Nothing is allocated per dimension.
+Here belong the arguments of `Sampler.sample` and what they come down to. Drawing is `serving.engine`, conditions are
+`serving.conditions`, and what a batch can be turned into is `serving.batch`.
 """
 
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from serving import conditions
 from serving.batch import Batch, select_fields
-from serving.counter import Seed, check_seed, stream_start, uniforms_into, weyl
-from serving.reference import SMALLEST_TOTAL, deciders, no_category_left
-from serving.snapshot import Factor, Snapshot, SnapshotDimension
+from serving.conditions import Condition, Support
+from serving.counter import Seed, check_seed
+from serving.engine import Codes, Drawn, Engine, Indices, KernelName
+from serving.evidence import Evidence, read_evidence
+from serving.quotas import check_quota, filled, shares_of
+from serving.snapshot import Snapshot
+from serving.targets import Targets, check_targets, raked
 from warehouse.errors import SamplingError
 
-BLOCK = 16_384
-MERGED_CELLS = 16_384
 LARGEST_INDEX = 2**63 - 1
-
-Codes = npt.NDArray[np.uint8]
-Rows = npt.NDArray[np.intp]
-Floats = npt.NDArray[np.float64]
+CONDITIONS = 64  # whose bounds are kept
 
 
-@dataclass(frozen=True, slots=True)
-class _Gather:
-    """Where to look up: a table (rows, categories) and the positions and sizes that make up the row index."""
-
-    table: Floats
-    parents: tuple[int, ...]
-    sizes: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """How to draw one dimension: a merged prefix, then the remaining factors in stored order."""
-
-    position: int
-    id: str
-    width: int
-    prefix: _Gather
-    rest: tuple[_Gather, ...]
-    deciders: tuple[str, ...]
-    cumulative: Floats | None  # of a dimension without parents: its one row of running sums
+class SupportWarning(UserWarning):
+    """Evidence for which too few draws speak to trust the personas' distribution."""
 
 
 class Sampler:
     """Draws personas from a snapshot; holds no state but lookup tables, so one can be shared by threads."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, kernel: KernelName = "auto") -> None:
+        """Make ready to draw.
+
+        `kernel` is `numpy`, `numba` (the extra `fast`), or `auto`: numba where it is installed and a request is large
+        enough to pay for loading it. All of them give the same people.
+        """
         self.snapshot = snapshot
-        self._position = {dimension.id: dimension.position for dimension in snapshot.dimensions}
-        self._plans = tuple(_compile(dimension, self._position) for dimension in snapshot.dimensions)
+        self._engine = Engine(snapshot, kernel)
+        self._condition = lru_cache(maxsize=CONDITIONS)(self._find_condition)
+        self._raked = lru_cache(maxsize=CONDITIONS)(self._find_raked)
 
     def sample(
         self,
         n: int,
         seed: Seed = 0,
         start: int = 0,
+        evidence: Mapping[str, Any] | None = None,
         do: Mapping[str, str] | None = None,
         *,
+        likelihood: Mapping[str, Mapping[str, float]] | None = None,
+        target_marginal: Mapping[str, Mapping[str, float]] | None = None,
+        quota: Mapping[str, Mapping[str, int]] | None = None,
         fields: Iterable[str] | None = None,
         exclude: Iterable[str] | None = None,
         as_of: date | None = None,
@@ -83,206 +70,88 @@ class Sampler:
             n: how many, 0 or more.
             seed: any integer (0 is as good as another) or string.
             start: first index; sample(10) is sample(5) followed by sample(5, start=5).
+            evidence: dimension id -> what is known of it: causes, consequences and everything else follow. A category
+                id; several, in a list, for any of them; a range such as "25..34" of years (age) or
+                "bachelor..doctorate" of categories (ordinal dimensions), both ends included, either left out if open.
             do: dimension id -> category id, set whatever its causes say; its consequences follow, and all
                 dimensions that do not depend on it keep the value they had without it.
+            likelihood: soft evidence: dimension id -> category id -> a number from 0, how likely what was observed is
+                in that category, up to a factor; categories not named have 0.
+            target_marginal: soft evidence of the other kind: dimension id -> category id -> the share that it is to
+                have among the personas. Categories not named share what is left in their own proportion. Of all
+                distributions with these marginals, the personas follow the one nearest to the population's.
+            quota: dimension id -> category id -> how many of the n personas exactly. Such a batch is one whole: its
+                indices begin at `start` but are not consecutive, and a shorter one is no prefix of it.
             fields: names of dimensions and derived fields to carry, in this order; None for all.
             exclude: names to leave out; `sensitive` stands for all sensitive dimensions.
             as_of: date at which exact ages hold; None for the snapshot's own date, never today.
             accents: whether names are written as José and Nguyễn rather than Jose and Nguyen.
 
-        Raises SamplingError for an unknown name or category, a negative count, or values set by `do` that
-        leave no possible category for another dimension.
+        Raises SamplingError for an unknown name or category, a negative count, or values set by `do` that leave no
+        possible category for another dimension, or evidence of probability zero. Warns with `SupportWarning` where
+        support is thin; `Batch.support` has the figures.
         """
         seed = check_seed(seed)
         n, start = _check_range(n, start)
-        pinned = {
-            self._position[name]: self.snapshot.dimension(name).code(category)
+        _check_once(
+            do=do or {},
+            evidence=evidence or {},
+            likelihood=likelihood or {},
+            target_marginal=target_marginal or {},
+            quota=quota or {},
+        )
+        known = read_evidence(self.snapshot, evidence or {}, likelihood or {})
+        fixed = {
+            self.snapshot.dimension(name).position: self.snapshot.dimension(name).code(category)
             for name, category in (do or {}).items()
-            if self.snapshot.dimension(name)
         }
+        if target_marginal:
+            targets = check_targets(self.snapshot, target_marginal)
+            known = known.joined(self._raked(targets, known, tuple(sorted(fixed.items()))))
         selection = select_fields(self.snapshot, fields, exclude)
-        wanted = {self._position[name] for name in selection.needed_dimensions}
-        codes = self._draw(n, seed, start, pinned, wanted)
+        wanted = {self.snapshot.dimension(name).position for name in selection.needed_dimensions}
+        indices, met, support = np.arange(start, start + n, dtype=np.uint64), dict[int, Codes](), Support()
+        places = check_quota(self.snapshot, quota or {}, n)
+        if places and n:
+            lean = self._raked(shares_of(places, n), known, tuple(sorted(fixed.items())))
+            meeting = partial(self._met, fixed=fixed, seed=seed)
+            indices, met, support = filled(self.snapshot, places, known.joined(lean), meeting, n=n, start=start)
+        elif known.likelihoods and n:
+            met, support = self._met(known, indices, fixed=fixed, seed=seed)
+        if support.warning:
+            warnings.warn(support.warning, SupportWarning, stacklevel=2)
+        drawn = self._engine.draw(indices, seed, wanted, {**fixed, **met})
         return Batch(
             snapshot=self.snapshot,
             seed=seed,
-            start=start,
+            indices=indices,
             as_of=self.snapshot.as_of if as_of is None else _check_date(as_of),
             accents=accents,
             selection=selection,
-            codes={self.snapshot.dimensions[position].id: values for position, values in codes.items()},
-            size=n,
+            codes={self.snapshot.dimensions[position].id: values for position, values in drawn.items()},
+            support=support,
+            ages=known.ages,
         )
 
-    def _draw(self, n: int, seed: Seed, start: int, pinned: Mapping[int, int], wanted: set[int]) -> dict[int, Codes]:
-        plans, parents = self._closure(wanted, pinned)
-        result = {plan.position: np.empty(n, dtype=np.uint8) for plan in plans}
-        streams = {plan.position: stream_start(seed, plan.id) for plan in plans}
-        for position, code in pinned.items():
-            if position in result:
-                result[position].fill(code)
+    def _met(self, known: Evidence, indices: Indices, *, fixed: Mapping[int, int], seed: Seed) -> tuple[Drawn, Support]:
+        """Codes of what the evidence depends on, itself included, for each index."""
+        return conditions.draw(self._engine, self._condition(known, tuple(sorted(fixed.items()))), indices, seed)
 
-        size = min(n, BLOCK)
-        scratch = _Scratch(size, max((plan.width for plan in plans), default=1))
-        # Row indices must be intp, or np.take converts them again for each table.
-        as_rows = {position: np.empty(size, dtype=np.intp) for position in sorted(parents)}
-        for position, code in pinned.items():
-            if position in as_rows:
-                as_rows[position].fill(code)
-        for low in range(0, n, BLOCK):
-            count = min(BLOCK, n - low)
-            block = scratch.cut(count)
-            first = start + low
-            np.copyto(block.sequence, weyl(np.arange(first, first + count, dtype=np.uint64)))
-            for plan in plans:
-                if plan.position in pinned:
-                    continue
-                uniforms_into(streams[plan.position], block.sequence, block.threshold, block.bits_1, block.bits_2)
-                out = result[plan.position][low : low + count]
-                _draw_dimension(plan, as_rows, block, out)
-                if plan.position in as_rows:
-                    as_rows[plan.position][:count] = out
-        return {position: values for position, values in result.items() if position in wanted}
+    def _find_condition(self, known: Evidence, fixed: tuple[tuple[int, int], ...]) -> Condition:
+        return conditions.condition(self.snapshot, self._engine, known.vectors, dict(fixed))
 
-    def _closure(self, wanted: set[int], pinned: Mapping[int, int]) -> tuple[list[_Plan], set[int]]:
-        """Plans to run, in order, and the positions used as parents: what is not needed is not drawn."""
-        needed, parents = set(wanted), set[int]()
-        for plan in reversed(self._plans):
-            if plan.position in needed and plan.position not in pinned:
-                for gather in (plan.prefix, *plan.rest):
-                    parents.update(gather.parents)
-                needed |= parents
-        return [plan for plan in self._plans if plan.position in needed], parents
+    def _find_raked(self, targets: Targets, known: Evidence, fixed: tuple[tuple[int, int], ...]) -> Evidence:
+        return raked(self.snapshot, self._engine, targets, known, dict(fixed))
 
 
-class _Scratch:
-    """Work arrays of one call, reused for every dimension and block."""
-
-    def __init__(self, size: int, width: int) -> None:
-        self.size = size
-        self.sequence = np.empty(size, dtype=np.uint64)
-        self.bits_1 = np.empty(size, dtype=np.uint64)
-        self.bits_2 = np.empty(size, dtype=np.uint64)
-        self.threshold = np.empty(size)
-        self.rows = np.empty(size, dtype=np.intp)
-        self.mask = np.empty(size, dtype=np.bool_)
-        self._weights = np.empty(size * width)
-        self._gathered = np.empty(size * width)
-        self._cumulative = np.empty(size * width)
-
-    def cut(self, count: int) -> _Scratch:
-        """The same arrays, shortened for the last block."""
-        if count == self.size:
-            return self
-        part = object.__new__(_Scratch)
-        part.size = count
-        for name in ("sequence", "bits_1", "bits_2", "threshold", "rows", "mask"):
-            setattr(part, name, getattr(self, name)[:count])
-        part._weights, part._gathered, part._cumulative = self._weights, self._gathered, self._cumulative
-        return part
-
-    def weights(self, width: int) -> Floats:
-        """Array (size, width) for the running product."""
-        return self._weights[: self.size * width].reshape(self.size, width)
-
-    def gathered(self, width: int) -> Floats:
-        """Array (size, width) for the rows of one factor."""
-        return self._gathered[: self.size * width].reshape(self.size, width)
-
-    def cumulative(self, width: int) -> Floats:
-        """Array (width, size), a contiguous vector per category."""
-        return self._cumulative[: self.size * width].reshape(width, self.size)
-
-
-def _draw_dimension(plan: _Plan, as_rows: Mapping[int, Rows], block: _Scratch, out: Codes) -> None:
-    """Draw one dimension of one block into `out`; `block.threshold` holds its uniforms and is overwritten."""
-    if plan.cumulative is not None:
-        np.multiply(block.threshold, plan.cumulative[-1], out=block.threshold)
-        out[:] = np.searchsorted(plan.cumulative, block.threshold, side="right")
-        return
-
-    weights = block.weights(plan.width)
-    _take(plan.prefix, as_rows, block, weights)
-    if plan.rest:
-        gathered = block.gathered(plan.width)
-        for gather in plan.rest:
-            _take(gather, as_rows, block, gathered)
-            np.multiply(weights, gathered, out=weights)
-
-    cumulative = block.cumulative(plan.width)
-    cumulative[0] = weights[:, 0]
-    for category in range(1, plan.width):
-        np.add(cumulative[category - 1], weights[:, category], out=cumulative[category])
-    total = cumulative[-1]
-    if total.min() < SMALLEST_TOTAL:
-        raise no_category_left(plan.id, plan.deciders)
-    np.multiply(block.threshold, total, out=block.threshold)
-    # The count of running sums at most the threshold; the last never is, see `serving.counter.SCALE`.
-    out.fill(0)
-    for category in range(plan.width - 1):
-        np.less_equal(cumulative[category], block.threshold, out=block.mask)
-        np.add(out, block.mask.view(np.uint8), out=out)
-
-
-def _take(gather: _Gather, as_rows: Mapping[int, Rows], block: _Scratch, out: Floats) -> None:
-    if not gather.parents:
-        out[:] = gather.table
-        return
-    rows = as_rows[gather.parents[0]][: block.size]
-    for parent, size in zip(gather.parents[1:], gather.sizes[1:], strict=True):
-        np.multiply(rows, size, out=block.rows)
-        rows = np.add(block.rows, as_rows[parent][: block.size], out=block.rows)
-    # mode="clip" because the default, "raise", gathers into a buffer first; indices are in range by
-    # construction.
-    np.take(gather.table, rows, axis=0, out=out, mode="clip")
-
-
-def _compile(dimension: SnapshotDimension, position: Mapping[str, int]) -> _Plan:
-    prefix, used = _merge_prefix(dimension.factors)
-    return _Plan(
-        position=dimension.position,
-        id=dimension.id,
-        width=len(dimension.categories),
-        prefix=_gather(prefix, position),
-        rest=tuple(_gather(factor, position) for factor in dimension.factors[used:]),
-        deciders=deciders(dimension),
-        cumulative=None if prefix.given or used < len(dimension.factors) else _running_sum(dimension.id, prefix),
-    )
-
-
-def _running_sum(name: str, base: Factor) -> Floats:
-    cumulative = np.cumsum(base.table[0])
-    if cumulative[-1] < SMALLEST_TOTAL:
-        raise no_category_left(name, ())
-    return cumulative
-
-
-def _gather(factor: Factor, position: Mapping[str, int]) -> _Gather:
-    return _Gather(np.ascontiguousarray(factor.table), tuple(position[parent] for parent in factor.given), factor.sizes)
-
-
-def _merge_prefix(factors: tuple[Factor, ...]) -> tuple[Factor, int]:
-    """Multiply the first factors into one table over all their parents, while it stays small.
-
-    Returns the merged factor and how many were merged. ((base * f1) * f2) is what the definition computes
-    first, so the bits do not change; factors further on cannot be merged with each other, only behind this
-    prefix.
-    """
-    merged = factors[0]
-    width = merged.table.shape[1]
-    for used, factor in enumerate(factors[1:], start=1):
-        sizes = dict(zip(merged.given, merged.sizes, strict=True)) | dict(zip(factor.given, factor.sizes, strict=True))
-        given, shape = tuple(sizes), tuple(sizes.values())
-        if np.prod(shape, dtype=np.int64) * width > max(MERGED_CELLS, factor.table.size):
-            return merged, used
-        left = merged.table.reshape(*merged.sizes, *(1,) * (len(given) - len(merged.given)), width)
-        # Axes of the factor in the order of the merged parents, size 1 where it does not depend on one.
-        order = sorted(range(len(factor.given)), key=lambda axis: given.index(factor.given[axis]))
-        right = factor.table.reshape(*factor.sizes, width).transpose(*order, len(order))
-        right = right.reshape(*(sizes[name] if name in factor.given else 1 for name in given), width)
-        table = np.broadcast_to(left, (*shape, width)) * right
-        merged = Factor(given, shape, table.reshape(-1, width))
-    return merged, len(factors)
+def _check_once(**named: Mapping[str, Any]) -> None:
+    """Refuse a dimension that two arguments speak of, as one of them would be lost."""
+    seen: dict[str, str] = {}
+    for argument, values in named.items():
+        for name in values:
+            if name in seen:
+                raise SamplingError(f"dimension {name!r} is in {seen[name]} and in {argument}: leave one of them out")
+            seen[name] = argument
 
 
 def _check_date(as_of: object) -> date:

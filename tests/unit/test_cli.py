@@ -116,6 +116,12 @@ def test_a_seed_may_be_text(toy: str, capsys: Capture) -> None:
         (["-n", "-1"], "n must be 0 or more, not -1"),
         (["--start", "-1"], "start must be 0 or more"),
         (["--do", "job=nurse"], "unknown dimension 'job'"),
+        (["--evidence", "sex"], "'sex' is not of the form dimension=category"),
+        (["--evidence", "sex=man"], "has no category 'man'"),
+        (["--target", "sex=female"], "'female' is not of the form category:number"),
+        (["--target", "sex=female:2"], "must be from 0 to 1"),
+        (["--quota", "sex=female:1.5"], "must be a whole number, not 1.5"),
+        (["--quota", "sex=female:9"], "sums to 9, but 5 personas are asked for"),
         (["--do", "age=30"], "dimension 'age' has no category '30': use one of 18_24"),
         (["--fields", "eduction"], "unknown field 'eduction': did you mean education"),
         (["-f", "parquet"], "parquet is binary: name a file with --output"),
@@ -161,6 +167,15 @@ def test_an_error_on_the_way_leaves_no_half_file(toy: str, tmp_path: Path, monke
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_conditions_are_met(toy: str, capsys: Capture) -> None:
+    arguments = ["-n", "40", "-f", "csv", "--fields", "sex,age_years,education,party"]
+    conditions = ["--evidence", "age=30..44", "--evidence", "education=bachelor,doctorate", "--quota", "sex=female:30"]
+    assert generate(toy, *arguments, *conditions, "--target", "party=none:0.5") == 0
+    rows = [line.split(",")[3:] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert sum(row[0] == "female" for row in rows) == 30 and {row[2] for row in rows} == {"bachelor", "doctorate"}
+    assert all(30 <= int(row[1]) <= 44 for row in rows) and 10 <= sum(row[3] == "none" for row in rows) <= 30
+
+
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_full_disk_behind_stdout_is_one_line(toy: str, unbuffered: str) -> None:
     environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}

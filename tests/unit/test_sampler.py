@@ -1,4 +1,4 @@
-"""The numpy engine: bit-identical to the definition, and the determinism that users are promised."""
+"""The engine: both kernels bit-identical to the definition, and the determinism that users are promised."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import date
 from itertools import pairwise
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -16,8 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import serving.sampler
+import serving.numpy_kernel
+import serving.plans
 from serving.batch import ECHO, Batch
+from serving.engine import KernelName
 from serving.reference import ReferenceSampler
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
@@ -38,9 +41,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def sampler(folder: Path) -> Sampler:
-    return Sampler(Snapshot.load(folder))
+@pytest.fixture(scope="module", params=["numpy", "numba"])
+def sampler(folder: Path, request: pytest.FixtureRequest) -> Sampler:
+    return Sampler(Snapshot.load(folder), request.param)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +56,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Blocks of 7, so that few personas cross many block borders."""
-    monkeypatch.setattr(serving.sampler, "BLOCK", 7)
+    monkeypatch.setattr(serving.numpy_kernel, "BLOCK", 7)
     yield
 
 
@@ -71,21 +74,22 @@ def drawn_by_definition(
 @pytest.mark.usefixtures("small_blocks")
 @PROPERTY
 @given(seed=SEEDS, start=STARTS, n=st.integers(0, 30), pin=st.none() | PINS)
-def test_numpy_equals_plain_python(
+def test_kernels_equal_plain_python(
     sampler: Sampler, seed: int | str, start: int, n: int, pin: tuple[str, str] | None
 ) -> None:
     do = dict([pin]) if pin else {}
-    batch = sampler.sample(n, seed, start, do)
+    batch = sampler.sample(n, seed, start, do=do)
     expected = drawn_by_definition(sampler.snapshot, n, seed, start, do)
     assert codes(batch) == {name: [persona[name] for persona in expected] for name in IDS}
 
 
+@pytest.mark.parametrize("kernel", ["numpy", "numba"])
 @pytest.mark.parametrize("merged_cells", [0, 500, 10**9])
-def test_numpy_equals_plain_python_on_a_large_snapshot(
-    large: Snapshot, monkeypatch: pytest.MonkeyPatch, merged_cells: int
+def test_kernels_equal_plain_python_on_a_large_snapshot(
+    large: Snapshot, monkeypatch: pytest.MonkeyPatch, merged_cells: int, kernel: KernelName
 ) -> None:
-    monkeypatch.setattr(serving.sampler, "MERGED_CELLS", min(merged_cells, 200_000))
-    batch = Sampler(large).sample(40, seed=5, start=123)
+    monkeypatch.setattr(serving.plans, "MERGED_CELLS", min(merged_cells, 200_000))
+    batch = Sampler(large, kernel).sample(40, seed=5, start=123)
     for place, persona in enumerate(drawn_by_definition(large, 40, 5, 123, {})):
         assert {name: int(batch.codes(name)[place]) for name in persona} == persona
 
@@ -332,3 +336,29 @@ def test_twenty_golden_codes(sampler: Sampler) -> None:
         "20221100022220020010"
         "33202002001300300322"
     )
+
+
+def test_files_hold_what_a_frame_holds(sampler: Sampler, tmp_path: Path) -> None:
+    batch = sampler.sample(30, "x")
+    batch.to_parquet(tmp_path / "p.parquet")
+    assert pl.read_parquet(tmp_path / "p.parquet").cast(pl.String).equals(batch.to_polars().cast(pl.String))
+    batch.to_duckdb(tmp_path / "p.duckdb")
+    sampler.sample(10, "x", 30).to_duckdb(tmp_path / "p.duckdb")
+    with duckdb.connect(tmp_path / "p.duckdb") as connection:
+        people = connection.sql("select * from personas order by index").pl()
+        kinds = dict(
+            connection.sql(
+                "select column_name, data_type from duckdb_columns() where table_name = 'personas'"
+            ).fetchall()
+        )
+    assert people.cast(pl.String).equals(sampler.sample(40, "x").to_polars().cast(pl.String))
+    assert kinds["sex"] == "ENUM('female', 'male')" and kinds["birth_date"] == "DATE"
+
+
+def test_a_table_of_other_columns_is_left_alone(sampler: Sampler, tmp_path: Path) -> None:
+    sampler.sample(3, fields=["sex"]).to_duckdb(tmp_path / "p.duckdb", 'my "people"')
+    with pytest.raises(SamplingError, match=r"cannot add to table 'my \"people\"'.*name another table"):
+        sampler.sample(3).to_duckdb(tmp_path / "p.duckdb", 'my "people"')
+    (tmp_path / "no.duckdb").write_text("not a database, " * 100)
+    with pytest.raises(SamplingError, match=r"cannot open .*no\.duckdb"):
+        sampler.sample(3).to_duckdb(tmp_path / "no.duckdb")

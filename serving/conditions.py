@@ -1,0 +1,225 @@
+"""Conditioning: drawing from P(everything | evidence), exactly where that can be had, by resampling where not.
+
+Here belong reading evidence, and finding for each index a draw that meets it. Drawing itself is `serving.engine`; what
+may be asked of a sampler is `serving.sampler`.
+
+How it works. Evidence is a likelihood per dimension, a number from 0 to 1 for each category: 0 or 1 for hard evidence,
+anything between for soft. What the evidence depends on is drawn as ever, the dimensions of the evidence by
+P(category | parents) times likelihood, and the draw has a weight w, the product of the sums of these products
+(likelihood weighting, Fung & Chang 1990). A try is kept with probability w / bound, the first that is kept is the
+persona: rejection sampling, which is exact if the bound is one, for any evidence and any number of dimensions. The
+bound is the product, over the dimensions of the evidence, of the largest sum there can be; where a dimension has too
+many combinations of parents to look at all of them, it is set from a pilot, and what exceeds it is counted (`excess`).
+If none of `TRIES` tries is kept, one of them is taken in proportion to its weight (sampling importance resampling,
+Rubin 1987), and the effective sample size is told. Dimensions that the evidence does not depend on are then drawn with
+the persona's own uniforms, so that they are what they would be in the same world without the evidence.
+
+Try 0 of an index is the index itself, so that who meets the evidence anyway stays who they are; the further tries have
+indices of their own, far out in the counter's space. All of it is a function of (seed, index) and the evidence alone,
+whatever the size of a batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from serving.counter import Seed, offspring, uniforms
+from serving.engine import Codes, Drawn, Engine, Floats, Indices
+from serving.snapshot import Snapshot, SnapshotDimension
+from warehouse.errors import SamplingError
+
+TRIES: Final = 32_768
+FIRST_TRIES, GROWTH = 4, 4
+ROWS = 65_536  # tries drawn at a time
+CELLS = 2_000_000  # of a table over all combinations of parents, to find a bound from
+PILOT, PILOT_SEED, PILOT_ROOM = 4_096, "pilot", 1.5
+CERTAINTY = 4.0  # how many times as many tries a bound that nothing can exceed is worth
+ACCEPT_STREAM, RESAMPLE_STREAM = "evidence:accept", "evidence:resample"
+THIN = 100.0  # effective draws, below which support is called thin
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """How well a batch's evidence is supported.
+
+    Attributes:
+        probability: estimate of P(evidence); of soft evidence, of its mean likelihood. 1 without evidence.
+        tries: draws that were made for the batch.
+        resampled: personas for which no try was kept, so that they were resampled.
+        effective: the smallest effective sample size among those, (sum w)**2 / sum w**2; inf where none was.
+        excess: estimated probability mass, relative to the evidence's, that exceeds the bound: at most so much can the
+            distribution be off, in total variation. 0 where the bound is one that nothing can exceed.
+    """
+
+    probability: float = 1.0
+    tries: int = 0
+    resampled: int = 0
+    effective: float = math.inf
+    excess: float = 0.0
+
+    @property
+    def warning(self) -> str:
+        """One line where support is thin, empty else."""
+        if self.effective < THIN:
+            return (
+                f"thin support: {self.resampled} personas are resampled from as few as {self.effective:.0f} effective "
+                f"draws; P(evidence) is about {self.probability:.1e}; drop or widen some evidence"
+            )
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Evidence made ready: likelihoods by position, and what bounds the weight of a draw."""
+
+    likelihoods: Mapping[int, Floats]
+    fixed: Mapping[int, int]
+    bound: float
+    certain: bool  # that no weight exceeds the bound
+    probability: float
+    excess: float
+
+
+def condition(
+    snapshot: Snapshot, engine: Engine, likelihoods: Mapping[str, Floats], fixed: Mapping[int, int]
+) -> Condition:
+    """Find the bound for this evidence, which holds dimension ids, together with values that are fixed anyway.
+
+    Raises SamplingError naming the dimension if the evidence contradicts what it depends on.
+    """
+    by_position = {snapshot.dimension(name).position: values for name, values in likelihoods.items()}
+    bounds = {name: _largest(snapshot.dimension(name), snapshot, likelihoods, fixed) for name in likelihoods}
+    for name, largest in bounds.items():
+        if largest == 0:
+            raise SamplingError(f"the evidence has probability zero: {name!r} cannot have it together with the rest")
+    bound = math.prod(1.0 if b is None else b for b in bounds.values())
+    ready = Condition(by_position, fixed, bound, certain=True, probability=1.0, excess=0.0)
+    if all(b is not None for b in bounds.values()) and len(bounds) == 1:
+        return ready
+    indices = np.arange(PILOT, dtype=np.uint64)
+    _, weights = engine.weigh(indices, PILOT_SEED, by_position, fixed)
+    mean, largest = float(weights.mean()), float(weights.max())
+    if largest == 0:
+        return ready
+    lower = largest * PILOT_ROOM
+    if lower * CERTAINTY >= bound:
+        return Condition(by_position, fixed, bound, certain=True, probability=mean, excess=0.0)
+    return Condition(by_position, fixed, lower, certain=False, probability=mean, excess=0.0)
+
+
+def draw(engine: Engine, ready: Condition, indices: Indices, seed: Seed) -> tuple[Drawn, Support]:
+    """Codes of all that the evidence depends on, itself included, for each index; and how well it is supported.
+
+    Raises SamplingError if not one of all tries meets the evidence.
+    """
+    trier = _Trier(engine, ready, seed)
+    positions: tuple[int, ...] | None = None
+    chosen: dict[int, Codes] = {}
+    left = np.arange(len(indices))
+    tries, mass, over = 0, 0.0, 0.0
+    first, count = 0, FIRST_TRIES
+    while len(left) and first < TRIES:
+        count = min(count, TRIES - first)
+        open_still = []
+        for part in _parts(left, count):
+            rows, weights = trier.tries(indices[part], first, count)
+            if positions is None:
+                positions = tuple(rows)
+                chosen = {p: np.zeros(len(indices), dtype=np.uint8) for p in positions}
+            tries += weights.size
+            mass += float(weights.sum())
+            if not ready.certain:
+                over += float(np.maximum(weights - ready.bound, 0).sum())
+            kept = trier.kept(indices[part], first, weights)
+            found, place = kept.any(axis=1), kept.argmax(axis=1)
+            at = np.flatnonzero(found) * count + place[found]
+            for position in positions:
+                chosen[position][part[found]] = rows[position][at]
+            open_still.append(part[~found])
+        left = np.concatenate(open_still)
+        first, count = first + count, count * GROWTH
+    effective = math.inf
+    for place in left:
+        rows, weights = trier.tries(indices[place : place + 1], 0, TRIES)
+        running = np.cumsum(weights[0])
+        if running[-1] == 0:
+            raise SamplingError(
+                f"the evidence has probability zero, or less than 1 in {TRIES:,} draws shows: drop or widen some of it"
+            )
+        effective = min(effective, float(running[-1] ** 2 / np.cumsum(weights[0] ** 2)[-1]))
+        threshold = uniforms(seed, RESAMPLE_STREAM, indices[place : place + 1])[0] * running[-1]
+        at = int(np.searchsorted(running, threshold, side="right"))
+        for position in chosen:
+            chosen[position][place] = rows[position][at]
+    support = Support(
+        probability=mass / tries if tries else ready.probability,
+        tries=tries + TRIES * len(left),
+        resampled=len(left),
+        effective=effective,
+        excess=over / mass if mass else 0.0,
+    )
+    return chosen, support
+
+
+def _parts(left: npt.NDArray[np.intp], count: int) -> list[npt.NDArray[np.intp]]:
+    size = max(1, ROWS // count)
+    return [left[low : low + size] for low in range(0, len(left), size)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Trier:
+    """Makes tries under one condition and one seed."""
+
+    engine: Engine
+    ready: Condition
+    seed: Seed
+
+    def tries(self, indices: Indices, first: int, count: int) -> tuple[Drawn, Floats]:
+        """Tries `first` to `first + count - 1` of each index: codes as rows one after another, weights (n, count)."""
+        rows, weights = self.engine.weigh(
+            offspring(indices, first, count), self.seed, self.ready.likelihoods, self.ready.fixed
+        )
+        return rows, weights.reshape(len(indices), count)
+
+    def kept(self, indices: Indices, first: int, weights: Floats) -> npt.NDArray[np.bool_]:
+        """Which of the tries are kept, bool (n, count)."""
+        chance = uniforms(self.seed, ACCEPT_STREAM, offspring(indices, first, weights.shape[1]))
+        kept: npt.NDArray[np.bool_] = chance.reshape(weights.shape) * self.ready.bound < weights
+        return kept
+
+
+def _largest(
+    dimension: SnapshotDimension, snapshot: Snapshot, likelihoods: Mapping[str, Floats], fixed: Mapping[int, int]
+) -> float | None:
+    """The largest sum of P(category | parents) * likelihood over the parents' possible values; None if too many."""
+    allowed = []
+    for name in dimension.parents:
+        parent = snapshot.dimension(name)
+        if parent.position in fixed:
+            allowed.append(np.array([fixed[parent.position]]))
+        elif name in likelihoods:
+            allowed.append(np.flatnonzero(likelihoods[name]))
+        else:
+            allowed.append(np.arange(len(parent.categories)))
+    width = len(dimension.categories)
+    if math.prod(len(codes) for codes in allowed) * width > CELLS:
+        return None
+    weights = np.ones((*(len(codes) for codes in allowed), width))
+    for factor in dimension.factors:
+        axes = [dimension.parents.index(parent) for parent in factor.given]
+        table = factor.table.reshape(*factor.sizes, width)
+        table = table[np.ix_(*(allowed[axis] for axis in axes), np.arange(width))] if axes else table
+        order = np.argsort(axes)
+        shape = [len(allowed[axis]) if axis in axes else 1 for axis in range(len(allowed))]
+        weights = weights * table.transpose(*order, len(axes)).reshape(*shape, width)
+    total = weights.sum(axis=-1)
+    left = (weights * likelihoods[dimension.id]).sum(axis=-1)
+    part = np.divide(left, total, out=np.zeros_like(left), where=total > 0)
+    # A little more, as the sums above are not those of the engine to the last bit.
+    return min(1.0, float(part.max()) * (1 + 1e-12))

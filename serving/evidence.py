@@ -1,0 +1,143 @@
+"""Evidence as users write it, read and checked: a likelihood for each dimension that something is known of.
+
+Here belong the spellings (a category, several, a range) and their errors. What is done with them is
+`serving.conditions`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from serving import derived
+from serving.snapshot import Snapshot, SnapshotDimension
+from warehouse.errors import SamplingError
+
+RANGE = ".."
+OLDEST = 150
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Likelihoods by dimension id, each from 0 to 1 with a largest of at most 1; hashable, as bounds are kept by it.
+
+    `ages` are the exact ages, in years, that a range on `age` allows, both included.
+    """
+
+    likelihoods: tuple[tuple[str, tuple[float, ...]], ...] = ()
+    ages: tuple[int, int] | None = None
+
+    @property
+    def vectors(self) -> dict[str, Floats]:
+        """Likelihoods as arrays, f64 (categories,)."""
+        return {name: np.array(values) for name, values in self.likelihoods}
+
+    def joined(self, other: Evidence) -> Evidence:
+        """Both together; what speaks of the same dimension is multiplied."""
+        vectors = self.vectors
+        for name, values in other.vectors.items():
+            vectors[name] = vectors[name] * values if name in vectors else values
+        return Evidence(_frozen(vectors), self.ages or other.ages)
+
+
+def evidence_of(vectors: Mapping[str, Floats]) -> Evidence:
+    """Evidence from likelihoods by dimension id."""
+    return Evidence(_frozen(vectors))
+
+
+def read_evidence(snapshot: Snapshot, hard: Mapping[str, Any], soft: Mapping[str, Mapping[str, float]]) -> Evidence:
+    """Read both kinds of evidence; SamplingError names what is unknown or cannot be."""
+    vectors: dict[str, Floats] = {}
+    ages = None
+    for name, value in hard.items():
+        dimension = snapshot.dimension(name)
+        if name == "age" and (span := _ages(value)) is not None:
+            ages = span
+            vectors[name] = _share_of_bands(dimension, *span)
+        else:
+            vectors[name] = _hard(dimension, value)
+    for name, values in soft.items():
+        vectors[name] = _soft(snapshot.dimension(name), values)
+    return Evidence(_frozen(vectors), ages)
+
+
+def _frozen(vectors: Mapping[str, Floats]) -> tuple[tuple[str, tuple[float, ...]], ...]:
+    return tuple(sorted((name, tuple(values.tolist())) for name, values in vectors.items()))
+
+
+def _hard(dimension: SnapshotDimension, value: Any) -> Floats:
+    likelihood = np.zeros(len(dimension.categories))
+    values = [value] if isinstance(value, str) else list(value) if isinstance(value, Iterable) else None
+    if values is None or isinstance(value, Mapping) or not all(isinstance(one, str) for one in values):
+        raise SamplingError(
+            f"evidence on {dimension.id!r} must be a category, a list of some, or a range of an ordinal dimension, "
+            f"not {value!r}"
+        )
+    if not values:
+        raise SamplingError(f"evidence on {dimension.id!r} allows no category: name one at least")
+    for one in values:
+        if RANGE not in one:
+            likelihood[dimension.code(one)] = 1.0
+            continue
+        if not dimension.ordinal:
+            raise SamplingError(f"dimension {dimension.id!r} has no order: list its categories instead of {one!r}")
+        low, _, high = one.partition(RANGE)
+        first = dimension.code(low) if low else 0
+        last = dimension.code(high) if high else len(dimension.categories) - 1
+        if last < first:
+            raise SamplingError(f"the range {one!r} of {dimension.id!r} is empty: turn it round")
+        likelihood[first : last + 1] = 1.0
+    return likelihood
+
+
+def _soft(dimension: SnapshotDimension, values: Mapping[str, float]) -> Floats:
+    likelihood = np.zeros(len(dimension.categories))
+    for category, value in _pairs(dimension, values):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+            raise SamplingError(f"the likelihood of {dimension.id}={category} must be a number from 0, not {value!r}")
+        likelihood[dimension.code(category)] = value
+    if likelihood.max(initial=0.0) == 0:
+        raise SamplingError(f"the likelihood on {dimension.id!r} allows no category: give one a positive number")
+    return np.asarray(likelihood / likelihood.max())
+
+
+def _pairs(dimension: SnapshotDimension, values: Any) -> list[tuple[str, Any]]:
+    if not isinstance(values, Mapping):
+        raise SamplingError(f"{dimension.id!r} needs a number for each category, such as {{'x': 0.3}}, not {values!r}")
+    return list(values.items())
+
+
+def _ages(value: Any) -> tuple[int, int] | None:
+    """First and last year of a range of exact ages; None for what is no such range."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value, value
+    if isinstance(value, range):
+        if value.step != 1 or not value:
+            raise SamplingError(f"ages must be a range without gaps that holds some, not {value!r}")
+        return value.start, value.stop - 1
+    if not isinstance(value, str):
+        return None
+    low, dots, high = value.partition(RANGE)
+    if not (low or high) or not all(text.isdecimal() for text in (low, high) if text) or (not dots and not low):
+        return None
+    first, last = int(low or 0), int(high) if high else (OLDEST if dots else int(low))
+    if last < first:
+        raise SamplingError(f"the range of ages {value!r} is empty: turn it round")
+    return first, last
+
+
+def _share_of_bands(dimension: SnapshotDimension, first: int, last: int) -> Floats:
+    """The part of each age band that lies within these ages, by the weights that exact ages are drawn with."""
+    bands = derived.age_bands(dimension.categories)
+    share = bands.within(first, last).total / bands.total
+    if share.max() == 0:
+        youngest, oldest = int(bands.values[0]), int(bands.values[-1])
+        raise SamplingError(f"nobody is {first} to {last} years old: ages go from {youngest} to {oldest}")
+    return np.asarray(share, dtype=np.float64)
