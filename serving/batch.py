@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -359,8 +359,7 @@ class Batch:
         if coded is None:
             return [prefix + encode(value) for value in self.values(name)]
         categories, codes = coded
-        fragments = np.array([prefix + encode(category) for category in categories], dtype=object)
-        encoded: list[str] = fragments[codes].tolist()
+        encoded: list[str] = _fragments(prefix, categories, encode)[codes].tolist()
         return encoded
 
     def to_arrow(self) -> pa.Table:
@@ -416,6 +415,12 @@ class Batch:
         """
         with duckdb_writer(path, table) as write:
             write(self)
+
+
+@lru_cache(maxsize=2_000)
+def _fragments(prefix: str, categories: tuple[str, ...], encode: Callable[[Value], str]) -> npt.NDArray[np.object_]:
+    """What stands in a line for each category of a field."""
+    return np.array([prefix + encode(category) for category in categories], dtype=object)
 
 
 def _fits_int64(seed: Seed) -> bool:
