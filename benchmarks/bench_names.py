@@ -39,6 +39,7 @@ DECADES = range(1930, 2001, 10)
 DECADE_DRAWS = 1_000_000
 FIRST_COHORT = 1930  # before it there is hardly anybody left
 ROUNDS = 5
+SARAH_ROUNDS = 8
 FIELDS = ("sex", "ethnicity", "nativity", "heritage")
 GROUP_OF = {"white": "white", "black": "black", "asian": "api", "pacific_islander": "api", "native_american": "aian"}
 GROUP_OF |= {"two_or_more": "two", "hispanic": "hispanic"}
@@ -286,8 +287,10 @@ def same_births(subject: Subject, batch: Batch, chosen: npt.NDArray[np.bool_]) -
 
 def sarah_chen(subject: Subject) -> tuple[float, float]:
     """Per million: drawn, and what the Census implies if first name and surname are independent within a group."""
-    rows = subject.draw(subject.people, "sarah")
-    both = (subject.names.first == "Sarah")[rows["first"]] & (subject.names.last == "Chen")[rows["last"]]
+    sarah, chen, met = subject.names.first == "Sarah", subject.names.last == "Chen", []
+    for again in range(SARAH_ROUNDS):
+        rows = subject.draw(subject.people, f"sarah {again}")
+        met.append((sarah[rows["first"]] & chen[rows["last"]]).mean())
     mass = {}
     for file, key in (("first_names", "SARAH"), ("surnames", "CHEN")):
         counted = pl.read_parquet(VENDORED / f"{file}.parquet").filter(pl.col("count").is_not_null())
@@ -296,7 +299,7 @@ def sarah_chen(subject: Subject) -> tuple[float, float]:
         mass[file] = np.array(own) / np.array(total), np.array(total) / sum(total)
     (p_first, _), (p_last, groups) = mass["first_names"], mass["surnames"]
     rate = float((p_first * p_last * groups).sum()) * 1e6
-    return float(both.mean()) * 1e6, rate
+    return float(np.mean(met)) * 1e6, rate
 
 
 def routing_block(subject: Subject) -> tuple[str, str]:
