@@ -34,6 +34,7 @@ PLUGIN_HELP = {
     "catalogue": "List the dimensions, or draw their dependency graph.",
     "corpus": "Export requests and import answers of language models.",
     "edition": "Begin editions, compare them, and decide which one serves.",
+    "names": "Export and import what language models are asked about names.",
     "panel": "List the panel's models, or check which of them can be asked.",
     "prompts": "Try prompt variants, and choose one for each panel member.",
     "report": "Tell about the last build, and where its pages lie.",
