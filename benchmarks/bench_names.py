@@ -317,7 +317,11 @@ def routing_block(subject: Subject) -> tuple[str, str]:
             drawn = np.array([counts.get(key, 0) for key in wanted[kind]])
             found[kind][:, code] = drawn / PER_HERITAGE * share[code]
     before = by_ethnicity_alone(subject, wanted)
-    lines, everything = [], []
+    told = {}
+    for kind, file in (("first", FIRST), ("last", LAST)):
+        stored = pl.read_parquet(subject.snapshot.folder / file).filter(pl.col("heritage").list.len() > 0)
+        told[kind] = set(as_keys(stored["name"].to_numpy()))
+    lines, asked, unasked = [], [], []
     for heritage in heritages:
         code = subject.code("heritage", heritage)
         rows = []
@@ -325,15 +329,19 @@ def routing_block(subject: Subject) -> tuple[str, str]:
             for name in by.get(heritage, ()):
                 place = wanted[kind].index(casing.key_of(name))
                 routed = found[kind][place] / found[kind][place].sum()
-                rows.append((routed[code], routed.argmax() == code, before[kind][place][code]))
+                measured = (routed[code], routed.argmax() == code, before[kind][place][code])
+                rows.append(measured)
+                (asked if casing.key_of(name) in told[kind] else unasked).append(measured)
         if rows:
             mean = np.mean(np.array(rows, dtype=np.float64), axis=0)
             lines.append([heritage, str(len(rows)), f"{mean[0]:.0%}", f"{mean[1]:.0%}", f"{mean[2]:.0%}"])
-            everything += rows
-    mean = np.mean(np.array(everything, dtype=np.float64), axis=0)
-    head = ["heritage", "names", "of their bearers have it", "of the names have it most", "by ethnicity alone"]
-    total = [["all", str(len(everything)), f"{mean[0]:.0%}", f"{mean[1]:.0%}", f"{mean[2]:.0%}"]]
-    return table(head, total), table(head, lines)
+    head = ["names", "of their bearers have it", "of the names have it most", "by ethnicity alone"]
+    total = []
+    for label, rows in (("all", asked + unasked), ("those with an answer", asked), ("those without", unasked)):
+        if rows:
+            mean = np.mean(np.array(rows, dtype=np.float64), axis=0)
+            total.append([label, str(len(rows)), f"{mean[0]:.0%}", f"{mean[1]:.0%}", f"{mean[2]:.0%}"])
+    return table(["", *head], total), table(["heritage", *head], lines)
 
 
 def by_ethnicity_alone(subject: Subject, wanted: dict[str, list[str]]) -> dict[str, Floats]:
