@@ -43,7 +43,7 @@ from warehouse.names.files import (
 FIRST_STREAM, LAST_STREAM = "name:first", "name:last"
 TOLD_STREAM = ":told"  # appended: whether the name is one of the own heritage
 NOBODY = 1e-12
-"""Share of a combination that the maps rule out: who is given it all the same has a name of the ethnicity."""
+"""Share of a combination that is ruled out: who is given it all the same has a name of the ethnicity."""
 
 Codes = npt.NDArray[np.integer[Any]]
 Ints = npt.NDArray[np.int64]
@@ -93,9 +93,9 @@ class Names:
         self._abroad = np.array([nativity == FOREIGN for nativity in nativities])
         self._ethnicities = len(ethnicities)
         cells = len(sexes) * self._cohorts * len(ethnicities)
-        shares = _people(people, ethnicities, nativities, heritages)
-        self._everyone = shares[EVERYONE]
-        self._natives = [shares[cohort] for cohort in self.cohorts.tolist()]
+        by_cohort = _people(people, ethnicities, nativities, heritages)
+        self._everyone = by_cohort[EVERYONE]
+        self._natives = [by_cohort[cohort] for cohort in self.cohorts.tolist()]
         self._first = _Kind(first, cells, ethnicities, nativities, heritages)
         self._last = _Kind(last, len(ethnicities), ethnicities, nativities, heritages)
 
