@@ -39,6 +39,7 @@ DECADES = range(1930, 2001, 10)
 DECADE_DRAWS = 1_000_000
 FIRST_COHORT = 1930  # before it there is hardly anybody left
 ROUNDS = 5
+SARAH_ROUNDS = 8
 FIELDS = ("sex", "ethnicity", "nativity", "heritage")
 GROUP_OF = {"white": "white", "black": "black", "asian": "api", "pacific_islander": "api", "native_american": "aian"}
 GROUP_OF |= {"two_or_more": "two", "hispanic": "hispanic"}
@@ -286,8 +287,10 @@ def same_births(subject: Subject, batch: Batch, chosen: npt.NDArray[np.bool_]) -
 
 def sarah_chen(subject: Subject) -> tuple[float, float]:
     """Per million: drawn, and what the Census implies if first name and surname are independent within a group."""
-    rows = subject.draw(subject.people, "sarah")
-    both = (subject.names.first == "Sarah")[rows["first"]] & (subject.names.last == "Chen")[rows["last"]]
+    sarah, chen, met = subject.names.first == "Sarah", subject.names.last == "Chen", []
+    for again in range(SARAH_ROUNDS):
+        rows = subject.draw(subject.people, f"sarah {again}")
+        met.append((sarah[rows["first"]] & chen[rows["last"]]).mean())
     mass = {}
     for file, key in (("first_names", "SARAH"), ("surnames", "CHEN")):
         counted = pl.read_parquet(VENDORED / f"{file}.parquet").filter(pl.col("count").is_not_null())
@@ -296,7 +299,7 @@ def sarah_chen(subject: Subject) -> tuple[float, float]:
         mass[file] = np.array(own) / np.array(total), np.array(total) / sum(total)
     (p_first, _), (p_last, groups) = mass["first_names"], mass["surnames"]
     rate = float((p_first * p_last * groups).sum()) * 1e6
-    return float(both.mean()) * 1e6, rate
+    return float(np.mean(met)) * 1e6, rate
 
 
 def routing_block(subject: Subject) -> tuple[str, str]:
@@ -314,7 +317,11 @@ def routing_block(subject: Subject) -> tuple[str, str]:
             drawn = np.array([counts.get(key, 0) for key in wanted[kind]])
             found[kind][:, code] = drawn / PER_HERITAGE * share[code]
     before = by_ethnicity_alone(subject, wanted)
-    lines, everything = [], []
+    told = {}
+    for kind, file in (("first", FIRST), ("last", LAST)):
+        stored = pl.read_parquet(subject.snapshot.folder / file).filter(pl.col("heritage").list.len() > 0)
+        told[kind] = set(as_keys(stored["name"].to_numpy()))
+    lines, asked, unasked = [], [], []
     for heritage in heritages:
         code = subject.code("heritage", heritage)
         rows = []
@@ -322,15 +329,19 @@ def routing_block(subject: Subject) -> tuple[str, str]:
             for name in by.get(heritage, ()):
                 place = wanted[kind].index(casing.key_of(name))
                 routed = found[kind][place] / found[kind][place].sum()
-                rows.append((routed[code], routed.argmax() == code, before[kind][place][code]))
+                measured = (routed[code], routed.argmax() == code, before[kind][place][code])
+                rows.append(measured)
+                (asked if casing.key_of(name) in told[kind] else unasked).append(measured)
         if rows:
             mean = np.mean(np.array(rows, dtype=np.float64), axis=0)
             lines.append([heritage, str(len(rows)), f"{mean[0]:.0%}", f"{mean[1]:.0%}", f"{mean[2]:.0%}"])
-            everything += rows
-    mean = np.mean(np.array(everything, dtype=np.float64), axis=0)
-    head = ["heritage", "names", "of their bearers have it", "of the names have it most", "by ethnicity alone"]
-    total = [["all", str(len(everything)), f"{mean[0]:.0%}", f"{mean[1]:.0%}", f"{mean[2]:.0%}"]]
-    return table(head, total), table(head, lines)
+    head = ["names", "of their bearers have it", "of the names have it most", "by ethnicity alone"]
+    total = []
+    for label, rows in (("all", asked + unasked), ("those with an answer", asked), ("those without", unasked)):
+        if rows:
+            mean = np.mean(np.array(rows, dtype=np.float64), axis=0)
+            total.append([label, str(len(rows)), f"{mean[0]:.0%}", f"{mean[1]:.0%}", f"{mean[2]:.0%}"])
+    return table(["", *head], total), table(["heritage", *head], lines)
 
 
 def by_ethnicity_alone(subject: Subject, wanted: dict[str, list[str]]) -> dict[str, Floats]:

@@ -103,5 +103,6 @@ class AliasTables:
         position = uniform * np.take(self._size, place)
         column = position.astype(np.int64)
         units = (position - column) * UNIT  # what is behind the point is left over: another uniform
-        own, alias, threshold = parts(np.take(self._columns, np.take(self._start, place) + column))
+        column += np.take(self._start, place)
+        own, alias, threshold = parts(np.take(self._columns, column))  # looked up last: it may have grown meanwhile
         return np.where(units < threshold, own, alias).astype(np.uint32)

@@ -43,7 +43,7 @@ from warehouse.names.files import (
 FIRST_STREAM, LAST_STREAM = "name:first", "name:last"
 TOLD_STREAM = ":told"  # appended: whether the name is one of the own heritage
 NOBODY = 1e-12
-"""Share of a combination that the maps rule out: who is given it all the same has a name of the ethnicity."""
+"""Share of a combination that is ruled out: who is given it all the same has a name of the ethnicity."""
 
 Codes = npt.NDArray[np.integer[Any]]
 Ints = npt.NDArray[np.int64]
@@ -83,17 +83,19 @@ class Names:
         self._foreign = _column(first, "foreign")
         self._born = _born(first, self._foreign)
         self._sex = [sex == known for known in sexes]
-        tilts = json.loads(first.schema.metadata[METADATA])["native_tilt"]
+        facts = json.loads(first.schema.metadata[METADATA])
+        tilts = facts["native_tilt"]
         shares = {ethnicity: _share(first, ethnicity) for ethnicity in tilts[sexes[0]]}
         self._tilted = [[(shares[ethnicity], tilt) for ethnicity, tilt in tilts[known].items()] for known in sexes]
         self._everybody = list(ethnicities).index(EVERYBODY) if EVERYBODY in ethnicities else -1
+        self._as_born_here = [facts["as_born_here"].get(ethnicity, 0.0) for ethnicity in ethnicities]
         self._bearers = _column(last, "bearers")
         self._abroad = np.array([nativity == FOREIGN for nativity in nativities])
         self._ethnicities = len(ethnicities)
         cells = len(sexes) * self._cohorts * len(ethnicities)
-        shares = _people(people, ethnicities, nativities, heritages)
-        self._everyone = shares[EVERYONE]
-        self._natives = [shares[cohort] for cohort in self.cohorts.tolist()]
+        by_cohort = _people(people, ethnicities, nativities, heritages)
+        self._everyone = by_cohort[EVERYONE]
+        self._natives = [by_cohort[cohort] for cohort in self.cohorts.tolist()]
         self._first = _Kind(first, cells, ethnicities, nativities, heritages)
         self._last = _Kind(last, len(ethnicities), ethnicities, nativities, heritages)
 
@@ -198,10 +200,19 @@ class Names:
                 weights /= sum((share * tilt[cohort] for share, tilt in self._tilted[sex]), np.zeros(len(weights)))
             people = self._natives[cohort][ethnicity]
         else:
-            weights = self._foreign * self._born[band] * self._sex[sex]
+            weights = self._names_abroad(sex, band, ethnicity)
             people = self._everyone[ethnicity] * self._abroad
         # Counted are births; what there is of the foreign-born is inferred, and gives way to what was told of them.
         self._first.add(cell, weights, self._everyone, people, exact=band < 0)
+
+    def _names_abroad(self, sex: int, band: int, ethnicity: int) -> Floats:
+        """Weights of the names of the foreign-born, a part of whom have names like those born here in these years."""
+        foreign = self._foreign * self._born[band] * self._sex[sex]
+        band_of = np.searchsorted(BANDS[1:], self.cohorts, side="right")
+        here = sum((self._births[c] for c in np.flatnonzero(band_of == band)), np.zeros(len(foreign))) * self._sex[sex]
+        share, part = self._first.shares[ethnicity], self._as_born_here[ethnicity]
+        both: Floats = foreign * ((1 - part) / total(foreign * share)) + here * (part / total(here * share))
+        return both
 
 
 def check_names(contents: Mapping[str, bytes], **categories: Sequence[str]) -> None:
@@ -228,6 +239,10 @@ class _Kind:
     """First names, or surnames: what is known of each, and the tables of the cells that were needed so far.
 
     The number of a cell modulo that of the ethnicities is the ethnicity.
+
+    Attributes:
+        shares: P(ethnicity | name) by row, for each ethnicity.
+        tables: a list for each cell and heritage, and one more that is everybody's.
     """
 
     def __init__(
@@ -241,7 +256,7 @@ class _Kind:
         facts = json.loads(table.schema.metadata[METADATA])
         _match("heritage", facts["heritages"], heritages)
         self._told = _told(table, [list(heritages).index(heritage) for heritage in facts["heritages"]])
-        self._shares = [_share(table, ethnicity) for ethnicity in ethnicities]
+        self.shares = [_share(table, ethnicity) for ethnicity in ethnicities]
         self._asked = np.bincount(self._told.row, minlength=table.num_rows) > 0
         self._strength = np.array([MARKED[nativity] for nativity in nativities])
         self._pool = len(heritages)  # a cell has a list for each heritage, and this one for everybody
@@ -266,8 +281,8 @@ class _Kind:
             people: the cell's people, (heritages, nativities), in any unit.
             exact: whether the weights were counted; else they give way to the heritages.
         """
-        ethnicity = cell % len(self._shares)
-        share = self._shares[ethnicity]
+        ethnicity = cell % len(self.shares)
+        share = self.shares[ethnicity]
         weighed = weights * share
         possible = np.flatnonzero(weighed)
         if not len(possible):

@@ -204,6 +204,18 @@ def test_what_is_told_of_spelling_yields_to_the_lists_here(folder: Path) -> None
     assert last.filter(name="LaRue")["accented"].to_list() == [""]
 
 
+def test_the_foreign_born_whom_no_excess_explains_have_names_like_those_born_here(folder: Path, names: Names) -> None:
+    part = json.loads(pq.read_schema(folder / FIRST).metadata[METADATA])["as_born_here"]
+    assert set(part) == set(COUNTED)
+    assert all(0 <= share < 1 for share in part.values())
+    # Of the made-up people a quarter is foreign-born, which excess explains for Asians and not for Black people.
+    assert part["asian"] == 0
+    assert part["black"] > 0.3
+    drawn = shares_of(draw(names, "black", years=1985, sex="male", nativity="foreign_born", heritage="haitian")[0])
+    here = shares_of(draw(names, "black", years=1985, sex="male", nativity="native_parents")[0])
+    assert drawn["CHRISTOPHER"] > 0.3 * here["CHRISTOPHER"]
+
+
 def test_only_cohorts_of_adults_are_kept(folder: Path) -> None:
     first = pl.read_parquet(folder / FIRST)
     cohorts = [c for c in first.columns if c.startswith("births_")]

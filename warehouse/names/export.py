@@ -15,7 +15,18 @@ import polars as pl
 
 from warehouse.errors import SnapshotError
 from warehouse.names import casing
-from warehouse.names.files import ETHNICITIES, FIRST, HERITAGE_UNIT, LAST, METADATA, PEOPLE, REST, SHARE_UNIT
+from warehouse.names.files import (
+    ETHNICITIES,
+    EVERYONE,
+    FIRST,
+    FOREIGN,
+    HERITAGE_UNIT,
+    LAST,
+    METADATA,
+    PEOPLE,
+    REST,
+    SHARE_UNIT,
+)
 from warehouse.parquet import parquet_bytes
 
 ALL_OTHERS = "ALL OTHER NAMES"
@@ -89,13 +100,33 @@ def name_files(told: Told, folder: Path = Path(__file__).parent) -> dict[str, by
     if unknown := set(told.heritage["heritage"]) - codes.keys():
         raise SnapshotError(f"names were told to be of the unknown heritage {min(unknown)!r}: validate them again")
     facts: dict[str, object] = {"heritages": heritages}
-    adults = of_adults(first_names(first))
-    of_first = facts | {"native_tilt": native_tilt(adults, told.people)}
+    listed = first_names(first)
+    adults = of_adults(listed)
+    of_first = facts | {
+        "native_tilt": native_tilt(adults, told.people),
+        "as_born_here": as_born_here(listed, told.people),
+    }
     return {
         FIRST: _parquet_bytes(_written(adults, told.columns("first", codes)), of_first),
         LAST: _parquet_bytes(_written(surnames(last), told.columns("last", codes)), facts),
         PEOPLE: _people_bytes(told.people),
     }
+
+
+def as_born_here(listed: pl.DataFrame, people: pl.DataFrame) -> dict[str, float]:
+    """By ethnicity, the share of the foreign-born whose names US births could explain, as those of the US-born.
+
+    It is what bearers that no US birth explains lack to the foreign-born among all people of the ethnicity.
+    """
+    everyone = people.filter(cohort=EVERYONE)
+    found = {}
+    for ethnicity in ETHNICITIES:
+        share = listed[f"share_{ethnicity}"].to_numpy().astype(np.float64)
+        excess, alive = (float((listed[c].to_numpy() * share).sum()) for c in ("excess", "alive_adult"))
+        of = everyone.filter(ethnicity=ethnicity)
+        abroad = float(of.filter(nativity=FOREIGN)["share"].sum()) / float(of["share"].sum())
+        found[ethnicity] = round(max(1 - excess / (excess + alive) / abroad, 0.0), 4)
+    return found
 
 
 def native_tilt(adults: pl.DataFrame, people: pl.DataFrame) -> dict[str, dict[str, list[float]]]:
@@ -190,7 +221,10 @@ def overall_shares(frame: pl.DataFrame, weight: str) -> dict[str, float]:
 
 
 def first_names(vendored: pl.DataFrame) -> pl.DataFrame:
-    """Key, name, listed (whether a list here spells it), sex, births of all cohorts, foreign, shares; by key, sex."""
+    """Key, name, listed (whether a list here spells it), sex, births of all cohorts, foreign, shares; by key, sex.
+
+    Beside these the counts that `as_born_here` needs: excess and alive_adult.
+    """
     cohorts = [column for column in vendored.columns if column.startswith("births_")]
     rest = vendored.filter(pl.col("key") == ALL_OTHERS).row(0, named=True)
     named = vendored.filter(pl.col("key") != ALL_OTHERS)
@@ -238,7 +272,7 @@ def first_names(vendored: pl.DataFrame) -> pl.DataFrame:
     shares = [f"share_{e}" for e in ETHNICITIES]
     listed = pl.col("key").is_in(list(spelling))
     return kept.with_columns(display, sex, listed=listed).select(
-        "key", "name", "listed", "sex", *cohorts, "foreign", *shares
+        "key", "name", "listed", "sex", *cohorts, "foreign", "excess", "alive_adult", *shares
     )
 
 
@@ -246,7 +280,8 @@ def of_adults(first: pl.DataFrame) -> pl.DataFrame:
     """The first names that adults bear, with the cohorts that they are of."""
     cohorts = [f"births_{year}" for year in COHORTS]
     kept = first.filter((pl.sum_horizontal(cohorts) >= MIN_BIRTHS) | (pl.col("foreign") >= MIN_FOREIGN))
-    return kept.drop([c for c in first.columns if c.startswith("births_") and c not in cohorts])
+    others = [c for c in first.columns if c.startswith("births_") and c not in cohorts]
+    return kept.drop("excess", "alive_adult", *others)
 
 
 def surnames(vendored: pl.DataFrame) -> pl.DataFrame:

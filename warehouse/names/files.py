@@ -15,7 +15,7 @@ EVERYONE; ethnicity, nativity, heritage; share, of the people of the cohort; a r
 The first two have metadata under `personagen`, JSON: `heritages`, whose places are the codes. That of first names has
 `native_tilt` as well, sex -> ethnicity -> list over cohorts: P(E | name) of those born here is share_E times this
 factor, divided by the sum of all such products. It makes the names of a cohort those of its births and its ethnicities
-those of its people.
+those of its people. And `as_born_here`, ethnicity -> the share of the foreign-born whose names are those of US births.
 """
 
 from __future__ import annotations
