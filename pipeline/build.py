@@ -31,7 +31,7 @@ from pipeline.partitions import (
 )
 from pipeline.plan import NAMED, Cell
 from pipeline.progress import listening
-from pipeline.promotion import reported, serving
+from pipeline.promotion import readable, reported, serving
 from pipeline.resources import Build
 from serving.snapshot import Snapshot
 from warehouse.database import query, replace_cells, transaction
@@ -229,6 +229,11 @@ def compared(build: Build, population: str) -> str:
         return f"nothing serves '{population}': `personagen edition promote {build.edition} --population {population}`"
     if now.snapshot_id == built:
         return f"edition {build.edition} serves '{population}'"
+    if not readable(build, population):
+        return (
+            f"what serves '{population}', of edition {now.edition}, cannot be read by this release, nor compared: "
+            f"`personagen edition promote {build.edition} --population {population}` puts this one in its place"
+        )
     if not reported(build, population, now.snapshot_id, built):
         compare(build, population)
     return (

@@ -50,6 +50,15 @@ def serving(build: Build, population: str) -> Serving | None:
     return Serving(*rows.row(0)) if rows.height else None
 
 
+def readable(build: Build, population: str) -> bool:
+    """Whether what serves can be read: a release that changed the format cannot compare itself with it."""
+    try:
+        Snapshot.load(build.serving_folder(population))
+    except SnapshotError:
+        return False
+    return True
+
+
 def serving_edition(build: Build) -> str | None:
     """The edition promoted last, of whichever population; None if none ever was."""
     if not build.database.is_file():
@@ -133,6 +142,8 @@ def _unread(build: Build, population: str, candidate: str, accepted: str) -> str
     if now is None or now.snapshot_id == candidate:
         return ""
     diff = f"personagen edition diff {now.edition} {build.edition} --population {population}"
+    if not readable(build, population):
+        return ""  # nobody can use it, let alone compare with it
     if not reported(build, population, now.snapshot_id, candidate):
         return f"there is no drift report of snapshot {candidate} against {now.snapshot_id}, which serves: run `{diff}`"
     if accepted != candidate:

@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property, lru_cache
@@ -92,6 +92,8 @@ def select_fields(
     for argument, names in (("fields", fields), ("exclude", exclude)):
         if isinstance(names, str):
             raise SamplingError(f"{argument} must be a list of names, not the string {names!r}")
+        if names is not None and not (isinstance(names, Collection) and all(isinstance(one, str) for one in names)):
+            raise SamplingError(f"{argument} must be a list of names, not {names!r}")
     left_out = set[str]()
     for name in exclude or ():
         if name == SENSITIVE:
@@ -183,7 +185,7 @@ class Batch:
         selection: Selection,
         codes: Mapping[str, npt.NDArray[np.uint8]],
         support: Support,
-        ages: tuple[int, int] | None = None,
+        ages: tuple[tuple[int, int], ...] = (),
     ) -> None:
         self.snapshot = snapshot
         self.seed = seed
@@ -191,7 +193,7 @@ class Batch:
         self.as_of = as_of
         self.accents = accents
         self.support = support
-        self._age_span = ages
+        self._age_spans = ages
         self.fields = selection.fields
         self._selection = selection
         self._codes = codes
@@ -218,8 +220,8 @@ class Batch:
     @cached_property
     def _ages(self) -> npt.NDArray[np.int64]:
         bands = derived.age_bands(self.snapshot.dimension("age").categories)
-        if self._age_span is not None:
-            bands = bands.within(*self._age_span)
+        if self._age_spans:
+            bands = bands.within(self._age_spans)
         return derived.exact_ages(self.seed, self.indices, self.codes("age"), bands)
 
     @cached_property
@@ -312,7 +314,7 @@ class Batch:
             selection=self._selection,
             codes={name: values[place : place + 1] for name, values in self._codes.items()},
             support=self.support,
-            ages=self._age_span,
+            ages=self._age_spans,
         )
 
     def to_prompts(self, person: Person = "second") -> list[str]:

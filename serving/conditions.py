@@ -14,9 +14,9 @@ If none of `TRIES` tries is kept, one of them is taken in proportion to its weig
 Rubin 1987), and the effective sample size is told. Dimensions that the evidence does not depend on are then drawn with
 the persona's own uniforms, so that they are what they would be in the same world without the evidence.
 
-Try 0 of an index is the index itself, so that who meets the evidence anyway stays who they are; the further tries have
-indices of their own, far out in the counter's space. All of it is a function of (seed, index) and the evidence alone,
-whatever the size of a batch.
+First of all everybody is drawn without the evidence; who meets it stays who they are, which is rejection sampling too.
+For the others there are tries with indices of their own, far out in the counter's space. All of it is a function of
+(seed, index) and the evidence alone, whatever the size of a batch.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.counter import Seed, offspring, uniforms
-from serving.engine import Codes, Drawn, Engine, Floats, Indices
+from serving.engine import Drawn, Engine, Floats, Indices
 from serving.snapshot import Snapshot, SnapshotDimension
 from warehouse.errors import SamplingError
 
@@ -38,10 +38,11 @@ TRIES: Final = 32_768
 FIRST_TRIES, GROWTH = 4, 4
 ROWS = 65_536  # tries drawn at a time
 CELLS = 2_000_000  # of a table over all combinations of parents, to find a bound from
-PILOT, PILOT_SEED, PILOT_ROOM = 4_096, "pilot", 1.5
+PILOT, LARGEST_PILOT, PILOT_SEED, PILOT_ROOM = 4_096, 262_144, "pilot", 1.5
+PILOT_EFFECTIVE = 1_000.0  # effective draws that a pilot should have
 CERTAINTY = 4.0  # how many times as many tries a bound that nothing can exceed is worth
 ACCEPT_STREAM, RESAMPLE_STREAM = "evidence:accept", "evidence:resample"
-THIN = 100.0  # effective draws, below which support is called thin
+THIN, OFF = 100.0, 0.02  # effective draws below which, and excess above which, a warning is due
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,9 @@ class Support:
         tries: draws that were made for the batch.
         resampled: personas for which no try was kept, so that they were resampled.
         effective: the smallest effective sample size among those, (sum w)**2 / sum w**2; inf where none was.
-        excess: estimated probability mass, relative to the evidence's, that exceeds the bound: at most so much can the
-            distribution be off, in total variation. 0 where the bound is one that nothing can exceed.
+        excess: estimate of the probability mass, relative to the evidence's, that exceeds the bound: about so much may
+            the distribution be off, in total variation. 0 where the bound is one that nothing can exceed; else at
+            least what the heaviest draw of the pilot has of its weight.
     """
 
     probability: float = 1.0
@@ -66,6 +68,11 @@ class Support:
     @property
     def warning(self) -> str:
         """One line where support is thin, empty else."""
+        if self.excess > OFF and self.effective >= THIN:
+            return (
+                f"thin support: the personas' distribution may be off by about {self.excess:.0%} in total variation; "
+                f"P(evidence) is about {self.probability:.1e}; drop or widen some evidence"
+            )
         if self.effective < THIN:
             return (
                 f"thin support: {self.resampled} personas are resampled from as few as {self.effective:.0f} effective "
@@ -99,18 +106,17 @@ def condition(
         if largest == 0:
             raise SamplingError(f"the evidence has probability zero: {name!r} cannot have it together with the rest")
     bound = math.prod(1.0 if b is None else b for b in bounds.values())
-    ready = Condition(by_position, fixed, bound, certain=True, probability=1.0, excess=0.0)
-    if all(b is not None for b in bounds.values()) and len(bounds) == 1:
-        return ready
-    indices = np.arange(PILOT, dtype=np.uint64)
-    _, weights = engine.weigh(indices, PILOT_SEED, by_position, fixed)
-    mean, largest = float(weights.mean()), float(weights.max())
-    if largest == 0:
-        return ready
-    lower = largest * PILOT_ROOM
-    if lower * CERTAINTY >= bound:
-        return Condition(by_position, fixed, bound, certain=True, probability=mean, excess=0.0)
-    return Condition(by_position, fixed, lower, certain=False, probability=mean, excess=0.0)
+    size = PILOT
+    while True:
+        _, weights = engine.weigh(np.arange(size, dtype=np.uint64), PILOT_SEED, by_position, fixed)
+        mean, largest, whole = float(weights.mean()), float(weights.max()), float(np.cumsum(weights)[-1])
+        lower = largest * PILOT_ROOM
+        if largest == 0 or lower * CERTAINTY >= bound:
+            return Condition(by_position, fixed, bound, certain=True, probability=mean, excess=0.0)
+        effective = whole**2 / float(np.cumsum(weights**2)[-1])
+        if effective >= PILOT_EFFECTIVE or size >= LARGEST_PILOT:
+            return Condition(by_position, fixed, lower, certain=False, probability=mean, excess=largest / whole)
+        size *= GROWTH
 
 
 def draw(engine: Engine, ready: Condition, indices: Indices, seed: Seed) -> tuple[Drawn, Support]:
@@ -119,19 +125,15 @@ def draw(engine: Engine, ready: Condition, indices: Indices, seed: Seed) -> tupl
     Raises SamplingError if not one of all tries meets the evidence.
     """
     trier = _Trier(engine, ready, seed)
-    positions: tuple[int, ...] | None = None
-    chosen: dict[int, Codes] = {}
-    left = np.arange(len(indices))
+    chosen, meets = trier.as_they_are(indices)
+    left = np.flatnonzero(~meets)
     tries, mass, over = 0, 0.0, 0.0
-    first, count = 0, FIRST_TRIES
-    while len(left) and first < TRIES:
-        count = min(count, TRIES - first)
+    first, count = 1, FIRST_TRIES
+    while len(left) and first <= TRIES:
+        count = min(count, TRIES + 1 - first)
         open_still = []
         for part in _parts(left, count):
             rows, weights = trier.tries(indices[part], first, count)
-            if positions is None:
-                positions = tuple(rows)
-                chosen = {p: np.zeros(len(indices), dtype=np.uint8) for p in positions}
             tries += weights.size
             mass += float(weights.sum())
             if not ready.certain:
@@ -139,14 +141,14 @@ def draw(engine: Engine, ready: Condition, indices: Indices, seed: Seed) -> tupl
             kept = trier.kept(indices[part], first, weights)
             found, place = kept.any(axis=1), kept.argmax(axis=1)
             at = np.flatnonzero(found) * count + place[found]
-            for position in positions:
+            for position in chosen:
                 chosen[position][part[found]] = rows[position][at]
             open_still.append(part[~found])
         left = np.concatenate(open_still)
         first, count = first + count, count * GROWTH
     effective = math.inf
     for place in left:
-        rows, weights = trier.tries(indices[place : place + 1], 0, TRIES)
+        rows, weights = trier.tries(indices[place : place + 1], 1, TRIES)
         running = np.cumsum(weights[0])
         if running[-1] == 0:
             raise SamplingError(
@@ -162,7 +164,7 @@ def draw(engine: Engine, ready: Condition, indices: Indices, seed: Seed) -> tupl
         tries=tries + TRIES * len(left),
         resampled=len(left),
         effective=effective,
-        excess=over / mass if mass else 0.0,
+        excess=max(over / mass if mass else 0.0, ready.excess),
     )
     return chosen, support
 
@@ -179,6 +181,16 @@ class _Trier:
     engine: Engine
     ready: Condition
     seed: Seed
+
+    def as_they_are(self, indices: Indices) -> tuple[Drawn, npt.NDArray[np.bool_]]:
+        """Everybody without the evidence, and who meets it: of soft evidence, with its likelihood as the chance."""
+        free = {position: np.ones(len(values)) for position, values in self.ready.likelihoods.items()}
+        codes, _ = self.engine.weigh(indices, self.seed, free, self.ready.fixed)
+        likelihood = np.ones(len(indices))
+        for position, values in self.ready.likelihoods.items():
+            likelihood *= values[codes[position]]
+        meets: npt.NDArray[np.bool_] = uniforms(self.seed, ACCEPT_STREAM, indices) < likelihood
+        return codes, meets
 
     def tries(self, indices: Indices, first: int, count: int) -> tuple[Drawn, Floats]:
         """Tries `first` to `first + count - 1` of each index: codes as rows one after another, weights (n, count)."""

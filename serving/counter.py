@@ -82,12 +82,10 @@ def weyl(indices: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 def offspring(indices: npt.NDArray[np.uint64], first: int, count: int) -> npt.NDArray[np.uint64]:
     """Indices for `count` tries, from `first`, of each index: uint64 (n * count,), those of one index together.
 
-    Try 0 is the index itself. The others are spread over all 64 bits, where no two are likely ever to meet.
+    They are spread over all 64 bits, where no two are likely ever to meet.
     """
     tries = np.arange(first, first + count, dtype=np.uint64)
     mixed = _mix64((indices[:, None] + np.uint64(1)) * np.uint64(MULTIPLIER_2) + tries * np.uint64(GOLDEN))
-    if first == 0:
-        mixed[:, 0] = indices
     return mixed.reshape(-1)
 
 

@@ -106,10 +106,13 @@ class Bands:
         threshold = self.base[codes] + _below(uniforms(seed, stream, indices), self.total[codes])
         return self.values[np.searchsorted(self.edges, threshold, side="right")]
 
-    def within(self, first: int, last: int) -> Bands:
-        """The same bands with no weight on values outside `first` to `last`."""
+    def within(self, spans: Sequence[tuple[int, int]]) -> Bands:
+        """The same bands with no weight on values outside these spans, whose ends are included."""
         weights = np.diff(self.edges, prepend=0)
-        kept = np.where((self.values >= first) & (self.values <= last), weights, 0)
+        inside = np.zeros(len(self.values), dtype=np.bool_)
+        for first, last in spans:
+            inside |= (self.values >= first) & (self.values <= last)
+        kept = np.where(inside, weights, 0)
         edges = np.cumsum(kept)
         ends = edges[np.searchsorted(self.edges, self.base + self.total, side="left")]
         total = np.diff(ends, prepend=0)

@@ -138,14 +138,23 @@ class Engine:
 
     def _kernel(self, n: int) -> Kernel:
         if self._compiled is None and self._may_compile and n >= WORTH_COMPILED:
-            self._compiled = self._compile()
+            try:
+                self._compiled = self._compile()
+            except SamplingError:  # installed, but of no use here: numpy gives the same
+                self._may_compile = False
         return self._compiled or self._numpy
 
     def _compile(self) -> Kernel:
         try:
             from serving.numba_kernel import NumbaKernel  # noqa: PLC0415  # takes half a second to import
+
+            return NumbaKernel(self._plans)
         except ModuleNotFoundError as error:
             raise SamplingError(
                 f"the numba kernel needs {error.name!r}, which is not installed: pip install 'personagen[fast]'"
             ) from None
-        return NumbaKernel(self._plans)
+        except (ImportError, RuntimeError) as error:  # another numpy, or nowhere to keep compiled code
+            raise SamplingError(
+                f"numba cannot be used here ({str(error).splitlines()[0]}): use the kernel 'numpy', or name a folder "
+                "that can be written in NUMBA_CACHE_DIR"
+            ) from None

@@ -6,9 +6,9 @@ Here belong the spellings (a category, several, a range) and their errors. What 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from warehouse.errors import SamplingError
 
 RANGE = ".."
 OLDEST = 150
+LARGEST = 1e30  # likelihood that is taken
 
 Floats = npt.NDArray[np.float64]
 
@@ -28,11 +29,11 @@ Floats = npt.NDArray[np.float64]
 class Evidence:
     """Likelihoods by dimension id, each from 0 to 1 with a largest of at most 1; hashable, as bounds are kept by it.
 
-    `ages` are the exact ages, in years, that a range on `age` allows, both included.
+    `ages` are the spans of exact ages, in years and both ends included, that evidence on `age` allows, if it names any.
     """
 
     likelihoods: tuple[tuple[str, tuple[float, ...]], ...] = ()
-    ages: tuple[int, int] | None = None
+    ages: tuple[tuple[int, int], ...] = ()
 
     @property
     def vectors(self) -> dict[str, Floats]:
@@ -55,12 +56,12 @@ def evidence_of(vectors: Mapping[str, Floats]) -> Evidence:
 def read_evidence(snapshot: Snapshot, hard: Mapping[str, Any], soft: Mapping[str, Mapping[str, float]]) -> Evidence:
     """Read both kinds of evidence; SamplingError names what is unknown or cannot be."""
     vectors: dict[str, Floats] = {}
-    ages = None
+    ages: tuple[tuple[int, int], ...] = ()
     for name, value in hard.items():
         dimension = snapshot.dimension(name)
-        if name == "age" and (span := _ages(value)) is not None:
-            ages = span
-            vectors[name] = _share_of_bands(dimension, *span)
+        if name == "age" and (spans := _ages(value)):
+            ages = spans
+            vectors[name] = _share_of_bands(dimension, spans)
         else:
             vectors[name] = _hard(dimension, value)
     for name, values in soft.items():
@@ -100,12 +101,19 @@ def _hard(dimension: SnapshotDimension, value: Any) -> Floats:
 def _soft(dimension: SnapshotDimension, values: Mapping[str, float]) -> Floats:
     likelihood = np.zeros(len(dimension.categories))
     for category, value in _pairs(dimension, values):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 <= _float(value) <= LARGEST:
             raise SamplingError(f"the likelihood of {dimension.id}={category} must be a number from 0, not {value!r}")
         likelihood[dimension.code(category)] = value
     if likelihood.max(initial=0.0) == 0:
         raise SamplingError(f"the likelihood on {dimension.id!r} allows no category: give one a positive number")
     return np.asarray(likelihood / likelihood.max())
+
+
+def _float(value: Real) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
 
 
 def _pairs(dimension: SnapshotDimension, values: Any) -> list[tuple[str, Any]]:
@@ -114,10 +122,21 @@ def _pairs(dimension: SnapshotDimension, values: Any) -> list[tuple[str, Any]]:
     return list(values.items())
 
 
-def _ages(value: Any) -> tuple[int, int] | None:
+def _ages(value: Any) -> tuple[tuple[int, int], ...]:
+    """Spans of exact ages; none for what names bands, or nothing at all."""
+    if isinstance(value, list | tuple | set | frozenset):
+        spans = [_span(one) for one in value]
+        if any(spans) and not all(spans):
+            raise SamplingError(f"evidence on 'age' mixes years and bands: {value!r}; name one kind only")
+        return tuple(sorted(span for span in spans if span))
+    span = _span(value)
+    return (span,) if span else ()
+
+
+def _span(value: Any) -> tuple[int, int] | None:
     """First and last year of a range of exact ages; None for what is no such range."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value, value
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value), int(value)
     if isinstance(value, range):
         if value.step != 1 or not value:
             raise SamplingError(f"ages must be a range without gaps that holds some, not {value!r}")
@@ -125,19 +144,24 @@ def _ages(value: Any) -> tuple[int, int] | None:
     if not isinstance(value, str):
         return None
     low, dots, high = value.partition(RANGE)
-    if not (low or high) or not all(text.isdecimal() for text in (low, high) if text) or (not dots and not low):
+    years = [text for text in (low, high) if text]
+    if not years or not all(text.isascii() and text.isdecimal() for text in years):
         return None
-    first, last = int(low or 0), int(high) if high else (OLDEST if dots else int(low))
+    first, last = (min(int(text[:9]), 10**6) if text else None for text in (low, high))
+    first = 0 if first is None else first
+    last = (OLDEST if dots else first) if last is None else last
     if last < first:
-        raise SamplingError(f"the range of ages {value!r} is empty: turn it round")
+        raise SamplingError(f"the range of ages {value[:40]!r} is empty: turn it round")
     return first, last
 
 
-def _share_of_bands(dimension: SnapshotDimension, first: int, last: int) -> Floats:
+def _share_of_bands(dimension: SnapshotDimension, spans: tuple[tuple[int, int], ...]) -> Floats:
     """The part of each age band that lies within these ages, by the weights that exact ages are drawn with."""
     bands = derived.age_bands(dimension.categories)
-    share = bands.within(first, last).total / bands.total
+    share = bands.within(spans).total / bands.total
     if share.max() == 0:
-        youngest, oldest = int(bands.values[0]), int(bands.values[-1])
-        raise SamplingError(f"nobody is {first} to {last} years old: ages go from {youngest} to {oldest}")
+        said = ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in spans)
+        raise SamplingError(
+            f"nobody is {said} years old: ages go from {int(bands.values[0])} to {int(bands.values[-1])}"
+        )
     return np.asarray(share, dtype=np.float64)

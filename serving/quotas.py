@@ -7,6 +7,8 @@ are drawn is `serving.conditions`; leaning is `serving.targets`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from numbers import Integral
 
 import numpy as np
 
@@ -23,6 +25,8 @@ FUTILE = 20  # rounds in which no candidate fits, after which the quotas are hel
 Places = tuple[tuple[str, tuple[tuple[tuple[int, ...], int], ...]], ...]
 """By dimension id: groups of category codes, each with its number of places."""
 
+LAST_INDEX = 2**63 - 1
+
 Draw = Callable[[Evidence, Indices], tuple[Drawn, Support]]
 
 
@@ -34,9 +38,9 @@ def check_quota(snapshot: Snapshot, quota: Mapping[str, Mapping[str, int]], n: i
         if not isinstance(counts, Mapping) or not counts:
             raise SamplingError(f"the quota of {name!r} needs a count for some category, not {counts!r}")
         for category, count in counts.items():
-            if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            if isinstance(count, bool) or not isinstance(count, Integral) or count < 0:
                 raise SamplingError(f"the quota of {name}={category} must be a whole number from 0, not {count!r}")
-        groups = [((dimension.code(category),), count) for category, count in counts.items()]
+        groups = [((dimension.code(category),), int(count)) for category, count in counts.items()]
         rest = tuple(c for c in range(len(dimension.categories)) if dimension.categories[c] not in counts)
         left = n - sum(counts.values())
         if left < 0 or (left and not rest):
@@ -74,10 +78,13 @@ def filled(
             dimension.id: np.array([float(room[group] > 0) for group in table])
             for dimension, table, room in zip(dimensions, group_of, open_places, strict=True)
         }
+        if index + 2 * missing + SPARE > LAST_INDEX:
+            raise SamplingError(f"candidates for the quotas would pass index 2**63: start lower than {start}")
         candidates = np.arange(index, index + missing + missing // 4 + SPARE, dtype=np.uint64)
         index += len(candidates)
-        codes, support = draw(known.joined(evidence_of(still)), candidates)
+        codes, mine_support = draw(known.joined(evidence_of(still)), candidates)
         groups = np.stack([t[codes[d.position]] for t, d in zip(group_of, dimensions, strict=True)], axis=1).tolist()
+        support = _together(support, mine_support) if taken else mine_support
         chosen = []
         for place, mine in enumerate(groups):
             if all(room[group] for room, group in zip(open_places, mine, strict=True)):
@@ -97,3 +104,14 @@ def filled(
     if not taken:
         return np.empty(0, dtype=np.uint64), {}, support
     return np.concatenate(taken), {p: np.concatenate([k[p] for k in kept]) for p in kept[0]}, support
+
+
+def _together(first: Support, then: Support) -> Support:
+    """The support of both rounds; the probability is that of the first, whose evidence is what was asked for."""
+    return replace(
+        first,
+        tries=first.tries + then.tries,
+        resampled=first.resampled + then.resampled,
+        effective=min(first.effective, then.effective),
+        excess=max(first.excess, then.excess),
+    )

@@ -93,25 +93,21 @@ class Sampler:
         """
         seed = check_seed(seed)
         n, start = _check_range(n, start)
-        _check_once(
-            do=do or {},
-            evidence=evidence or {},
-            likelihood=likelihood or {},
-            target_marginal=target_marginal or {},
-            quota=quota or {},
+        asked = _check_conditions(
+            evidence=evidence, do=do, likelihood=likelihood, target_marginal=target_marginal, quota=quota
         )
-        known = read_evidence(self.snapshot, evidence or {}, likelihood or {})
+        known = read_evidence(self.snapshot, asked["evidence"], asked["likelihood"])
         fixed = {
             self.snapshot.dimension(name).position: self.snapshot.dimension(name).code(category)
-            for name, category in (do or {}).items()
+            for name, category in asked["do"].items()
         }
-        if target_marginal:
-            targets = check_targets(self.snapshot, target_marginal)
+        if asked["target_marginal"]:
+            targets = check_targets(self.snapshot, asked["target_marginal"])
             known = known.joined(self._raked(targets, known, tuple(sorted(fixed.items()))))
         selection = select_fields(self.snapshot, fields, exclude)
         wanted = {self.snapshot.dimension(name).position for name in selection.needed_dimensions}
         indices, met, support = np.arange(start, start + n, dtype=np.uint64), dict[int, Codes](), Support()
-        places = check_quota(self.snapshot, quota or {}, n)
+        places = check_quota(self.snapshot, asked["quota"], n)
         if places and n:
             lean = self._raked(shares_of(places, n), known, tuple(sorted(fixed.items())))
             meeting = partial(self._met, fixed=fixed, seed=seed)
@@ -144,14 +140,19 @@ class Sampler:
         return raked(self.snapshot, self._engine, targets, known, dict(fixed))
 
 
-def _check_once(**named: Mapping[str, Any]) -> None:
-    """Refuse a dimension that two arguments speak of, as one of them would be lost."""
+def _check_conditions(**named: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:
+    """Conditions by argument; refused is what is no mapping from names, and a dimension that two of them speak of."""
     seen: dict[str, str] = {}
     for argument, values in named.items():
-        for name in values:
+        if not isinstance(values, Mapping | None) or not all(isinstance(name, str) for name in values or ()):
+            raise SamplingError(f"{argument} must be a mapping such as {{'sex': ...}}, not {values!r}")
+        for name, value in (values or {}).items():
+            if argument == "do" and not isinstance(value, str):
+                raise SamplingError(f"do sets {name!r} to one category, not to {value!r}")
             if name in seen:
                 raise SamplingError(f"dimension {name!r} is in {seen[name]} and in {argument}: leave one of them out")
             seen[name] = argument
+    return {argument: values or {} for argument, values in named.items()}
 
 
 def _check_date(as_of: object) -> date:

@@ -4,26 +4,28 @@ Here belongs the raking that turns shares into likelihoods. Drawing with them is
 
 Of all distributions with the wanted marginals the one nearest to the population's, in Kullback-Leibler divergence, is
 the population's times one factor per category (Ireland & Kullback 1968). The factors are found by iterative
-proportional fitting over a pilot of `PILOT` personas, so that a share is met up to the error of that pilot, about
-sqrt(p (1 - p) / PILOT).
+proportional fitting over a pilot of `PILOT` personas, then over pilots that lean already, in which rare categories are
+not rare. What is left is the sampling error of the last pilot, about sqrt(p (1 - p) / its effective size).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from numbers import Real
 
 import numpy as np
 import numpy.typing as npt
 
 from serving.engine import Engine
 from serving.evidence import Evidence, evidence_of
-from serving.snapshot import Snapshot
+from serving.snapshot import Snapshot, SnapshotDimension
 from warehouse.errors import SamplingError
 
-PILOT, PILOT_SEED = 131_072, "target"
-ROUNDS, TOLERANCE = 500, 1e-9
-EXTREME = 1e9  # a factor that only a contradiction leads to
+PILOT, PILOTS = 65_536, 4
+ROUNDS, TOLERANCE = 20_000, 1e-7
+EXTREME = 1e12  # a factor that only a contradiction leads to
+SMALLEST = 1e-300
 
 Targets = tuple[tuple[str, tuple[tuple[tuple[int, ...], float], ...]], ...]
 """By dimension id: groups of category codes, each with the share that it is to have."""
@@ -37,7 +39,7 @@ def check_targets(snapshot: Snapshot, wanted: Mapping[str, Mapping[str, float]])
         if not isinstance(shares, Mapping) or not shares:
             raise SamplingError(f"the target of {name!r} needs a share for some category, not {shares!r}")
         for category, share in shares.items():
-            if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+            if isinstance(share, bool) or not isinstance(share, Real) or not 0 <= share <= 1:
                 raise SamplingError(f"the target share of {name}={category} must be from 0 to 1, not {share!r}")
         groups = [((dimension.code(category),), float(share)) for category, share in shares.items()]
         rest = tuple(c for c in range(len(dimension.categories)) if dimension.categories[c] not in shares)
@@ -56,44 +58,63 @@ def raked(snapshot: Snapshot, engine: Engine, targets: Targets, known: Evidence,
 
     Raises SamplingError if a group that is to have people has none, or the targets contradict each other.
     """
-    indices = np.arange(PILOT, dtype=np.uint64)
     dimensions = {name: snapshot.dimension(name) for name, _ in targets}
-    free = {d.position: np.ones(len(d.categories)) for d in dimensions.values()}
-    vectors = {snapshot.dimension(name).position: values for name, values in known.vectors.items()}
-    codes, weights = engine.weigh(indices, PILOT_SEED, {**free, **vectors}, fixed)
-    groups, shares = {}, {}
+    lean = {name: np.ones(len(dimension.categories)) for name, dimension in dimensions.items()}
+    for pilot in range(PILOTS):
+        vectors = {snapshot.dimension(name).position: values for name, values in known.vectors.items()}
+        for name, values in lean.items():
+            position = dimensions[name].position
+            vectors[position] = vectors[position] * values if position in vectors else values
+        indices = np.arange(PILOT, dtype=np.uint64)
+        codes, weights = engine.weigh(indices, f"target {pilot}", vectors, fixed)
+        drawn = [codes[dimensions[name].position] for name, _ in targets]
+        for name, factors in _fitted(targets, dimensions, drawn, weights).items():
+            lean[name] *= factors
+            lean[name] /= lean[name].max()
+    return evidence_of(lean)
+
+
+def _fitted(
+    targets: Targets,
+    dimensions: Mapping[str, SnapshotDimension],
+    drawn: Sequence[npt.NDArray[np.uint8]],
+    weights: npt.NDArray[np.float64],
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Factors by category that give weighted people the wanted shares, one and the same within a group."""
+    tables = []
     for name, wanted in targets:
-        group_of = np.zeros(len(dimensions[name].categories), dtype=np.intp)
-        for place, (members, _) in enumerate(wanted):
-            group_of[list(members)] = place
-        groups[name] = group_of[codes[dimensions[name].position]]
-        shares[name] = np.array([share for _, share in wanted])
-    factors = {name: np.ones(len(wanted)) for name, wanted in targets}
-    current: npt.NDArray[np.float64] = weights / weights.sum() if weights.any() else weights
+        table = np.zeros(len(dimensions[name].categories), dtype=np.intp)
+        for group, (members, _) in enumerate(wanted):
+            table[list(members)] = group
+        tables.append(table)
+    sizes = tuple(len(wanted) for _, wanted in targets)
+    groups = np.ravel_multi_index([t[codes] for t, codes in zip(tables, drawn, strict=True)], sizes)
+    cells, cell_of = np.unique(groups, return_inverse=True)  # few, however many people there are
+    counted = np.bincount(cell_of, weights=weights)
+    current: npt.NDArray[np.float64] = counted / max(float(np.cumsum(counted)[-1]), SMALLEST)
+    places: Sequence[npt.NDArray[np.intp]] = np.unravel_index(cells, sizes)
+    shares = [np.array([share for _, share in wanted]) for _, wanted in targets]
+    factors = [np.ones(size) for size in sizes]
+    for (name, wanted), place, share in zip(targets, places, shares, strict=True):
+        have = np.bincount(place, weights=current, minlength=len(wanted))
+        for (members, _), empty in zip(wanted, (share > 0) & (have == 0), strict=True):
+            if empty:
+                names = ", ".join(dimensions[name].categories[c] for c in members)
+                raise SamplingError(
+                    f"the target cannot be met: nobody with {name} {names} is found among {PILOT:,} people that meet "
+                    "the rest"
+                )
     worst = 1.0
     for _ in range(ROUNDS):
         worst = 0.0
-        for name, wanted in targets:
-            have = np.bincount(groups[name], weights=current, minlength=len(wanted))
-            for place, (members, share) in enumerate(wanted):
-                if share > 0 and have[place] == 0:
-                    names = ", ".join(dimensions[name].categories[c] for c in members)
-                    raise SamplingError(
-                        f"the target cannot be met: nobody with {name} {names} is found among {PILOT:,} people that "
-                        "meet the rest"
-                    )
-            worst = max(worst, float(np.abs(have - shares[name]).max()))
-            step = np.divide(shares[name], have, out=np.zeros(len(wanted)), where=have > 0)
-            factors[name] *= step
-            current = current * step[groups[name]]
-        if worst < TOLERANCE or max(factor.max() for factor in factors.values()) > EXTREME:
+        for axis, (place, share) in enumerate(zip(places, shares, strict=True)):
+            have = np.bincount(place, weights=current, minlength=sizes[axis])
+            worst = max(worst, float(np.abs(have - share).max()))
+            step = np.divide(share, have, out=np.zeros(sizes[axis]), where=have > 0)
+            factors[axis] *= step
+            current = current * step[place]
+        if worst < TOLERANCE or max(factor.max() for factor in factors) > EXTREME:
             break
     if worst >= TOLERANCE:
         raise SamplingError("the target shares contradict each other or the evidence: drop or soften one of them")
-    found = {}
-    for name, wanted in targets:
-        vector = np.zeros(len(dimensions[name].categories))
-        for place, (members, _) in enumerate(wanted):
-            vector[list(members)] = factors[name][place]
-        found[name] = vector / vector.max()
-    return evidence_of(found)
+    return {name: factor[table] for (name, _), factor, table in zip(targets, factors, tables, strict=True)}

@@ -30,7 +30,7 @@ from serving.engine import fastest
 from serving.explaining import explain
 from serving.sampler import Sampler, SupportWarning
 from serving.snapshot import Snapshot
-from warehouse.errors import PersonaGenError
+from warehouse.errors import PersonaGenError, SamplingError
 
 PART = 1_000  # personas drawn and sent at a time
 MEDIA = {"json": "application/json", "jsonl": "application/x-ndjson", "arrow": "application/vnd.apache.arrow.stream"}
@@ -40,7 +40,7 @@ class Service:
     """Samplers by population, and the answers that they give."""
 
     def __init__(self, snapshots: Mapping[str, Snapshot]) -> None:
-        self.samplers = {population: Sampler(snapshot, fastest()) for population, snapshot in snapshots.items()}
+        self.samplers = {population: _sampler(snapshot) for population, snapshot in snapshots.items()}
         self.default = next(iter(self.samplers))
         self._maps: dict[tuple[str, str], bytes] = {}
 
@@ -205,6 +205,13 @@ def create_app(snapshots: Mapping[str, Snapshot]) -> Starlette:
             Exception: _defect,
         },
     )
+
+
+def _sampler(snapshot: Snapshot) -> Sampler:
+    try:
+        return Sampler(snapshot, fastest())
+    except SamplingError:  # numba is installed, but of no use here
+        return Sampler(snapshot, "numpy")
 
 
 async def _wanted(request: Request) -> Wanted:

@@ -188,11 +188,20 @@ def test_quotas_are_filled_to_the_last_place(sampler: Sampler) -> None:
 
 
 def test_who_meets_the_evidence_anyway_stays_who_they_are(sampler: Sampler) -> None:
-    plain, known = sampler.sample(2000, 7), sampler.sample(2000, 7, evidence={"sex": "female"})
+    evidence = {"employment": ["full_time", "part_time"], "party": "none"}
+    plain, known = sampler.sample(2000, 7), sampler.sample(2000, 7, evidence=evidence)
+    stayed = 0
     for before, after in zip(plain, known, strict=True):
-        if before["sex"] == "female":
+        if before["employment"] in evidence["employment"] and before["party"] == "none":
+            stayed += 1
             assert after == before
-        assert after["sex"] == "female" and after["birth_month"] == before["birth_month"]
+        assert after["party"] == "none" and after["birth_month"] == before["birth_month"]
+    assert stayed > 50
+
+
+def test_several_spans_of_exact_ages(sampler: Sampler) -> None:
+    years = sampler.sample(2000, 1, evidence={"age": ["25..30", 40, range(50, 52)]}).values("age_years")
+    assert set(years) == {*range(25, 31), 40, 50, 51}
 
 
 PROPERTY = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -240,6 +249,52 @@ def test_kernels_weigh_alike_to_the_last_bit(sampler: Sampler) -> None:
     assert all((codes[p] == expected[p]).all() for p in codes)
 
 
+def test_numbers_of_numpy_are_numbers(sampler: Sampler) -> None:
+    plain = sampler.sample(50, 1, evidence={"age": 30}, quota={"sex": {"male": 20}})
+    other = sampler.sample(
+        np.int64(50), np.int64(1), evidence={"age": np.int64(30)}, quota={"sex": {"male": np.int64(20)}}
+    )  # type: ignore[arg-type, dict-item]
+    assert plain.to_dicts() == other.to_dicts()
+    soft = sampler.sample(50, 1, likelihood={"sex": {"male": np.float32(0.5), "female": np.float64(1)}})  # type: ignore[dict-item]
+    assert soft.to_dicts() == sampler.sample(50, 1, likelihood={"sex": {"male": 0.5, "female": 1}}).to_dicts()
+
+
+def test_rare_targets_are_met(sampler: Sampler) -> None:
+    target = {"employment": {"unemployed": 0.5}, "party": {"none": 0.45}, "height": {"under_150": 0.5}}
+    batch = sampler.sample(PEOPLE, 9, target_marginal=target)
+    for name, shares in target.items():
+        for category, share in shares.items():
+            assert np.mean([value == category for value in batch.values(name)]) == pytest.approx(share, abs=0.012)
+
+
+def test_targets_that_nearly_decide_each_other_are_met(sampler: Sampler) -> None:
+    plain = sampler.sample(PEOPLE, 1)
+    home = float(np.mean([v == "not_applicable" for v in plain.values("commute_mode")]))
+    idle = float(np.mean([v in ("unemployed", "retired") for v in plain.values("employment")]))
+    assert home == pytest.approx(idle)  # the toy says so: one is the other
+    target = {"commute_mode": {"not_applicable": 0.5}, "employment": {"unemployed": 0.2, "retired": 0.3}}
+    batch = sampler.sample(PEOPLE, 2, target_marginal=target)
+    assert np.mean([v == "retired" for v in batch.values("employment")]) == pytest.approx(0.3, abs=0.012)
+
+
+def test_weights_beyond_the_bound_are_told(sampler: Sampler) -> None:
+    support = serving.conditions.Support(probability=1e-4, tries=10, excess=0.25)
+    assert "off by about 25% in total variation" in support.warning
+    assert not serving.conditions.Support(excess=0.001).warning
+
+
+def test_a_numba_that_is_of_no_use_is_passed_over(sampler: Sampler, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unusable(*_: object) -> None:
+        raise RuntimeError("cannot cache function: no locator available")
+
+    monkeypatch.setattr("serving.numba_kernel.NumbaKernel", unusable)
+    monkeypatch.setattr("serving.engine.WORTH_COMPILED", 5)
+    plain = Sampler(sampler.snapshot, "numpy").sample(20, 1)
+    assert Sampler(sampler.snapshot).sample(20, 1).to_dicts() == plain.to_dicts()
+    with pytest.raises(SamplingError, match="numba cannot be used here"):
+        Sampler(sampler.snapshot, "numba")
+
+
 def test_rare_evidence_is_resampled_and_told(sampler: Sampler, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving.conditions, "TRIES", 24)
     rare = {"commute_mode": "transit", "party": "none", "ethnicity": "black", "sex": "male", "birth_month": "may"}
@@ -270,11 +325,11 @@ def test_no_evidence_has_full_support(sampler: Sampler) -> None:
         ({"evidence": {"party": "democrat..none"}}, "'party' has no order"),
         ({"evidence": {"education": "doctorate..bachelor"}}, "is empty: turn it round"),
         ({"evidence": {"age": "40..30"}}, "is empty: turn it round"),
-        ({"evidence": {"age": 12}}, "nobody is 12 to 12 years old: ages go from 18 to 100"),
+        ({"evidence": {"age": 12}}, "nobody is 12 years old: ages go from 18 to 100"),
         ({"evidence": {"age": range(30, 20)}}, "range without gaps"),
         ({"evidence": {"age": "18_24", "education": "doctorate"}}, "probability zero: 'education'"),
         ({"evidence": {"commute_mode": "drive", "employment": "retired"}}, "probability zero: 'commute_mode'"),
-        ({"evidence": {"sex": "male"}, "do": {"sex": "male"}}, "'sex' is in do and in evidence"),
+        ({"evidence": {"sex": "male"}, "do": {"sex": "male"}}, "'sex' is in evidence and in do"),
         ({"likelihood": {"sex": {"male": -1}}}, "must be a number from 0"),
         ({"likelihood": {"sex": {"male": 0}}}, "allows no category"),
         ({"likelihood": {"sex": "male"}}, "needs a number for each category"),
@@ -291,6 +346,15 @@ def test_no_evidence_has_full_support(sampler: Sampler) -> None:
         ),
         ({"quota": {"sex": {"male": 7, "female": 7}}}, "sums to 14, but 10 personas"),
         ({"quota": {"sex": {"male": 2.5}}}, "must be a whole number"),
+        ({"quota": {"sex": {"male": 3}}, "start": 2**63 - 20}, "would pass index 2**63"),
+        ({"evidence": {"age": ["25..30", "45_54"]}}, "mixes years and bands"),
+        ({"evidence": {"age": "9" * 5000}}, "nobody is 1000000 years old"),
+        ({"evidence": "sex=male"}, "evidence must be a mapping"),
+        ({"evidence": {None: "male"}}, "evidence must be a mapping"),
+        ({"do": {"education": ["bachelor"]}}, "to one category, not to"),
+        ({"likelihood": {"sex": {"male": 10**400}}}, "must be a number from 0"),
+        ({"fields": 5}, "fields must be a list of names"),
+        ({"exclude": [None]}, "exclude must be a list of names"),
     ],
 )
 def test_what_cannot_be_is_told_in_one_line(sampler: Sampler, arguments: dict[str, Any], said: str) -> None:

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from pipeline.assets.promotion import promotion
+from pipeline.build import compared
 from pipeline.drift import drift
 from pipeline.drift_frames import drift_frame
 from pipeline.plan import Cell
@@ -99,6 +100,18 @@ def test_a_second_one_waits_until_its_report_is_read(tmp_path: Path) -> None:
     with two.connect() as connection:
         rows = query(connection, 'select edition, snapshot_id, previous from promotions order by "at"').rows()
     assert rows == [("2031.01", snapshot_of(one), None), ("2031.02", snapshot_of(two), snapshot_of(one))]
+
+
+def test_what_this_release_cannot_read_is_no_obstacle(tmp_path: Path) -> None:
+    first, second = built(tmp_path, "2031.01", 1), built(tmp_path, "2031.02", 2)
+    promote(first, "us", "", CHECKS)
+    manifest = first.serving_folder("us") / "manifest.json"
+    text = manifest.read_text(encoding="utf-8")
+    manifest.write_text(text.replace('"format_version": 2', '"format_version": 1'), encoding="utf-8")
+    assert manifest.read_text(encoding="utf-8") != text
+    assert "cannot be read by this release" in compared(second, "us")
+    promote(second, "us", "", CHECKS)
+    assert Snapshot.load(second.serving_folder("us")).id == snapshot_of(second)
 
 
 def test_what_served_before_comes_back_without_ceremony(tmp_path: Path) -> None:
