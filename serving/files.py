@@ -36,13 +36,17 @@ def duckdb_writer(path: str | os.PathLike[str], table: str) -> Iterator[Callable
     except duckdb.Error as error:
         raise SamplingError(f"cannot open {os.fspath(path)}: {_first_line(error)}; name another file") from None
     with connection:
-        name = '"' + table.replace('"', '""') + '"'
+        name = _quoted(table)
+
+        # Found by nobody's name but this one: a Python variable would give way to a table of the same name.
+        source = _quoted(f"batch for {table}")
 
         def write(batch: Batch) -> None:
-            rows = batch.to_arrow()  # noqa: F841 (DuckDB finds it by its name)
             try:
-                connection.execute(f"create table if not exists {name} as select {_columns(batch)} from rows limit 0")
-                connection.execute(f"insert into {name} by name select {_columns(batch)} from rows")
+                connection.register(f"batch for {table}", batch.to_arrow())
+                rows = f"select {_columns(batch)} from temp.{source}"
+                connection.execute(f"create table if not exists {name} as {rows} limit 0")
+                connection.execute(f"insert into {name} by name {rows}")
             except duckdb.Error as error:
                 raise SamplingError(
                     f"cannot add to table {table!r} of {os.fspath(path)}: {_first_line(error)}; name another table"
@@ -58,13 +62,17 @@ def _columns(batch: Batch) -> str:
     known = {dimension.id: dimension.categories for dimension in batch.snapshot.dimensions}
     columns = []
     for name in ("seed", "index", "snapshot_id", *batch.fields):
-        quoted = '"' + name + '"'
+        quoted = _quoted(name)
         if name in known:
             values = ", ".join("'" + category.replace("'", "''") + "'" for category in known[name])
             columns.append(f"{quoted}::enum({values}) as {quoted}")
         else:
             columns.append(quoted)
     return ", ".join(columns)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _first_line(error: Exception) -> str:

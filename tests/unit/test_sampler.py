@@ -355,6 +355,19 @@ def test_files_hold_what_a_frame_holds(sampler: Sampler, tmp_path: Path) -> None
     assert kinds["sex"] == "ENUM('female', 'male')" and kinds["birth_date"] == "DATE"
 
 
+@pytest.mark.parametrize("table", ["rows", "batch", "batch for rows", "temp"])
+def test_a_table_may_have_any_name_and_neighbours(sampler: Sampler, tmp_path: Path, table: str) -> None:
+    for name in ("rows", table):
+        sampler.sample(3, 5, fields=["sex"]).to_duckdb(tmp_path / "p.duckdb", f"{name} too")
+    sampler.sample(4, 1, fields=["sex"]).to_duckdb(tmp_path / "p.duckdb", table)
+    sampler.sample(6, 1, 4, fields=["sex"]).to_duckdb(tmp_path / "p.duckdb", table)
+    sampler.sample(2, 9, fields=["sex"]).to_duckdb(tmp_path / "p.duckdb", "personas")
+    with duckdb.connect(tmp_path / "p.duckdb") as connection:
+        people = connection.table(f'"{table}"').pl()
+        assert connection.sql("select seed, index from personas").fetchall() == [(9, 0), (9, 1)]
+    assert people.cast(pl.String).equals(sampler.sample(10, 1, fields=["sex"]).to_polars().cast(pl.String))
+
+
 def test_a_table_of_other_columns_is_left_alone(sampler: Sampler, tmp_path: Path) -> None:
     sampler.sample(3, fields=["sex"]).to_duckdb(tmp_path / "p.duckdb", 'my "people"')
     with pytest.raises(SamplingError, match=r"cannot add to table 'my \"people\"'.*name another table"):
