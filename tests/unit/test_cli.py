@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 
@@ -93,6 +96,37 @@ def test_parquet_in_chunks_is_one_table(toy: str, tmp_path: Path, monkeypatch: p
     assert frame["education"].to_list() == Sampler(Snapshot.load(toy)).sample(50).values("education")
 
 
+def test_duckdb_in_chunks_is_one_table(toy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving.cli, "CHUNK", 20)
+    assert generate(toy, "-n", "50", "-o", str(tmp_path / "people.duckdb"), "--table", "rows") == 0
+    with duckdb.connect(tmp_path / "people.duckdb") as connection:
+        frame = connection.sql('from "rows" order by index').pl().cast({"education": pl.String})
+    assert frame["education"].to_list() == Sampler(Snapshot.load(toy)).sample(50).values("education")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "duckdb"])
+def test_bad_input_leaves_no_file(toy: str, tmp_path: Path, suffix: str) -> None:
+    assert generate(toy, "-o", str(tmp_path / f"people.{suffix}"), "--evidence", "sex=foo") == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", ["csv", "duckdb"])
+def test_an_interrupt_leaves_no_file(toy: str, tmp_path: Path, suffix: str) -> None:
+    file = str(tmp_path / f"people.{suffix}")
+    # A process that a shell started in the background ignores interrupts, and so would its own.
+    heed = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{heed}; from serving.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "generate", "--snapshot", toy, "-n", "100000000", "-o", file]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not list(tmp_path.iterdir()):
+            time.sleep(0.01)
+        time.sleep(0.5)  # until it is in the midst of writing
+        process.send_signal(signal.SIGINT)
+        assert process.communicate()[1].strip() == ""
+    assert process.returncode == 130
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_do_fields_exclude_and_as_of_reach_the_sampler(toy: str, capsys: Capture) -> None:
     arguments = ["--do", "education=doctorate", "--do", "sex=female", "--as-of", "2000-02-29"]
     selection = ["--fields", "education,sex,birth_date", "--fields", "ethnicity", "--exclude", "sensitive"]
@@ -125,6 +159,7 @@ def test_a_seed_may_be_text(toy: str, capsys: Capture) -> None:
         (["--do", "age=30"], "dimension 'age' has no category '30': use one of 18_24"),
         (["--fields", "eduction"], "unknown field 'eduction': did you mean education"),
         (["-f", "parquet"], "parquet is binary: name a file with --output"),
+        (["-f", "duckdb", "-o", ":memory:"], ":memory: is no file, so that nothing would be kept: name a file"),
         (["-o", "/nowhere/at/all.csv"], "cannot write /nowhere/at/all.csv: No such file or directory"),
         (["--snapshot", "/nowhere"], "no snapshot '/nowhere'"),
     ],
