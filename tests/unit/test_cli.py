@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -19,6 +20,7 @@ import pytest
 
 import serving.cli
 from serving.cli import main
+from serving.explaining import explain
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
 from tests.support.toy_snapshot import build_snapshot
@@ -159,6 +161,12 @@ def test_a_seed_may_be_text(toy: str, capsys: Capture) -> None:
         (["--do", "age=30"], "dimension 'age' has no category '30': use one of 18_24"),
         (["--fields", "eduction"], "unknown field 'eduction': did you mean education"),
         (["-f", "parquet"], "parquet is binary: name a file with --output"),
+        (["--target", "sex=female:0.3,female:0.4"], "'female' of 'sex' is given twice"),
+        (["--quota", "sex=female:1, female:2"], "'female' of 'sex' is given twice"),
+        (["--likelihood", "sex=female:1,female:1"], "'female' of 'sex' is given twice"),
+        (["--evidence", "age=" + "9" * 5000], "the evidence on 'age' has a number of more than 9 digits"),
+        (["--evidence", "age=999999999"], "nobody is 999999999 to 999999999 years old"),
+        (["-n", "9999999999999", "--quota", "sex=female:3"], "a batch with quotas has at most 1,000,000 personas"),
         (["-f", "duckdb", "-o", ":memory:"], ":memory: is no file, so that nothing would be kept: name a file"),
         (["-o", "/nowhere/at/all.csv"], "cannot write /nowhere/at/all.csv: No such file or directory"),
         (["--snapshot", "/nowhere"], "no snapshot '/nowhere'"),
@@ -201,7 +209,6 @@ def test_an_error_on_the_way_leaves_no_half_file(toy: str, tmp_path: Path, monke
     assert target.read_text() == "old"
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_conditions_are_met(toy: str, capsys: Capture) -> None:
     arguments = ["-n", "40", "-f", "csv", "--fields", "sex,age_years,education,party"]
     conditions = ["--evidence", "age=30..44", "--evidence", "education=bachelor,doctorate", "--quota", "sex=female:30"]
@@ -211,6 +218,29 @@ def test_conditions_are_met(toy: str, capsys: Capture) -> None:
     assert all(30 <= int(row[1]) <= 44 for row in rows) and 10 <= sum(row[3] == "none" for row in rows) <= 30
 
 
+def test_spaces_around_names_do_not_matter(toy: str, capsys: Capture) -> None:
+    tight = ["--evidence", "age=25..34", "--evidence", "education=bachelor,doctorate", "--do", "sex=male"]
+    loose = ["--evidence", "age = 25..34", "--evidence", "education= bachelor, doctorate ", "--do", " sex = male"]
+    assert generate(toy, "-f", "csv", *tight, "--likelihood", "party=none:1,democrat:2") == 0
+    expected = capsys.readouterr().out
+    assert generate(toy, "-f", "csv", *loose, "--likelihood", "party = none : 1, democrat :2") == 0
+    assert capsys.readouterr().out == expected
+
+
+@pytest.mark.parametrize(("option", "argument"), [("--likelihood", "likelihood"), ("--target", "target_marginal")])
+def test_explain_takes_the_conditions_it_was_drawn_with(toy: str, capsys: Capture, option: str, argument: str) -> None:
+    sampler = Sampler(Snapshot.load(toy))
+    shares = {"sex": {"female": 0.01, "male": 0.99}}
+    (index,) = [i for i, sex in enumerate(sampler.sample(200, 3).values("sex")) if sex == "female"][:1]
+    conditioned: dict[str, Any] = {argument: shares}
+    persona = sampler.sample(1, 3, index, **conditioned)[0]
+    assert persona["sex"] == "male"
+    arguments = ["--seed", "3", "--index", str(index), option, "sex=female:0.01,male:0.99"]
+    assert main(["explain", "sex", "height", "--snapshot", toy, *arguments]) == 0
+    assert capsys.readouterr().out == f"{explain(persona, 'sex').to_text()}\n\n{explain(persona, 'height').to_text()}\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_full_disk_behind_stdout_is_one_line(toy: str, unbuffered: str) -> None:
     environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
