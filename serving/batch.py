@@ -413,7 +413,8 @@ class Batch:
     def to_duckdb(self, path: str | os.PathLike[str], table: str = "personas") -> None:
         """Add the personas to a table of a DuckDB file, which is made if it is not there.
 
-        Dimensions are ENUM columns. Raises SamplingError, and adds nothing, if there is a table of other columns.
+        Dimensions are ENUM columns. Raises SamplingError, and adds nothing, if there is a table whose columns differ
+        in name or type, as that of `seed` does if it was text there and is an integer here.
         """
         with duckdb_writer(path, table) as write:
             write(self)

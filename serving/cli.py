@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import sys
 import warnings
@@ -42,6 +43,8 @@ PLUGIN_HELP = {
 }
 EXTRA_HINT = "pip install 'personagen[pipeline]'"
 CHUNK = 20_000
+LARGEST_QUOTA_BATCH = 1_000_000  # as it is held in memory as a whole
+DIGITS = re.compile(r"\d{10}")  # more of them than any age has
 
 FORMATS = ("prose", "json", "jsonl", "csv", "parquet", "duckdb")
 
@@ -118,7 +121,7 @@ def cli() -> None:
 def _assignments(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for text in texts:
-        name, equals, value = text.partition("=")
+        name, equals, value = (part.strip() for part in text.partition("="))
         if not (name and equals and value):
             raise click.BadParameter(f"{text!r} is not of the form dimension=category")
         if pairs.setdefault(name, value) != value:
@@ -129,17 +132,27 @@ def _assignments(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) 
 def _evidence(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict[str, list[str] | str]:
     """One value stays a text, which may be a range; several are a list for any of them."""
     pairs = _assignments(context, option, texts)
-    return {name: value.split(",") if "," in value else value for name, value in pairs.items()}
+    for name, value in pairs.items():
+        if DIGITS.search(value):
+            raise click.BadParameter(f"the evidence on {name!r} has a number of more than 9 digits: correct it")
+    return {name: _parts(value) if "," in value else value for name, value in pairs.items()}
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
 
 
 def _numbers(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict[str, dict[str, float]]:
     """`sex=female:0.6,male:0.4` as a number by category."""
     found: dict[str, dict[str, float]] = {}
     for name, value in _assignments(context, option, texts).items():
-        for text in value.split(","):
-            category, _, number = text.rpartition(":")
+        numbers = found.setdefault(name, {})
+        for text in _parts(value):
+            category, _, number = (part.strip() for part in text.rpartition(":"))
+            if category in numbers:
+                raise click.BadParameter(f"{category!r} of {name!r} is given twice")
             try:
-                found.setdefault(name, {})[category] = float(number)
+                numbers[category] = float(number)
             except ValueError:
                 category = ""
             if not category:
@@ -157,7 +170,7 @@ def _counts(context: click.Context, option: click.Parameter, texts: tuple[str, .
 
 
 def _names(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> list[str] | None:
-    return [name.strip() for text in texts for name in text.split(",") if name.strip()] or None
+    return [name for text in texts for name in _parts(text) if name] or None
 
 
 def _seed(_: click.Context, __: click.Parameter, text: str) -> int | str:
@@ -277,6 +290,10 @@ def generate(  # noqa: PLR0917  # click passes options by name
     from serving.snapshot import Snapshot  # noqa: PLC0415
 
     chosen = form or _format_of(output)
+    if quota and number > LARGEST_QUOTA_BATCH:
+        raise SamplingError(
+            f"a batch with quotas has at most {LARGEST_QUOTA_BATCH:,} personas, not {number:,}: ask for fewer"
+        )
     sampler = Sampler(Snapshot.load(path or population))
 
     def batches() -> Iterator[Batch]:
@@ -329,6 +346,16 @@ def generate(  # noqa: PLR0917  # click passes options by name
 @click.option(
     "--evidence", multiple=True, callback=_evidence, metavar="DIMENSION=CATEGORY,...", help="As it was drawn with."
 )
+@click.option(
+    "--likelihood",
+    multiple=True,
+    callback=_numbers,
+    metavar="DIMENSION=CATEGORY:NUMBER,...",
+    help="As it was drawn with.",
+)
+@click.option(
+    "--target", multiple=True, callback=_numbers, metavar="DIMENSION=CATEGORY:SHARE,...", help="As it was drawn with."
+)
 def explain(  # noqa: PLR0917  # click passes options by name
     dimensions: tuple[str, ...],
     seed: int | str,
@@ -337,6 +364,8 @@ def explain(  # noqa: PLR0917  # click passes options by name
     path: str | None,
     do: dict[str, str],
     evidence: dict[str, list[str] | str],
+    likelihood: dict[str, dict[str, float]],
+    target: dict[str, dict[str, float]],
 ) -> None:
     """Tell why a persona has its values: what each cause did to the odds, and which map says so.
 
@@ -351,8 +380,8 @@ def explain(  # noqa: PLR0917  # click passes options by name
 
     sampler = Sampler(Snapshot.load(path or population))
     ids = [dimension.id for dimension in sampler.snapshot.dimensions]
-    persona = sampler.sample(1, seed, index, evidence, do, fields=ids)[0]
-    click.echo("\n\n".join(explained(persona, name).to_text() for name in dimensions))
+    batch = sampler.sample(1, seed, index, evidence, do, likelihood=likelihood, target_marginal=target, fields=ids)
+    click.echo("\n\n".join(explained(batch[0], name).to_text() for name in dimensions))
 
 
 @cli.command()

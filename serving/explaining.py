@@ -5,6 +5,7 @@ Here belongs reading factors and maps for one persona and one dimension. Drawing
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -36,12 +37,14 @@ class Contribution:
 
     Attributes:
         given: the causes, dimension id -> the persona's category.
-        odds_ratio: odds of the value with this factor over its odds without it, all other factors in place.
+        odds_ratio: odds of the value with this factor over its odds without it, all other factors in place. 0 if the
+            factor rules the value out, inf if it leaves no other choice, None if the other factors do either already,
+            as there is nothing left to change then.
         row: the cell of the map that was asked for these causes, None where the factor rests on none.
     """
 
     given: Mapping[str, str]
-    odds_ratio: float
+    odds_ratio: float | None
     row: MapRow | None
 
 
@@ -69,16 +72,18 @@ class Explanation:
         lines = [f"{self.dimension} = {self.category}: {self.probability:.1%} given all causes"]
         if self.base is not None:
             lines[0] += f", {self.base.probability:.1%} in the population"
-        for one in self.contributions:
+        effects = [_effect(one.odds_ratio) for one in self.contributions]
+        width = max(map(len, effects), default=0)
+        for effect, one in zip(effects, self.contributions, strict=True):
             given = ", ".join(f"{name} = {value}" for name, value in one.given.items())
             if one.row is None:
                 source = "no map of its own"
             else:
                 models = f"{one.row.models} model{'s' if one.row.models != 1 else ''}"
                 source = f"map: {one.row.probability:.1%}, {models}, spread {one.row.spread:.2f}"
-            lines.append(f"  odds x {_ratio(one.odds_ratio):<8} {given}  ({source})")
+            lines.append(f"  {effect:<{width}}  {given}  ({source})")
         others = sorted(self.alternatives.items(), key=lambda item: -item[1])
-        shown = [f"{name} {p:.1%}" for name, p in others if name != self.category][:5]
+        shown = [f"{name} {p:.1%}" for name, p in others if name != self.category and p > 0][:5]
         lines.append(f"  instead: {', '.join(shown)}" if shown else "  nothing else was possible")
         return "\n".join(lines)
 
@@ -99,8 +104,7 @@ def explain(persona: Persona, dimension: str) -> Explanation:
     for place, factor in enumerate(target.factors):
         if not factor.given:
             continue
-        without = _odds(_product(rows, skip=place), code)
-        ratio = _odds(whole, code) / without if without else float("inf")
+        ratio = _odds_ratio(rows, place, code)
         given = {name: snapshot.dimension(name).categories[codes[name]] for name in factor.given}
         contributions.append(Contribution(given, ratio, cells.get(factor.given)))
     return Explanation(
@@ -109,7 +113,7 @@ def explain(persona: Persona, dimension: str) -> Explanation:
         probability=float(whole[code]),
         alternatives={name: float(p) for name, p in zip(target.categories, whole, strict=True)},
         base=cells.get(()),
-        contributions=tuple(sorted(contributions, key=lambda one: -abs(float(np.log(max(one.odds_ratio, 1e-300)))))),
+        contributions=tuple(sorted(contributions, key=lambda one: -_strength(one.odds_ratio))),
     )
 
 
@@ -129,18 +133,32 @@ def _row(factor: Factor, codes: Mapping[str, int]) -> Floats:
 
 
 def _product(rows: list[Floats], skip: int | None) -> Floats:
-    """The distribution that all factors but one give."""
+    """The distribution that all factors but one give; zeros where `do` set what leaves no category."""
     product = np.ones(len(rows[0]))
     for place, row in enumerate(rows):
         if place != skip:
             product = product * row
-    product /= product.sum()
-    return product
+    total = product.sum()
+    return product / total if total > 0 else product
+
+
+def _odds_ratio(rows: list[Floats], place: int, code: int) -> float | None:
+    """What one factor does to the odds of a category, as `Contribution.odds_ratio` has it."""
+    row = rows[place]
+    if row[code] == 0:
+        return 0.0
+    if not np.delete(row, code).any():
+        return float("inf")
+    whole, without = _odds(_product(rows, skip=None), code), _odds(_product(rows, skip=place), code)
+    return whole / without if 0 < without < float("inf") else None
 
 
 def _odds(distribution: Floats, code: int) -> float:
-    rest = float(distribution.sum() - distribution[code])
-    return float(distribution[code]) / rest if rest > 0 else float("inf")
+    """Odds of a category, from 0 to inf; 0 if nothing is possible at all."""
+    rest = float(np.delete(distribution, code).sum())
+    if rest > 0:
+        return float(distribution[code]) / rest
+    return float("inf") if distribution[code] > 0 else 0.0
 
 
 def _cells(snapshot: Snapshot, target: SnapshotDimension, persona: Persona) -> dict[tuple[str, ...], MapRow]:
@@ -157,5 +175,15 @@ def _cells(snapshot: Snapshot, target: SnapshotDimension, persona: Persona) -> d
     }
 
 
-def _ratio(ratio: float) -> str:
-    return "only way" if ratio == float("inf") else f"{ratio:.3g}"
+def _strength(ratio: float | None) -> float:
+    if ratio is None:
+        return 0.0
+    return abs(math.log(ratio)) if ratio > 0 else float("inf")
+
+
+def _effect(ratio: float | None) -> str:
+    if ratio is None:
+        return "no effect, others decide"
+    if ratio == 0:
+        return "rules it out"
+    return "leaves no other choice" if ratio == float("inf") else f"odds x {ratio:.3g}"

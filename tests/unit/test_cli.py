@@ -5,17 +5,22 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import polars as pl
 import pytest
 
 import serving.cli
 from serving.cli import main
+from serving.explaining import explain
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
 from tests.support.toy_snapshot import build_snapshot
@@ -93,6 +98,37 @@ def test_parquet_in_chunks_is_one_table(toy: str, tmp_path: Path, monkeypatch: p
     assert frame["education"].to_list() == Sampler(Snapshot.load(toy)).sample(50).values("education")
 
 
+def test_duckdb_in_chunks_is_one_table(toy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving.cli, "CHUNK", 20)
+    assert generate(toy, "-n", "50", "-o", str(tmp_path / "people.duckdb"), "--table", "rows") == 0
+    with duckdb.connect(tmp_path / "people.duckdb") as connection:
+        frame = connection.sql('from "rows" order by index').pl().cast({"education": pl.String})
+    assert frame["education"].to_list() == Sampler(Snapshot.load(toy)).sample(50).values("education")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "duckdb"])
+def test_bad_input_leaves_no_file(toy: str, tmp_path: Path, suffix: str) -> None:
+    assert generate(toy, "-o", str(tmp_path / f"people.{suffix}"), "--evidence", "sex=foo") == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", ["csv", "duckdb"])
+def test_an_interrupt_leaves_no_file(toy: str, tmp_path: Path, suffix: str) -> None:
+    file = str(tmp_path / f"people.{suffix}")
+    # A process that a shell started in the background ignores interrupts, and so would its own.
+    heed = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{heed}; from serving.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "generate", "--snapshot", toy, "-n", "100000000", "-o", file]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not list(tmp_path.iterdir()):
+            time.sleep(0.01)
+        time.sleep(0.5)  # until it is in the midst of writing
+        process.send_signal(signal.SIGINT)
+        assert process.communicate()[1].strip() == ""
+    assert process.returncode == 130
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_do_fields_exclude_and_as_of_reach_the_sampler(toy: str, capsys: Capture) -> None:
     arguments = ["--do", "education=doctorate", "--do", "sex=female", "--as-of", "2000-02-29"]
     selection = ["--fields", "education,sex,birth_date", "--fields", "ethnicity", "--exclude", "sensitive"]
@@ -125,6 +161,13 @@ def test_a_seed_may_be_text(toy: str, capsys: Capture) -> None:
         (["--do", "age=30"], "dimension 'age' has no category '30': use one of 18_24"),
         (["--fields", "eduction"], "unknown field 'eduction': did you mean education"),
         (["-f", "parquet"], "parquet is binary: name a file with --output"),
+        (["--target", "sex=female:0.3,female:0.4"], "'female' of 'sex' is given twice"),
+        (["--quota", "sex=female:1, female:2"], "'female' of 'sex' is given twice"),
+        (["--likelihood", "sex=female:1,female:1"], "'female' of 'sex' is given twice"),
+        (["--evidence", "age=" + "9" * 5000], "the evidence on 'age' has a number of more than 9 digits"),
+        (["--evidence", "age=999999999"], "nobody is 999999999 to 999999999 years old"),
+        (["-n", "9999999999999", "--quota", "sex=female:3"], "a batch with quotas has at most 1,000,000 personas"),
+        (["-f", "duckdb", "-o", ":memory:"], ":memory: is no file, so that nothing would be kept: name a file"),
         (["-o", "/nowhere/at/all.csv"], "cannot write /nowhere/at/all.csv: No such file or directory"),
         (["--snapshot", "/nowhere"], "no snapshot '/nowhere'"),
     ],
@@ -166,7 +209,6 @@ def test_an_error_on_the_way_leaves_no_half_file(toy: str, tmp_path: Path, monke
     assert target.read_text() == "old"
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_conditions_are_met(toy: str, capsys: Capture) -> None:
     arguments = ["-n", "40", "-f", "csv", "--fields", "sex,age_years,education,party"]
     conditions = ["--evidence", "age=30..44", "--evidence", "education=bachelor,doctorate", "--quota", "sex=female:30"]
@@ -176,6 +218,29 @@ def test_conditions_are_met(toy: str, capsys: Capture) -> None:
     assert all(30 <= int(row[1]) <= 44 for row in rows) and 10 <= sum(row[3] == "none" for row in rows) <= 30
 
 
+def test_spaces_around_names_do_not_matter(toy: str, capsys: Capture) -> None:
+    tight = ["--evidence", "age=25..34", "--evidence", "education=bachelor,doctorate", "--do", "sex=male"]
+    loose = ["--evidence", "age = 25..34", "--evidence", "education= bachelor, doctorate ", "--do", " sex = male"]
+    assert generate(toy, "-f", "csv", *tight, "--likelihood", "party=none:1,democrat:2") == 0
+    expected = capsys.readouterr().out
+    assert generate(toy, "-f", "csv", *loose, "--likelihood", "party = none : 1, democrat :2") == 0
+    assert capsys.readouterr().out == expected
+
+
+@pytest.mark.parametrize(("option", "argument"), [("--likelihood", "likelihood"), ("--target", "target_marginal")])
+def test_explain_takes_the_conditions_it_was_drawn_with(toy: str, capsys: Capture, option: str, argument: str) -> None:
+    sampler = Sampler(Snapshot.load(toy))
+    shares = {"sex": {"female": 0.01, "male": 0.99}}
+    (index,) = [i for i, sex in enumerate(sampler.sample(200, 3).values("sex")) if sex == "female"][:1]
+    conditioned: dict[str, Any] = {argument: shares}
+    persona = sampler.sample(1, 3, index, **conditioned)[0]
+    assert persona["sex"] == "male"
+    arguments = ["--seed", "3", "--index", str(index), option, "sex=female:0.01,male:0.99"]
+    assert main(["explain", "sex", "height", "--snapshot", toy, *arguments]) == 0
+    assert capsys.readouterr().out == f"{explain(persona, 'sex').to_text()}\n\n{explain(persona, 'height').to_text()}\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_full_disk_behind_stdout_is_one_line(toy: str, unbuffered: str) -> None:
     environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}

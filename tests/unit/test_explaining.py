@@ -11,7 +11,7 @@ import pytest
 from serving.explaining import explain
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
-from tests.support.toy_snapshot import build_snapshot
+from tests.support.toy_snapshot import ToyDimension, build_snapshot
 from warehouse.errors import SamplingError
 
 
@@ -68,4 +68,46 @@ def test_what_causes_rule_out_has_probability_zero(sampler: Sampler) -> None:
     persona = sampler.sample(1, do={"employment": "retired", "age": "65_74"})[0]
     why = explain(persona, "commute_mode")
     assert (why.category, why.probability) == ("not_applicable", 1.0)
-    assert why.alternatives["drive"] == why.alternatives["transit"] == 0 and "only way" in why.to_text()
+    assert why.alternatives["drive"] == why.alternatives["transit"] == 0
+    assert [one.odds_ratio for one in why.contributions if one.given == {"employment": "retired"}] == [math.inf]
+    text = why.to_text()
+    assert "leaves no other choice" in text and "nothing else was possible" in text and "nan" not in text
+
+
+def test_a_value_set_against_its_causes_is_ruled_out_by_them(sampler: Sampler) -> None:
+    why = explain(sampler.sample(1, do={"age": "18_24", "employment": "retired"})[0], "employment")
+    ratios = {tuple(one.given): one.odds_ratio for one in why.contributions}
+    assert why.probability == 0
+    assert ratios == {("age",): 0, ("sex",): None, ("education",): None, ("age", "sex"): None}
+    assert next(iter(ratios)) == ("age",)
+    text = why.to_text()
+    assert text.count("rules it out") == 1 and text.count("no effect, others decide") == 3
+    assert "nan" not in text and "no other choice" not in text
+
+
+def test_what_several_causes_leave_alone_is_told_of_each(tmp_path: Path) -> None:
+    dimensions = (
+        ToyDimension("sun", ("yes", "no")),
+        ToyDimension("wind", ("yes", "no")),
+        ToyDimension(
+            "kite",
+            ("up", "torn", "down"),
+            (("sun",), ("wind",), ("sun", "wind")),
+            zeros=((("sun",), (0,), 1), (("sun",), (0,), 2), (("wind",), (0,), 2), (("wind",), (1,), 0)),
+        ),
+    )
+    build_snapshot(tmp_path / "s", dimensions)
+    toy = Sampler(Snapshot.load(tmp_path / "s"))
+    certain = explain(toy.sample(1, do={"sun": "yes", "wind": "yes"})[0], "kite")
+    assert {tuple(one.given): one.odds_ratio for one in certain.contributions} == {
+        ("sun",): math.inf,
+        ("wind",): None,
+        ("sun", "wind"): None,
+    }
+    nothing_left = explain(toy.sample(1, do={"sun": "yes", "wind": "no", "kite": "torn"})[0], "kite")
+    assert set(nothing_left.alternatives.values()) == {0.0}
+    assert {tuple(one.given): one.odds_ratio for one in nothing_left.contributions} == {
+        ("sun",): 0,
+        ("wind",): None,
+        ("sun", "wind"): None,
+    }

@@ -355,10 +355,46 @@ def test_files_hold_what_a_frame_holds(sampler: Sampler, tmp_path: Path) -> None
     assert kinds["sex"] == "ENUM('female', 'male')" and kinds["birth_date"] == "DATE"
 
 
-def test_a_table_of_other_columns_is_left_alone(sampler: Sampler, tmp_path: Path) -> None:
-    sampler.sample(3, fields=["sex"]).to_duckdb(tmp_path / "p.duckdb", 'my "people"')
-    with pytest.raises(SamplingError, match=r"cannot add to table 'my \"people\"'.*name another table"):
-        sampler.sample(3).to_duckdb(tmp_path / "p.duckdb", 'my "people"')
+@pytest.mark.parametrize("table", ["rows", "batch", "batch for rows", "temp"])
+def test_a_table_may_have_any_name_and_neighbours(sampler: Sampler, tmp_path: Path, table: str) -> None:
+    for name in ("rows", table):
+        sampler.sample(3, 5, fields=["sex"]).to_duckdb(tmp_path / "p.duckdb", f"{name} too")
+    sampler.sample(4, 1, fields=["sex"]).to_duckdb(tmp_path / "p.duckdb", table)
+    sampler.sample(6, 1, 4, fields=["sex"]).to_duckdb(tmp_path / "p.duckdb", table)
+    sampler.sample(2, 9, fields=["sex"]).to_duckdb(tmp_path / "p.duckdb", "personas")
+    with duckdb.connect(tmp_path / "p.duckdb") as connection:
+        people = connection.table(f'"{table}"').pl()
+        assert connection.sql("select seed, index from personas").fetchall() == [(9, 0), (9, 1)]
+    assert people.cast(pl.String).equals(sampler.sample(10, 1, fields=["sex"]).to_polars().cast(pl.String))
+
+
+@pytest.mark.parametrize(
+    ("seed", "fields", "reason"),
+    [
+        (1, ["sex"], "it has the column 'age' besides"),
+        (1, ["sex", "age", "party"], "it has no column 'party'"),
+        ("pilot", ["sex", "age"], "its column 'seed' is BIGINT, not VARCHAR"),
+    ],
+)
+def test_a_table_of_other_columns_is_left_alone(
+    sampler: Sampler, tmp_path: Path, seed: int | str, fields: list[str], reason: str
+) -> None:
+    file, table = tmp_path / "p.duckdb", 'my "people"'
+    sampler.sample(3, 1, fields=["sex", "age"]).to_duckdb(file, table)
+    sampler.sample(3, 1, 3, fields=["age", "sex"]).to_duckdb(file, table)  # in another order
+    with pytest.raises(SamplingError, match=rf"cannot add to table '{table}' of .*: {reason}; name another table"):
+        sampler.sample(3, seed, fields=fields).to_duckdb(file, table)
+    with duckdb.connect(file) as connection:
+        people = connection.sql('from "my ""people"""').pl()
+    assert people.cast(pl.String).equals(sampler.sample(6, 1, fields=["sex", "age"]).to_polars().cast(pl.String))
+
+
+def test_what_cannot_be_written_leaves_no_new_file(sampler: Sampler, tmp_path: Path) -> None:
     (tmp_path / "no.duckdb").write_text("not a database, " * 100)
     with pytest.raises(SamplingError, match=r"cannot open .*no\.duckdb"):
         sampler.sample(3).to_duckdb(tmp_path / "no.duckdb")
+    with pytest.raises(SamplingError, match="cannot add to table ''"):
+        sampler.sample(3).to_duckdb(tmp_path / "new.duckdb", "")
+    with pytest.raises(SamplingError, match=":memory: is no file"):
+        sampler.sample(3).to_duckdb(":memory:")
+    assert [path.name for path in tmp_path.iterdir()] == ["no.duckdb"]
