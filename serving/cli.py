@@ -41,7 +41,6 @@ PLUGIN_HELP = {
     "prompts": "Try prompt variants, and choose one for each panel member.",
     "report": "Tell about the last build, and where its pages lie.",
 }
-EXTRA_HINT = "pip install 'personagen[pipeline]'"
 CHUNK = 20_000
 LARGEST_QUOTA_BATCH = 1_000_000  # as it is held in memory as a whole
 DIGITS = re.compile(r"\d{10}")  # more of them than any age has
@@ -102,7 +101,8 @@ def _load_plugin(plugin: EntryPoint) -> click.Command:
 
 
 def _missing_module(what: str, error: ModuleNotFoundError) -> str:
-    return f"{what} needs {error.name!r}, which is not installed: {EXTRA_HINT}"
+    extra = "serve" if error.name in {"anyio", "starlette", "uvicorn"} else "pipeline"
+    return f"{what} needs {error.name!r}, which is not installed: pip install 'personagen[{extra}]'"
 
 
 @click.group(cls=PluginGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
