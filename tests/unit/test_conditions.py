@@ -348,7 +348,7 @@ def test_no_evidence_has_full_support(sampler: Sampler) -> None:
         ({"quota": {"sex": {"male": 2.5}}}, "must be a whole number"),
         ({"quota": {"sex": {"male": 3}}, "start": 2**63 - 20}, "would pass index 2**63"),
         ({"evidence": {"age": ["25..30", "45_54"]}}, "mixes years and bands"),
-        ({"evidence": {"age": "9" * 5000}}, "nobody is 1000000 years old"),
+        ({"evidence": {"age": "9" * 5000}}, "nobody is 999999999 years old"),
         ({"evidence": "sex=male"}, "evidence must be a mapping"),
         ({"evidence": {None: "male"}}, "evidence must be a mapping"),
         ({"do": {"education": ["bachelor"]}}, "to one category, not to"),
