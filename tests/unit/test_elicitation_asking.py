@@ -121,7 +121,9 @@ def test_ctrl_c_interrupts_only_after_everything_that_arrived_was_yielded() -> N
         assert signal.getsignal(signal.SIGINT) is before
         stats = server.stats()
     assert 21 <= len(stored) <= 40
-    assert len(stored) == stats["calls"]
+    # What was broken off may not have reached a slow server yet; all that did is in the books.
+    broken_off = sum(asked.call.outcome == "interrupted" for asked in stored)
+    assert len(stored) - broken_off <= stats["calls"] <= len(stored)
     assert set(answers(stored)) <= {name.split()[1] for name in stats["answered"]}
 
 
