@@ -163,13 +163,9 @@ def _odds(distribution: Floats, code: int) -> float:
 
 def _cells(snapshot: Snapshot, target: SnapshotDimension, persona: Persona) -> dict[tuple[str, ...], MapRow]:
     """The cells of the dimension's maps that speak of this persona, by what they are given."""
-    import pyarrow.compute as pc  # noqa: PLC0415  # keeps `import serving` light
-
-    maps = snapshot.maps()
-    mine = maps.filter(pc.equal(maps["dimension"], target.id)).to_pylist()
     return {
         tuple(row["given"]): MapRow(row["probability"], row["spread"], row["models"])
-        for row in mine
+        for row in snapshot.cells(target.id)
         if row["category"] == persona.values[target.id]
         and all(persona.values.get(n) == v for n, v in zip(row["given"], row["condition"], strict=True))
     }

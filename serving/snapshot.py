@@ -171,6 +171,14 @@ class Snapshot:
         """The pooled maps, for explanations: columns of `COLUMNS[MAPS]`. Read from disk on each call."""
         return _table(_read_verified(self.folder, MAPS, self.manifest.files[MAPS]), MAPS)
 
+    def cells(self, dimension: str) -> list[dict[str, Any]]:
+        """The cells of one dimension's pooled maps, as `maps` has them."""
+        import pyarrow.compute as pc  # noqa: PLC0415  # keeps `import serving` light
+
+        table = self.maps()
+        found: list[dict[str, Any]] = table.filter(pc.equal(table["dimension"], dimension)).to_pylist()
+        return found
+
     def __repr__(self) -> str:
         return (
             f"Snapshot({self.manifest.population.id!r}, id={self.id!r}, edition={self.manifest.edition!r}, "

@@ -42,7 +42,6 @@ class Service:
     def __init__(self, snapshots: Mapping[str, Snapshot]) -> None:
         self.samplers = {population: _sampler(snapshot) for population, snapshot in snapshots.items()}
         self.default = next(iter(self.samplers))
-        self._maps: dict[tuple[str, str], bytes] = {}
 
     def sampler(self, population: str) -> Sampler:
         """The sampler of a population, of the first one by default."""
@@ -83,7 +82,7 @@ def create_app(snapshots: Mapping[str, Snapshot]) -> Starlette:
             "Cache-Control": "public, no-cache",
             "X-Snapshot-Id": sampler.snapshot.id,
         }
-        if headers["ETag"] in [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]:
+        if _has(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         whole = wanted.n if wanted.quota else min(wanted.n, PART)
         first = await anyio.to_thread.run_sync(service.sample, wanted, wanted.start, whole)
@@ -158,14 +157,7 @@ def create_app(snapshots: Mapping[str, Snapshot]) -> Starlette:
         snapshot = service.sampler(request.query_params.get("population", "")).snapshot
         dimension = snapshot.dimension(request.path_params["dimension"])
 
-        def rows() -> list[dict[str, Any]]:
-            import pyarrow.compute as pc  # noqa: PLC0415
-
-            table = snapshot.maps()
-            found: list[dict[str, Any]] = table.filter(pc.equal(table["dimension"], dimension.id)).to_pylist()
-            return found
-
-        cells = await anyio.to_thread.run_sync(rows)
+        cells = await anyio.to_thread.run_sync(snapshot.cells, dimension.id)
         return _cached(request, snapshot, {"snapshot_id": snapshot.id, "dimension": dimension.id, "cells": cells})
 
     async def snapshots_(request: Request) -> Response:
@@ -301,9 +293,14 @@ async def _arrow(parts: AsyncIterator[Batch]) -> AsyncIterator[bytes]:
         yield sink.taken()
 
 
+def _has(request: Request, tag: str) -> bool:
+    """Whether the client has the answer of this ETag already."""
+    return tag in [one.strip() for one in request.headers.get("if-none-match", "").split(",")]
+
+
 def _cached(request: Request, snapshot: Snapshot, body: Mapping[str, Any]) -> Response:
     headers = {"ETag": f'"{snapshot.id}"', "Cache-Control": "public, no-cache"}
-    if headers["ETag"] in [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]:
+    if _has(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     return Response(_encoded(body), headers=headers, media_type="application/json")
 
