@@ -407,8 +407,9 @@ class Batch:
 
     def to_parquet(self, path: str | os.PathLike[str]) -> None:
         """Write a Parquet file; dimensions are dictionary-encoded."""
-        with parquet_writer(path, self) as writer:
-            writer.write_table(self.to_arrow())
+        table = self.to_arrow()
+        with parquet_writer(path, table.schema) as writer:
+            writer.write_table(table)
 
     def to_duckdb(self, path: str | os.PathLike[str], table: str = "personas") -> None:
         """Add the personas to a table of a DuckDB file, which is made if it is not there.

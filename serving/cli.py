@@ -442,9 +442,9 @@ def _write_lines(lines: Iterable[str], stream: IO[str]) -> None:
 def _write_parquet(batches: Iterator[Batch], target: Path) -> None:
     from serving.files import parquet_writer  # noqa: PLC0415
 
-    first = next(batches)
-    with parquet_writer(target, first) as writer:
-        writer.write_table(first.to_arrow())
+    first = next(batches).to_arrow()
+    with parquet_writer(target, first.schema) as writer:
+        writer.write_table(first)
         for batch in batches:
             writer.write_table(batch.to_arrow())
 

@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING, Any
 from warehouse.errors import SamplingError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from serving.batch import Batch
 
 SHOWN = 40  # characters of a type in an error
 
 
-def parquet_writer(path: str | os.PathLike[str], like: Batch) -> Any:
-    """A writer for tables such as this batch gives; a context manager, `pyarrow.parquet.ParquetWriter`."""
+def parquet_writer(path: str | os.PathLike[str], schema: pa.Schema) -> Any:
+    """A writer for tables of this schema; a context manager, `pyarrow.parquet.ParquetWriter`."""
     import pyarrow.parquet as pq  # noqa: PLC0415  # keeps `import serving` light
 
-    return pq.ParquetWriter(path, like.to_arrow().schema, compression="zstd")
+    return pq.ParquetWriter(path, schema, compression="zstd")
 
 
 @contextmanager
