@@ -106,3 +106,13 @@ class AliasTables:
         column += np.take(self._start, place)
         own, alias, threshold = parts(np.take(self._columns, column))  # looked up last: it may have grown meanwhile
         return np.where(units < threshold, own, alias).astype(np.uint32)
+
+    def draw_one(self, group: int, number: int, uniform: float) -> int:
+        """`draw` for one uniform, at the cost of a few numbers instead of arrays."""
+        position = uniform * self._size.item(group, number)
+        column = int(position)
+        units = (position - column) * UNIT
+        packed = self._columns.item(column + self._start.item(group, number))
+        if units < packed & (UNIT - 1):
+            return packed >> _OWN
+        return (packed >> _ALIAS) & ((1 << ROW_BITS) - 1)

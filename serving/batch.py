@@ -24,6 +24,7 @@ from serving import derived
 from serving.conditions import Support
 from serving.counter import Seed
 from serving.files import duckdb_writer, parquet_writer
+from serving.lines import CROSSED, HINT, NAMES
 from serving.snapshot import Snapshot, suggest
 from warehouse.errors import SamplingError
 
@@ -48,9 +49,8 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     "star_sign": ("age", "birth_month"),
     "height_cm": ("height",),
 }
-_NAMES = ("first_name", "last_name")
 # Consulted for names where the snapshot has it.
-_NAME_HINTS = ("gender_identity",)
+_NAME_HINTS = (HINT,)
 
 Value = str | int | date
 
@@ -71,9 +71,9 @@ def derived_needs(snapshot: Snapshot) -> dict[str, tuple[str, ...]]:
     """Derived fields that this snapshot can give, in display order, and the dimensions that each needs."""
     hints = tuple(hint for hint in _NAME_HINTS if hint in snapshot)
     return {
-        name: parents + (hints if name in _NAMES else ())
+        name: parents + (hints if name in NAMES else ())
         for name, parents in _NEEDS.items()
-        if all(parent in snapshot for parent in parents) and (name not in _NAMES or snapshot.has_names)
+        if all(parent in snapshot for parent in parents) and (name not in NAMES or snapshot.has_names)
     }
 
 
@@ -242,7 +242,7 @@ class Batch:
         years = self._births.astype("datetime64[Y]").astype(np.int64) + 1970
         sex = self.codes("sex")
         # `sex` is the one recorded at birth; a trans woman bears a woman's name.
-        crossed = self._is("gender_identity", "transgender")
+        crossed = self._is(HINT, CROSSED)
         if crossed is not None and len(self.snapshot.dimension("sex").categories) == 2:
             sex = np.where(crossed, 1 - sex, sex)
         first, last = names.draw(
@@ -287,8 +287,8 @@ class Batch:
             return list(self._heights.tolist())
         if name == "birth_date":
             return list(self._births.astype(object).tolist())
-        if name in _NAMES:
-            return list(self._names[_NAMES.index(name)])
+        if name in NAMES:
+            return list(self._names[NAMES.index(name)])
         if name == SUMMARY:
             return list(self._prose(self._selection.prose, "third"))
         raise SamplingError(f"unknown field {name!r}{suggest(name, list(self.fields))}")

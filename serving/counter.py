@@ -21,6 +21,7 @@ import numpy.typing as npt
 from warehouse.errors import SamplingError
 
 MASK = (1 << 64) - 1
+LARGEST_INDEX = 2**63 - 1  # of a persona
 GOLDEN = 0x9E3779B97F4A7C15
 MULTIPLIER_1 = 0xBF58476D1CE4E5B9
 MULTIPLIER_2 = 0x94D049BB133111EB
@@ -66,12 +67,28 @@ def check_seed(seed: object) -> Seed:
 
 def stream_start(seed: Seed, stream: str) -> int:
     """Where the stream of one seed starts; computed once per (seed, stream), then `uniform` per index."""
-    return mix64(seed_key(seed) ^ mix64(stream_key(stream)))
+    return mix64(seed_key(seed) ^ mixed_key(stream))
 
 
 def uniform(start: int, index: int) -> float:
     """Uniform in [0, 1 - 2**-52] of one index; `start` comes from `stream_start`."""
     return (mix64((start + (index + 1) * GOLDEN) & MASK) >> 12) * SCALE
+
+
+def uniforms_at(starts: npt.NDArray[np.uint64], index: int) -> npt.NDArray[np.float64]:
+    """Uniforms of one index in many streams; shape of `starts`, bit-identical to `uniform` on each."""
+    mixed = _mix64(starts + np.uint64((index + 1) * GOLDEN & MASK))
+    return np.multiply((mixed >> np.uint64(12)).view(np.int64), SCALE)
+
+
+def stream_starts(seed: Seed, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """`stream_start` of one seed in many streams; `keys` are their `mixed_key`, uint64 (streams,)."""
+    return _mix64(keys ^ np.uint64(seed_key(seed)))
+
+
+def mixed_key(stream: str) -> int:
+    """The part of `stream_start` that does not depend on the seed."""
+    return mix64(stream_key(stream))
 
 
 def weyl(indices: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

@@ -7,20 +7,26 @@ those of `serving.reference`. What may be asked for is `serving.sampler`, condit
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from importlib.util import find_spec
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from serving.counter import Seed, stream_start
+from serving.counter import Seed, mixed_key, stream_start
 from serving.numpy_kernel import NumpyKernel
-from serving.plans import Plan, compile_plan
+from serving.plans import Order, Plan, compile_plan
+from serving.python_kernel import PythonKernel
 from serving.reference import no_category_left
 from serving.snapshot import Snapshot
 from warehouse.errors import SamplingError
 
+if TYPE_CHECKING:
+    from serving.numba_kernel import NumbaKernel
+
 WORTH_COMPILED = 50_000  # personas in one call, from which on loading numba pays
+WORTH_ARRAYS = 20  # personas in one call, from which on numpy is faster than plain Python
 
 Codes = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.uint64]
@@ -50,6 +56,18 @@ class Kernel(Protocol):
         ...
 
 
+class OnePerson(Protocol):
+    """The innermost loop for single personas."""
+
+    def one(self, order: Order, seed: Seed, index: int) -> tuple[list[int], list[float], int]:
+        """Codes of all dimensions, of which only those of `order` mean something, uniforms, and what failed.
+
+        The uniforms are those of the streams that `order.keys` has behind those of its positions. What failed is the
+        position of a dimension without a possible category, or -1.
+        """
+        ...
+
+
 def fastest() -> KernelName:
     """The kernel for a process that lives long enough to pay for loading it."""
     return "numba" if find_spec("numba") is not None else "numpy"
@@ -65,7 +83,7 @@ class Engine:
         if kernel not in ("auto", "numpy", "numba"):
             raise SamplingError(f"unknown kernel {kernel!r}: use auto, numpy or numba")
         self._numpy = NumpyKernel(self._plans)
-        self._compiled: Kernel | None = None
+        self._compiled: NumbaKernel | None = None
         self._may_compile = kernel == "auto" and find_spec("numba") is not None
         if kernel == "numba":
             self._compiled = self._compile()
@@ -105,6 +123,27 @@ class Engine:
         plans, parents = self._closure(wanted, fixed)
         return {p: codes[p] for p in sorted(wanted | parents | {plan.position for plan in plans})}, weights
 
+    def order(self, wanted: Iterable[int], fixed: Mapping[int, int], streams: Iterable[str]) -> Order:
+        """Make ready to draw the wanted positions of single personas, and uniforms of these other streams."""
+        plans, _ = self._closure(set(wanted), fixed)
+        codes = np.zeros(len(self._plans), dtype=np.uint8)
+        for position, code in fixed.items():
+            codes[position] = code
+        keys = [mixed_key(name) for name in (*(plan.id for plan in plans), *streams)]
+        positions = np.array([plan.position for plan in plans], dtype=np.uint64)
+        return Order(positions, np.array(keys, dtype=np.uint64), codes)
+
+    def one(self, order: Order, seed: Seed, index: int) -> tuple[list[int], list[float]]:
+        """Codes by position of one persona, as `draw` gives them, and the uniforms of the other streams.
+
+        Raises SamplingError as `draw` does.
+        """
+        kernel: OnePerson = self._compiled or self._python
+        codes, uniforms, failed = kernel.one(order, seed, index)
+        if failed >= 0:
+            raise no_category_left(self._plans[failed].id, self._plans[failed].deciders)
+        return codes, uniforms
+
     def _run(
         self,
         indices: Indices,
@@ -121,7 +160,7 @@ class Engine:
         for position in (wanted | parents) & fixed.keys():
             codes[position] = fixed[position]
         starts = {plan.position: stream_start(seed, plan.id) for plan in plans}
-        failed = self._kernel(n).run(indices, starts, likelihoods, codes, weights)
+        failed = self._kernel(n, weighing=bool(likelihoods)).run(indices, starts, likelihoods, codes, weights)
         if failed >= 0:
             raise no_category_left(self._plans[failed].id, self._plans[failed].deciders)
         return codes
@@ -136,15 +175,21 @@ class Engine:
                 needed |= parents
         return [plan for plan in self._plans if plan.position in needed and plan.position not in fixed], parents
 
-    def _kernel(self, n: int) -> Kernel:
+    @cached_property
+    def _python(self) -> PythonKernel:
+        return PythonKernel(self._plans)
+
+    def _kernel(self, n: int, *, weighing: bool) -> Kernel:
         if self._compiled is None and self._may_compile and n >= WORTH_COMPILED:
             try:
                 self._compiled = self._compile()
             except SamplingError:  # installed, but of no use here: numpy gives the same
                 self._may_compile = False
+        if self._compiled is None and n < WORTH_ARRAYS and not weighing:
+            return self._python
         return self._compiled or self._numpy
 
-    def _compile(self) -> Kernel:
+    def _compile(self) -> NumbaKernel:
         try:
             from serving.numba_kernel import NumbaKernel  # noqa: PLC0415  # takes half a second to import
 

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import config
 
-from serving.counter import GOLDEN, MULTIPLIER_1, MULTIPLIER_2, SCALE
-from serving.plans import Plan
+from serving.counter import GOLDEN, MULTIPLIER_1, MULTIPLIER_2, SCALE, Seed, seed_key
+from serving.plans import Order, Plan
 from serving.reference import SMALLEST_TOTAL
 
 config.SLP_VECTORIZE = 1  # type: ignore[attr-defined]  # before anything is compiled
@@ -91,6 +91,16 @@ class NumbaKernel:
         maps = (self._flat, self._tables)
         return int(_run(indices, order, streams, self._widths, maps, (places, likely), codes, weights))
 
+    def one(self, order: Order, seed: Seed, index: int) -> tuple[list[int], list[float], int]:
+        """See `serving.engine.OnePerson`."""
+        codes = order.codes.copy()
+        uniforms = np.empty(len(order.keys) - len(order.positions))
+        failed = _one(
+            np.uint64(seed_key(seed)), np.uint64(index), order.positions, order.keys, self._widths, self._flat,
+            self._tables, self._nowhere, _NO_LIKELIHOOD, codes, uniforms,
+        )  # fmt: skip
+        return codes.tolist(), uniforms.tolist(), int(failed)
+
 
 _NO_LIKELIHOOD = np.zeros((1, LANES[-1]))
 
@@ -99,13 +109,18 @@ def _lanes(width: int) -> int:
     return next(lanes for lanes in LANES if width <= lanes)
 
 
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _mix64(z: Any) -> Any:
+    """The mixer of `serving.counter`."""
+    z = (z ^ (z >> np.uint64(30))) * _M1
+    z = (z ^ (z >> np.uint64(27))) * _M2
+    return z ^ (z >> np.uint64(31))
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _threshold(index: Any, start: Any) -> Any:
     """The uniform of `serving.counter`."""
-    z = (index + _ONE) * _GOLDEN + start
-    z = (z ^ (z >> np.uint64(30))) * _M1
-    z = (z ^ (z >> np.uint64(27))) * _M2
-    z ^= z >> np.uint64(31)
+    z = _mix64((index + _ONE) * _GOLDEN + start)
     return np.float64(np.int64(z >> np.uint64(12))) * SCALE
 
 
@@ -255,3 +270,19 @@ def _run(  # noqa: PLR0917
             if not well:
                 return np.int64(at)
     return np.int64(-1)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _one(  # noqa: PLR0917
+    seed: Any, index: Any, order: Any, keys: Any, widths: Any, flat: Any, tables: Any, places: Any, likely: Any,
+    codes: Any, uniforms: Any,
+) -> Any:  # fmt: skip
+    """One persona: codes, (dimensions,), and the uniforms of the streams behind those of its dimensions."""
+    starts = np.empty(len(keys), dtype=np.uint64)
+    for turn in range(len(keys)):
+        starts[turn] = _mix64(keys[turn] ^ seed)
+    for turn in range(len(uniforms)):
+        uniforms[turn] = _threshold(index, starts[len(order) + turn])
+    column = codes.reshape(len(codes), 1)
+    evidence = (places, likely)
+    return _run(np.full(1, index), order, starts, widths, (flat, tables), evidence, column, np.ones(1))

@@ -43,6 +43,20 @@ class Plan:
     cumulative: Floats | None  # of a dimension without parents: its one row of running sums
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to draw for single personas, made ready: all that does not depend on seed and index.
+
+    `positions` are drawn, parents before children, and `codes`, uint8 (dimensions,), hold those that are set. `keys`,
+    uint64, are the `serving.counter.mixed_key` of the positions' streams, and of other streams behind them whose
+    uniforms are wanted as well.
+    """
+
+    positions: npt.NDArray[np.uint64]
+    keys: npt.NDArray[np.uint64]
+    codes: npt.NDArray[np.uint8]
+
+
 def compile_plan(dimension: SnapshotDimension, position: Mapping[str, int]) -> Plan:
     """The plan of a dimension; `position` has the place of each dimension in the order of sampling."""
     prefix, used = _merge_prefix(dimension.factors)

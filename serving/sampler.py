@@ -18,15 +18,15 @@ import numpy as np
 from serving import conditions
 from serving.batch import Batch, select_fields
 from serving.conditions import Condition, Support
-from serving.counter import Seed, check_seed
+from serving.counter import LARGEST_INDEX, Seed, check_seed
 from serving.engine import Codes, Drawn, Engine, Indices, KernelName
 from serving.evidence import Evidence, read_evidence
+from serving.lines import EARLIEST, Lines
 from serving.quotas import check_quota, filled, shares_of
 from serving.snapshot import Snapshot
 from serving.targets import Targets, check_targets, raked
 from warehouse.errors import SamplingError
 
-LARGEST_INDEX = 2**63 - 1
 CONDITIONS = 64  # whose bounds are kept
 
 
@@ -97,10 +97,7 @@ class Sampler:
             evidence=evidence, do=do, likelihood=likelihood, target_marginal=target_marginal, quota=quota
         )
         known = read_evidence(self.snapshot, asked["evidence"], asked["likelihood"])
-        fixed = {
-            self.snapshot.dimension(name).position: self.snapshot.dimension(name).code(category)
-            for name, category in asked["do"].items()
-        }
+        fixed = self._fixed(asked["do"])
         if asked["target_marginal"]:
             targets = check_targets(self.snapshot, asked["target_marginal"])
             known = known.joined(self._raked(targets, known, tuple(sorted(fixed.items()))))
@@ -128,6 +125,32 @@ class Sampler:
             support=support,
             ages=known.ages,
         )
+
+    def lines(
+        self,
+        do: Mapping[str, str] | None = None,
+        *,
+        fields: Iterable[str] | None = None,
+        exclude: Iterable[str] | None = None,
+        as_of: date | None = None,
+        accents: bool = False,
+    ) -> Lines:
+        """A request made ready for single personas: `.line(seed, index)` is what `sample(1, ...).to_jsonl()` gives.
+
+        The arguments are those of `sample`; conditions other than `do`, and the prose `summary`, are for that alone.
+        Raises SamplingError for an unknown name or category, or for prose.
+        """
+        asked = _check_conditions(do=do)
+        selection = select_fields(self.snapshot, fields, exclude)
+        as_of = self.snapshot.as_of if as_of is None else _check_date(as_of)
+        if selection.prose or as_of.year < EARLIEST:
+            raise SamplingError(f"lines have no summary, and no as_of before the year {EARLIEST}: use sample instead")
+        fixed = self._fixed(asked["do"])
+        return Lines(self.snapshot, self._engine, selection, fixed=fixed, as_of=as_of, accents=accents)
+
+    def _fixed(self, do: Mapping[str, str]) -> dict[int, int]:
+        dimensions = [(self.snapshot.dimension(name), category) for name, category in do.items()]
+        return {dimension.position: dimension.code(category) for dimension, category in dimensions}
 
     def _met(self, known: Evidence, indices: Indices, *, fixed: Mapping[int, int], seed: Seed) -> tuple[Drawn, Support]:
         """Codes of what the evidence depends on, itself included, for each index."""

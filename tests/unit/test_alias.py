@@ -96,3 +96,9 @@ def test_each_draw_is_from_its_own_list(tables: AliasTables) -> None:
 
 def test_the_store_knows_its_size(tables: AliasTables) -> None:
     assert tables.nbytes == 7 * 8
+
+
+def test_one_draw_at_a_time_is_the_same(tables: AliasTables) -> None:
+    grid = (np.arange(500) + 0.5) / 500
+    drawn = tables.draw(np.full(500, 2), np.zeros(500, dtype=np.int64), grid)
+    assert [tables.draw_one(2, 0, uniform) for uniform in grid.tolist()] == drawn.tolist()

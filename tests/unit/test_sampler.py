@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import serving.engine
 import serving.numpy_kernel
 import serving.plans
 from serving.batch import ECHO, Batch
@@ -55,7 +56,8 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Blocks of 7, so that few personas cross many block borders."""
+    """Blocks of 7, so that few personas cross many block borders; and no plain Python in place of numpy."""
+    monkeypatch.setattr(serving.engine, "WORTH_ARRAYS", 0)
     monkeypatch.setattr(serving.numpy_kernel, "BLOCK", 7)
     yield
 
