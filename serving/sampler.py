@@ -145,12 +145,20 @@ def _check_conditions(**named: Mapping[str, Any] | None) -> dict[str, Mapping[st
     seen: dict[str, str] = {}
     for argument, values in named.items():
         if not isinstance(values, Mapping | None) or not all(isinstance(name, str) for name in values or ()):
-            raise SamplingError(f"{argument} must be a mapping such as {{'sex': ...}}, not {values!r}")
+            raise SamplingError(
+                f"{argument} must be a mapping such as {{'sex': ...}}, not {values!r}", argument=argument
+            )
         for name, value in (values or {}).items():
             if argument == "do" and not isinstance(value, str):
-                raise SamplingError(f"do sets {name!r} to one category, not to {value!r}")
+                raise SamplingError(
+                    f"do sets {name!r} to one category, not to {value!r}", argument=argument, about=name
+                )
             if name in seen:
-                raise SamplingError(f"dimension {name!r} is in {seen[name]} and in {argument}: leave one of them out")
+                raise SamplingError(
+                    f"dimension {name!r} is in {seen[name]} and in {argument}: leave one of them out",
+                    argument=argument,
+                    about=name,
+                )
             seen[name] = argument
     return {argument: values or {} for argument, values in named.items()}
 

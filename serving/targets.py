@@ -37,10 +37,16 @@ def check_targets(snapshot: Snapshot, wanted: Mapping[str, Mapping[str, float]])
     for name, shares in sorted(wanted.items()):
         dimension = snapshot.dimension(name)
         if not isinstance(shares, Mapping) or not shares:
-            raise SamplingError(f"the target of {name!r} needs a share for some category, not {shares!r}")
+            raise SamplingError(
+                f"the target of {name!r} needs a share for some category, not {shares!r}",
+                about=name,
+                allowed=dimension.categories,
+            )
         for category, share in shares.items():
             if isinstance(share, bool) or not isinstance(share, Real) or not 0 <= share <= 1:
-                raise SamplingError(f"the target share of {name}={category} must be from 0 to 1, not {share!r}")
+                raise SamplingError(
+                    f"the target share of {name}={category} must be from 0 to 1, not {share!r}", about=name
+                )
         groups = [((dimension.code(category),), float(share)) for category, share in shares.items()]
         rest = tuple(c for c in range(len(dimension.categories)) if dimension.categories[c] not in shares)
         left = 1.0 - math.fsum(shares.values())
@@ -48,7 +54,7 @@ def check_targets(snapshot: Snapshot, wanted: Mapping[str, Mapping[str, float]])
             left = 0.0
         if left < 0 or (left and not rest):
             said = "more" if left < 0 else "less"
-            raise SamplingError(f"the target shares of {name!r} sum to {said} than 1: correct them")
+            raise SamplingError(f"the target shares of {name!r} sum to {said} than 1: correct them", about=name)
         targets.append((name, (*groups, *([(rest, left)] if rest else []))))
     return tuple(targets)
 
@@ -102,7 +108,8 @@ def _fitted(
                 names = ", ".join(dimensions[name].categories[c] for c in members)
                 raise SamplingError(
                     f"the target cannot be met: nobody with {name} {names} is found among {PILOT:,} people that meet "
-                    "the rest"
+                    "the rest",
+                    about=name,
                 )
     worst = 1.0
     for _ in range(ROUNDS):
@@ -116,5 +123,8 @@ def _fitted(
         if worst < TOLERANCE or max(factor.max() for factor in factors) > EXTREME:
             break
     if worst >= TOLERANCE:
-        raise SamplingError("the target shares contradict each other or the evidence: drop or soften one of them")
+        raise SamplingError(
+            "the target shares contradict each other or the evidence: drop or soften one of them",
+            argument="target_marginal",
+        )
     return {name: factor[table] for (name, _), factor, table in zip(targets, factors, tables, strict=True)}
