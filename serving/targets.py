@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from serving.engine import Engine
 from serving.evidence import Evidence, evidence_of
+from serving.interruption import checkpoint
 from serving.snapshot import Snapshot, SnapshotDimension
 from warehouse.errors import SamplingError
 
@@ -113,6 +114,7 @@ def _fitted(
                 )
     worst = 1.0
     for _ in range(ROUNDS):
+        checkpoint()
         worst = 0.0
         for axis, (place, share) in enumerate(zip(places, shares, strict=True)):
             have = np.bincount(place, weights=current, minlength=sizes[axis])
