@@ -47,6 +47,10 @@ class SamplingError(PersonaGenError):
         self.argument, self.about, self.allowed = argument, about, tuple(allowed)
 
 
+class KeyFileError(PersonaGenError):
+    """A file of API keys is missing, damaged or cannot be written, or a key cannot be made or found."""
+
+
 class ElicitationError(PersonaGenError):
     """A language model endpoint cannot be used as configured."""
 

@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from serving.api.app import PART, create_app
-from serving.api.requests import MOST_BODY
+from serving.api.settings import Limits
 from serving.explaining import explain
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
@@ -101,6 +101,8 @@ def test_what_there_is_can_be_asked(client: TestClient, snapshot: Snapshot) -> N
         "/v1/catalogue",
         "/v1/maps/{dimension}",
         "/v1/snapshots",
+        "/v1/openapi.json",
+        "/metrics",
         "/healthz",
     }
 
@@ -117,11 +119,11 @@ def test_what_there_is_can_be_asked(client: TestClient, snapshot: Snapshot) -> N
         ("/v1/personas?accents=1", 422, "accents", "true or false"),
         ("/v1/personas?as_of=today", 422, "as_of", "a date such as"),
         ("/v1/personas?population=mars", 422, "population", "unknown population 'mars'"),
-        ("/v1/personas?evidence.sex=man", 422, "", "has no category 'man'"),
-        ("/v1/personas?evidence.job=x", 422, "", "unknown dimension 'job'"),
-        ("/v1/personas?fields=x", 422, "", "unknown field 'x'"),
-        ("/v1/personas?evidence.sex=male&do.sex=male", 422, "", "leave one of them out"),
-        ("/v1/maps/job", 422, "", "unknown dimension"),
+        ("/v1/personas?evidence.sex=man", 422, "evidence.sex", "has no category 'man'"),
+        ("/v1/personas?evidence.job=x", 422, "evidence.job", "unknown dimension 'job'"),
+        ("/v1/personas?fields=x", 422, "fields", "unknown field 'x'"),
+        ("/v1/personas?evidence.sex=male&do.sex=male", 422, "do.sex", "leave one of them out"),
+        ("/v1/maps/job", 404, "dimension", "unknown dimension"),
         ("/v1/nothing", 404, "", "Not Found"),
         ("/v1/explain", 405, "", "Method Not Allowed"),
     ],
@@ -132,7 +134,7 @@ def test_mistakes_are_problem_details(client: TestClient, path: str, status: int
     assert answer.status_code == problem["status"] == status
     assert answer.headers["content-type"] == "application/problem+json"
     assert said in problem["detail"] and problem.get("parameter", "") == parameter and problem["title"]
-    if parameter in ("format", "population", "m"):
+    if parameter in ("format", "population", "m", "evidence.sex", "evidence.job", "fields", "dimension"):
         assert problem["allowed"]
 
 
@@ -167,7 +169,7 @@ def test_a_body_is_read_no_further_than_it_may_be_long(client: TestClient) -> No
             yield b" " * 8192
 
     answer = client.post("/v1/personas", content=endless(), headers={"content-type": "application/json"})
-    assert answer.status_code == 413 and sent >= MOST_BODY
+    assert answer.status_code == 413 and sent >= Limits().body
 
 
 def test_too_many_conditions_are_refused(client: TestClient) -> None:
