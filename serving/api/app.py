@@ -7,6 +7,7 @@ gets 304 without a draw. Large answers are drawn and sent in parts, one at a tim
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import logging
@@ -117,7 +118,7 @@ def create_app(snapshots: Mapping[str, Snapshot], settings: Settings | None = No
         return Response(await anyio.to_thread.run_sync(answer), media_type="application/json")
 
     async def catalogue(request: Request) -> Response:
-        snapshot = service.sampler(request.query_params.get("population", "")).snapshot
+        snapshot = service.sampler(requests.population_of(request.query_params.multi_items())).snapshot
         return cached(
             request,
             f'"{snapshot.id}"',
@@ -143,7 +144,7 @@ def create_app(snapshots: Mapping[str, Snapshot], settings: Settings | None = No
         )
 
     async def maps(request: Request) -> Response:
-        snapshot = service.sampler(request.query_params.get("population", "")).snapshot
+        snapshot = service.sampler(requests.population_of(request.query_params.multi_items())).snapshot
         dimension = _dimension(snapshot, request.path_params["dimension"], 404)
         cells = await anyio.to_thread.run_sync(snapshot.cells, dimension)
         body = {"snapshot_id": snapshot.id, "dimension": dimension, "cells": cells}
@@ -169,7 +170,7 @@ def create_app(snapshots: Mapping[str, Snapshot], settings: Settings | None = No
     async def openapi(request: Request) -> Response:
         served = {population: sampler.snapshot for population, sampler in service.samplers.items()}
         body = description(served, limits, keyed=gate.keyring is not None, limited=gate.rates.any)
-        return Response(encoded(body), media_type="application/json")
+        return cached(request, f'"{hashlib.sha256(encoded(body)).hexdigest()[:32]}"', body)
 
     async def measured(request: Request) -> Response:
         content, media = metrics.exposed(request.headers.get("accept", ""))

@@ -12,13 +12,15 @@ from importlib.metadata import version
 from typing import Any
 
 from serving.api.problems import MEDIA as PROBLEM
-from serving.api.requests import FORMATS, LARGEST_INDEX, LONGEST_TEXT, MOST_NAMES
+from serving.api.requests import FORMATS, LARGEST_INDEX, LONGEST_TEXT, MAPPINGS, MOST_NAMES
 from serving.api.settings import Limits
 from serving.batch import SENSITIVE, SUMMARY, derived_needs
 from serving.evidence import OLDEST
 from serving.snapshot import Snapshot
 
 Schema = dict[str, Any]
+
+CATEGORY = "category."  # followed by a dimension: its categories, as a schema
 
 _TEXT: Schema = {"type": "string", "maxLength": LONGEST_TEXT}
 _PROBABILITY: Schema = {"type": "number", "minimum": 0, "maximum": 1}
@@ -60,7 +62,7 @@ def description(
     example = {"n": 2, "seed": 42, "evidence": {first: known.categories[first][0]}}
     condition = [
         *(_parameter(f"evidence.{name}", _in_query(name, known), "query") for name in known.categories),
-        *(_parameter(f"do.{name}", _one_of(values), "query") for name, values in known.categories.items()),
+        *(_parameter(f"do.{name}", _category(name), "query") for name in known.categories),
     ]
     paths: dict[str, Any] = {
         "/v1/personas": {
@@ -157,16 +159,24 @@ def _sampling(known: _Known) -> Schema:
     """Properties of a body that say which people are meant."""
     return {
         "seed": {**_SEED, "default": 0},
+        **{name: _schema(name) for name in MAPPINGS if name != "quota"},
+        "as_of": {"type": "string", "format": "date", "description": "Date at which ages hold."},
+        "accents": {"type": "boolean", "default": False, "description": "Names with their accents."},
+        "population": _one_of(known.populations),
+    }
+
+
+def _conditions(known: _Known) -> Schema:
+    """What a body may say of single dimensions."""
+    return {
         "evidence": _by_dimension(
             "What is known: a category, a list of some for any of them, or a range such as 25..34.",
             {name: _in_body(name, known) for name in known.categories},
         ),
-        "do": _by_dimension("Values set.", {name: _one_of(values) for name, values in known.categories.items()}),
+        "do": _by_dimension("Values set.", {name: _category(name) for name in known.categories}),
         "likelihood": _numbers(known, "Soft evidence: how likely, by category.", {"type": "number", "minimum": 0}),
         "target_marginal": _numbers(known, "Shares wanted, by category.", _PROBABILITY),
-        "as_of": {"type": "string", "format": "date", "description": "Date at which ages hold."},
-        "accents": {"type": "boolean", "default": False, "description": "Names with their accents."},
-        "population": _one_of(known.populations),
+        "quota": _numbers(known, "Exact counts, by category.", {"type": "integer", "minimum": 0}),
     }
 
 
@@ -175,7 +185,7 @@ def _several(known: _Known, limits: Limits) -> Schema:
     return {
         "n": {"type": "integer", "minimum": 0, "maximum": limits.personas, "default": 1},
         "start": _index(),
-        "quota": _numbers(known, "Exact counts, by category.", {"type": "integer", "minimum": 0}),
+        "quota": _schema("quota"),
         "fields": {**_list_of(known.fields), "type": ["array", "null"]},
         "exclude": _list_of((*known.fields, SENSITIVE)),
         "format": {**_one_of(FORMATS), "description": "Without it, what Accept prefers; else json."},
@@ -194,16 +204,24 @@ def _query(known: _Known, limits: Limits) -> list[Schema]:
 
 
 def _in_query(name: str, known: _Known) -> Schema:
-    one = _one_of(known.categories[name])
+    one = _category(name)
     return {"type": "array", "minItems": 1, "items": {"anyOf": [one, _RANGE]} if name in known.ordinal else one}
 
 
 def _in_body(name: str, known: _Known) -> Schema:
-    one = _one_of(known.categories[name])
+    one = _category(name)
     kinds = [one, *([_RANGE] if name in known.ordinal else [])]
     if name == "age":
         kinds.append({"type": "integer", "minimum": 0, "maximum": OLDEST, "description": "In years."})
     return {"anyOf": [*kinds, {"type": "array", "minItems": 1, "items": {"anyOf": kinds}}]}
+
+
+def _category(dimension: str) -> Schema:
+    return _schema(f"{CATEGORY}{dimension}")
+
+
+def _schema(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
 
 
 def _index() -> Schema:
@@ -229,10 +247,10 @@ def _numbers(known: _Known, said: str, number: Schema) -> Schema:
             name: {
                 "type": "object",
                 "minProperties": 1,
-                "properties": dict.fromkeys(values, number),
-                "additionalProperties": False,
+                "propertyNames": _category(name),
+                "additionalProperties": number,
             }
-            for name, values in known.categories.items()
+            for name in known.categories
         },
     )
 
@@ -271,7 +289,7 @@ def _content(said: str, schema: Schema) -> Schema:
 
 
 def _json(said: str, schema: str, *, cached: bool = False) -> Schema:
-    answer = _content(said, {"$ref": f"#/components/schemas/{schema}"})
+    answer = _content(said, _schema(schema))
     if not cached:
         return {"200": answer}
     return {"200": {**answer, "headers": {"ETag": {"schema": {"type": "string"}}}}, "304": _HAS_IT}
@@ -283,7 +301,7 @@ _HAS_IT: Schema = {"description": "The client has it already."}
 def _personas(known: _Known) -> Schema:
     headers = {name: {"required": True, "schema": {"type": "string"}} for name in ("ETag", "X-Snapshot-Id")}
     content = {
-        "application/json": {"schema": {"$ref": "#/components/schemas/Personas"}},
+        "application/json": {"schema": _schema("Personas")},
         "application/x-ndjson": {},
         "application/vnd.apache.arrow.stream": {},
     }
@@ -308,7 +326,7 @@ def _problems() -> Schema:
         "401": {"WWW-Authenticate": {"required": True, "schema": {"type": "string"}}},
         "429": {"Retry-After": {"required": True, "schema": {"type": "integer", "minimum": 1}}},
     }
-    content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    content = {PROBLEM: {"schema": _schema("Problem")}}
     return {
         status: {"description": said, "content": content, "headers": headers.get(status, {})}
         for status, said in told.items()
@@ -322,7 +340,7 @@ def _schemas(known: _Known) -> Schema:
     persona = {
         **echo,
         **{name: _DERIVED.get(name, text) for name in (*known.derived, SUMMARY)},
-        **{name: _one_of(values) for name, values in known.categories.items()},
+        **{name: _category(name) for name in known.categories},
     }
     row = {"probability": _PROBABILITY, "spread": {"type": "number"}, "models": whole}
     dimension = {
@@ -340,6 +358,8 @@ def _schemas(known: _Known) -> Schema:
     }
     snapshot = dict.fromkeys(("population", "snapshot_id", "edition", "label", "licence"), text)
     return {
+        **_conditions(known),
+        **{f"{CATEGORY}{name}": _one_of(values) for name, values in known.categories.items()},
         "Problem": {
             **_object({"type": text, "title": text, "status": whole, "detail": text}),
             "properties": {
@@ -352,7 +372,7 @@ def _schemas(known: _Known) -> Schema:
         "Personas": {
             "type": "object",
             "required": ["personas"],
-            "properties": {"personas": _array({"$ref": "#/components/schemas/Persona"}), "warning": text},
+            "properties": {"personas": _array(_schema("Persona")), "warning": text},
             "additionalProperties": False,
         },
         "MapRow": _object(row),
@@ -383,4 +403,4 @@ def _array(items: Schema) -> Schema:
 
 
 def _or_null(schema: str) -> Schema:
-    return {"anyOf": [{"$ref": f"#/components/schemas/{schema}"}, {"type": "null"}]}
+    return {"anyOf": [_schema(schema), {"type": "null"}]}

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
+from importlib.metadata import version
 from typing import Any
 
 from serving.api.problems import Problem
@@ -25,6 +26,7 @@ LARGEST_INDEX = 2**62  # far enough from the end that none of its followers is p
 FORMATS = ("json", "jsonl", "arrow")
 MAPPINGS = ("evidence", "do", "likelihood", "target_marginal", "quota")
 DEFAULT = Limits()
+VERSION = version("personagen")  # another one may tell of the same people in other words
 
 
 _Check = Callable[[str, Any], Any]
@@ -56,7 +58,7 @@ class Wanted:
 
     def etag(self, snapshot_id: str) -> str:
         """What the answer is a function of, hashed."""
-        text = json.dumps([snapshot_id, asdict(self)], sort_keys=True, ensure_ascii=False)
+        text = json.dumps([VERSION, snapshot_id, asdict(self)], sort_keys=True, ensure_ascii=False)
         return f'"{hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]}"'
 
 
@@ -84,6 +86,12 @@ def from_query(pairs: Sequence[tuple[str, str]], limits: Limits = DEFAULT) -> Wa
         else:
             values[name] = text
     return from_mapping(values, limits)
+
+
+def population_of(pairs: Sequence[tuple[str, str]]) -> str:
+    """Read a query string that may name a population and nothing else; empty if it does not."""
+    checked = _checked(dict(pairs), {"population": _population}, DEFAULT)
+    return str(checked.get("population", ""))
 
 
 def object_of(content: bytes) -> dict[str, Any]:
@@ -154,6 +162,12 @@ def _text(name: str, value: Any) -> str:
     return value
 
 
+def _population(name: str, value: Any) -> str:
+    if value == "":
+        raise Problem(422, f"{name!r} must not be empty: leave it out", name)
+    return _text(name, value)
+
+
 def _seed(name: str, value: Any) -> int | str:
     if isinstance(value, int) and not isinstance(value, bool):
         if not -(2**63) <= value < 2**63:
@@ -205,7 +219,7 @@ _SAMPLING: Mapping[str, _Check] = {
     **dict.fromkeys(MAPPINGS[:4], _mapping),
     "as_of": _date,
     "accents": _flag,
-    "population": _text,
+    "population": _population,
 }
 _SEVERAL: Mapping[str, _Check] = {
     "start": _whole(LARGEST_INDEX),
