@@ -28,7 +28,7 @@ from warehouse.errors import KeyFileError
 FORMAT = 1
 PREFIX = "pg"
 LONGEST_NAME = 100
-NOBODY = hashlib.sha256(b"").hexdigest()  # of no key, as a key is never empty
+NOBODY = "0" * 64  # the digest of no key that anybody knows
 
 log = logging.getLogger("personagen.api")
 

@@ -12,7 +12,7 @@ from serving.snapshot import Snapshot
 from tests.support.toy_snapshot import build_snapshot
 
 
-class Enough(Exception):
+class Enough(Exception):  # noqa: N818
     pass
 
 
