@@ -95,11 +95,14 @@ def _fitted(
             table[list(members)] = group
         tables.append(table)
     sizes = tuple(len(wanted) for _, wanted in targets)
-    groups = np.ravel_multi_index([t[codes] for t, codes in zip(tables, drawn, strict=True)], sizes)
-    cells, cell_of = np.unique(groups, return_inverse=True)  # few, however many people there are
-    counted = np.bincount(cell_of, weights=weights)
+    cell_of, groups = np.zeros(len(weights), dtype=np.intp), []
+    for table, codes, size in zip(tables, drawn, sizes, strict=True):
+        groups.append(table[codes])
+        # Numbered anew each time: the product of many sizes would be no integer of 64 bits.
+        _, someone, cell_of = np.unique(cell_of * size + groups[-1], return_index=True, return_inverse=True)
+    counted = np.bincount(cell_of, weights=weights)  # few cells, however many people there are
     current: npt.NDArray[np.float64] = counted / max(float(np.cumsum(counted)[-1]), SMALLEST)
-    places: Sequence[npt.NDArray[np.intp]] = np.unravel_index(cells, sizes)
+    places = [group[someone] for group in groups]
     shares = [np.array([share for _, share in wanted]) for _, wanted in targets]
     factors = [np.ones(size) for size in sizes]
     for (name, wanted), place, share in zip(targets, places, shares, strict=True):
