@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
+import weakref
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,15 @@ def test_another_link_is_followed_when_it_has_settled(world: World) -> None:
     assert value("personagen_snapshot_info", {**labels, "snapshot_id": world.ids["one"]}) is None
     world.reloader.look()
     assert world.results("replaced") == 1 and world.results("unchanged") == 0
+
+
+def test_nothing_keeps_the_old_one_in_memory(world: World) -> None:
+    list(world.samplers["us"].sample(2, evidence={"sex": "male"}, fields=["summary", "sex"]).to_jsonl())
+    old = weakref.ref(world.samplers["us"].snapshot)
+    world.publish("two")
+    world.reloader.look(at_once=True)
+    gc.collect()
+    assert old() is None
 
 
 def test_a_signal_reads_at_once_and_a_whole_one_that_is_the_same_stays(world: World) -> None:
