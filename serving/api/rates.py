@@ -2,8 +2,8 @@
 
 Here belongs the arithmetic. Who a client is and what a refusal looks like is `serving.api.admission`.
 
-A bucket holds a minute's worth and fills at that pace. Libraries for this count hits one by one, which is too slow for
-answers that weigh a hundred thousand.
+A bucket holds a minute's worth and fills at that pace. The usual libraries keep an entry for each unit, which is too
+slow for answers that weigh a hundred thousand, and for ever refuse what is larger than the limit.
 """
 
 from __future__ import annotations
