@@ -27,11 +27,16 @@ State = tuple[object, ...]
 
 
 def ready_sampler(snapshot: Snapshot) -> Sampler:
-    """A sampler with the quickest kernel that can be used here."""
+    """A sampler with the quickest kernel that can be used here, which has drawn already.
+
+    So whatever is read on first use, such as names, is read before anybody waits for it, and before the folder changes.
+    """
     try:
-        return Sampler(snapshot, fastest())
+        sampler = Sampler(snapshot, fastest())
     except SamplingError:  # numba is installed, but of no use here
-        return Sampler(snapshot, "numpy")
+        sampler = Sampler(snapshot, "numpy")
+    list(sampler.sample(1).to_jsonl())
+    return sampler
 
 
 class Reloader:
@@ -80,8 +85,6 @@ class Reloader:
                 )
                 return "refused"
             sampler = ready_sampler(new)
-            # What is read on first use, such as names, is read before anybody waits for it or the folder changes again.
-            list(sampler.sample(1).to_jsonl())
         except (PersonaGenError, OSError) as error:
             log.error("snapshot of %s stays %s: %s", population, old.id, error)
             return "refused"

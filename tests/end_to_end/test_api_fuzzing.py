@@ -13,7 +13,7 @@ from serving.snapshot import Snapshot
 from tests.support.toy_snapshot import build_snapshot
 
 CONFIG = {
-    "generation": {"deterministic": True, "max-examples": 40},  # besides those for each rule of the parameters
+    "generation": {"deterministic": True, "max-examples": 25},  # besides those for each rule of the parameters
     # Evidence that cannot be and conditions that contradict each other are no matter of a schema.
     "checks": {"positive_data_acceptance": {"expected-statuses": [200, 304, 422]}},
     "phases": {"stateful": {"enabled": False}},  # nothing has a state
