@@ -298,7 +298,7 @@ def sarah_chen(subject: Subject) -> tuple[float, float]:
         own, total = counted.filter(key=key).drop("key").row(0), counted.drop("key").sum().row(0)
         mass[file] = np.array(own) / np.array(total), np.array(total) / sum(total)
     (p_first, _), (p_last, groups) = mass["first_names"], mass["surnames"]
-    rate = float((p_first * p_last * groups).sum()) * 1e6
+    rate = float((p_first * p_last * groups).sum()) * (1 - export.UNLISTED) * 1e6
     return float(np.mean(met)) * 1e6, rate
 
 
