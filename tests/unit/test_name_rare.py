@@ -27,7 +27,7 @@ TAGS = pl.DataFrame(
     schema=["key", "heritage", "share"],
     orient="row",
 )
-HERITAGES = {"english": 0.6, "greek": 0.1, "italian": 0.1, "mixed_other": 0.2}
+HERITAGES = {"english": 0.5, "greek": 0.1, "italian": 0.1, "mixed_other": 0.3}
 PEOPLE = pl.DataFrame(
     [
         (EVERYONE, e, n, h, share / len(MARKED) * (e == "white"))
