@@ -26,7 +26,6 @@ from warehouse.errors import SamplingError
 if TYPE_CHECKING:
     from serving.batch import Selection
 
-EARLIEST = 1200  # year of `as_of` from which on all births are dates of Python's
 NAMES = ("first_name", "last_name")
 HINT, CROSSED = "gender_identity", "transgender"  # a trans woman bears a woman's name
 _GENERATIONS = [f'"{name}"' for name in derived.GENERATIONS]
@@ -135,8 +134,7 @@ class _Naming:
         names = snapshot.names
         assert names is not None  # else the fields could not be selected
         self.streams = STREAMS
-        self._single = SingleNames(names)
-        self._first, self._last = names.accented if accents else (names.first, names.last)
+        self._single = SingleNames(names, accents=accents)
         self._by = {name: position[name] for name in NAMED_BY.values()}
         self._crossed = -1, -1
         known = snapshot.dimension(HINT).code_of.get(CROSSED) if HINT in snapshot else None
@@ -150,7 +148,7 @@ class _Naming:
         if where >= 0 and codes[where] == crossed:
             by["sex"] = 1 - by["sex"]
         first, last = self._single.draw(seed, index, uniforms, birth_year=year, codes=by)
-        return encode_basestring(self._first[first]), encode_basestring(self._last[last])
+        return encode_basestring(first), encode_basestring(last)
 
 
 class _Values:

@@ -1,6 +1,6 @@
 """The name of one persona, by the tables of `serving.names`, without the overhead that arrays have.
 
-Here belongs the draw of `Names.draw_rows` for a single index, in plain Python numbers and to the same rows. Which names
+Here belongs the draw of `Names.draw` for a single index, in plain Python numbers and to the same names. Which names
 there are and how likely they are is decided there, and the tables of a cell are made there when it is first needed.
 """
 
@@ -12,26 +12,31 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from serving.counter import Seed
-from serving.names import FIRST_STREAM, LAST_STREAM, TOLD_STREAM, Names
+from serving.names import FIRST_STREAM, LAST_PLACE, LAST_STREAM, NOBODY, TOLD_STREAM, Names, _Kind
 from warehouse.names.files import BANDS
 
-STREAMS = (FIRST_STREAM + TOLD_STREAM, FIRST_STREAM, LAST_STREAM + TOLD_STREAM, LAST_STREAM)
+STREAMS = (TOLD_STREAM, FIRST_STREAM, LAST_STREAM)
 """Streams whose uniforms a draw takes, in this order."""
 
 
 class SingleNames:
-    """Draws the rows of one persona's names at a time."""
+    """Draws the names of one persona at a time."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, *, accents: bool) -> None:
         self._names = names
         self._here = names.cohorts[1:].tolist()
         self._abroad = names._abroad.tolist()
+        self._near = names._near.tolist()
         self._bands = list(BANDS[1:])
+        self._plain = names.first, names.last
+        self._accented = names.accented if accents else None
+        told = [kind._told.row * kind._lists + kind._told.heritage for kind in names._kinds] if accents else []
+        self._told = [frozenset(one.tolist()) for one in told]
 
     def draw(
         self, seed: Seed, index: int, uniforms: Sequence[float], *, birth_year: int, codes: Mapping[str, int]
-    ) -> tuple[int, int]:
-        """Rows of the first name and the surname.
+    ) -> tuple[str, str]:
+        """First name and surname.
 
         `uniforms` are those of `STREAMS` at this seed and index, `codes` those of `heritage`, `ethnicity`, `sex` and
         `nativity`.
@@ -43,16 +48,32 @@ class SingleNames:
         else:
             cohort = bisect_right(self._here, birth_year)
         cell = (codes["sex"] * names._cohorts + cohort) * names._ethnicities + ethnicity
-        first, last = names._first, names._last
+        first, last = names._kinds
         if not (first._made.item(cell) and last._made.item(ethnicity)):
             at = np.array([index], dtype=np.uint64)
             arrays = {name: np.array([code]) for name, code in codes.items()}
             names.draw_rows(seed, at, birth_year=np.array([birth_year]), **arrays)  # makes the tables
-        row = []
-        for kind, group, told, uniform in (
-            (first, cell, uniforms[0], uniforms[1]),
-            (last, ethnicity, uniforms[2], uniforms[3]),
-        ):
-            own = told < kind._own.item(group, heritage, nativity)
-            row.append(kind.tables.draw_one(group, heritage if own else kind._pool, uniform))
-        return row[0], row[1]
+        told, of_first, of_last = uniforms
+        rows = (
+            _row(first, told, of_first, cell, heritage, nativity),
+            _row(last, told, of_last, ethnicity, heritage, nativity),
+        )
+        texts = list(self._plain)
+        if self._accented is not None and self._near[nativity]:
+            for place, kind in enumerate((first, last)):
+                if rows[place] * kind._lists + heritage in self._told[place]:
+                    texts[place] = self._accented[place]
+        return texts[0][rows[0]], texts[1][rows[1]]
+
+
+def _row(kind: _Kind, told: float, uniform: float, cell: int, heritage: int, nativity: int) -> int:  # noqa: PLR0917
+    """`_Kind.draw` for one."""
+    own = kind._own.item(cell, heritage, nativity)
+    if told < own:
+        number = heritage + 1
+    else:
+        number, first = 0, cell * kind._lists
+        place = cell + min((told - own) / max(1 - own, NOBODY), LAST_PLACE)
+        if place >= kind._others.item(first):
+            number = int(np.searchsorted(kind._others, place, side="right")) - first
+    return kind.tables.draw_one(cell, number, uniform)
