@@ -14,8 +14,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property, lru_cache
+from itertools import product
+from json.encoder import encode_basestring
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from serving.rendering import Person
+
+COMBINATIONS = 1_000  # of values whose texts are kept joined
 
 ECHO = ("seed", "index", "snapshot_id")
 SENSITIVE = "sensitive"
@@ -219,7 +223,7 @@ class Batch:
 
     @cached_property
     def _ages(self) -> npt.NDArray[np.int64]:
-        bands = derived.age_bands(self.snapshot.dimension("age").categories)
+        bands = self._bands_of("age")
         if self._age_spans:
             bands = bands.within(self._age_spans)
         return derived.exact_ages(self.seed, self.indices, self.codes("age"), bands)
@@ -231,8 +235,11 @@ class Batch:
 
     @cached_property
     def _heights(self) -> npt.NDArray[np.int64]:
-        bands = derived.height_bands(self.snapshot.dimension("height").categories)
-        return derived.heights_cm(self.seed, self.indices, self.codes("height"), bands)
+        return derived.heights_cm(self.seed, self.indices, self.codes("height"), self._bands_of("height"))
+
+    def _bands_of(self, dimension: str) -> derived.Bands:
+        bands = {"age": derived.age_bands, "height": derived.height_bands}[dimension]
+        return bands(self.snapshot.dimension(dimension).categories)
 
     @cached_property
     def _names(self) -> tuple[list[str], list[str]]:
@@ -338,7 +345,7 @@ class Batch:
         """One JSON object per persona, without line ends; dates as ISO strings."""
         head = f'{{"seed": {json.dumps(self.seed)}, "index": '
         middle = f', "snapshot_id": {json.dumps(self.snapshot.id)}'
-        columns = [self._encoded(name, f", {json.dumps(name)}: ", _json) for name in self.fields]
+        columns = self._encoded({name: f", {json.dumps(name)}: " for name in self.fields}, _json)
         indices = self.indices.tolist()
         rows = zip(*columns, strict=True) if columns else (() for _ in indices)
         for index, row in zip(indices, rows, strict=True):
@@ -349,20 +356,47 @@ class Batch:
         if header:
             yield ",".join(_csv(name) for name in (*ECHO, *self.fields))
         seed, snapshot_id = _csv(self.seed), _csv(self.snapshot.id)
-        columns = [self._encoded(name, ",", _csv) for name in self.fields]
+        columns = self._encoded(dict.fromkeys(self.fields, ","), _csv)
         indices = self.indices.tolist()
         rows = zip(*columns, strict=True) if columns else (() for _ in indices)
         for index, row in zip(indices, rows, strict=True):
             yield f"{seed},{index},{snapshot_id}{''.join(row)}"
 
-    def _encoded(self, name: str, prefix: str, encode: Callable[[Value], str]) -> list[str]:
-        """A column as text fragments; a field with few values is encoded once per value, not per persona."""
-        coded = self._coded(name)
-        if coded is None:
-            return [prefix + encode(value) for value in self.values(name)]
-        categories, codes = coded
-        encoded: list[str] = _fragments(prefix, categories, encode)[codes].tolist()
-        return encoded
+    def _encoded(self, prefixes: Mapping[str, str], encode: Callable[[Value], str]) -> list[list[str]]:
+        """Columns of text whose rows, joined, are the lines without their heads; `prefixes` are by field, in order.
+
+        What has few values is encoded once per value, not per persona, and neighbours among such fields share a
+        column as long as few combinations of their values are possible.
+        """
+        columns: list[list[str]] = []
+        group: tuple[tuple[str, tuple[Value, ...]], ...] = ()
+        places, size = np.zeros(self._size, dtype=np.intp), 1
+
+        def close() -> None:
+            if group:
+                columns.append(_fragments(group, encode)[places].tolist())
+
+        for name, prefix in prefixes.items():
+            known = self._listed(name)
+            if known is None or (group and size * len(known[0]) > COMBINATIONS):
+                close()
+                group, size = (), 1
+            if known is None:
+                columns.append([prefix + encode(value) for value in self.values(name)])
+                continue
+            values, codes = known
+            places = places * len(values) + codes if group else codes.astype(np.intp)
+            group, size = (*group, (prefix, values)), size * len(values)
+        close()
+        return columns
+
+    def _listed(self, name: str) -> tuple[tuple[Value, ...], npt.NDArray[np.integer[Any]]] | None:
+        """Values, and places in them, of a field that has few."""
+        if name == "age_years":
+            return tuple(range(self._bands_of("age").values[-1] + 1)), self._ages
+        if name == "height_cm":
+            return tuple(range(self._bands_of("height").values[-1] + 1)), self._heights
+        return self._coded(name)
 
     def to_arrow(self) -> pa.Table:
         """Arrow table; dimensions are dictionary-encoded with uint8 indices, without copying the codes."""
@@ -421,10 +455,13 @@ class Batch:
             write(self)
 
 
-@lru_cache(maxsize=2_000)
-def _fragments(prefix: str, categories: tuple[str, ...], encode: Callable[[Value], str]) -> npt.NDArray[np.object_]:
-    """What stands in a line for each category of a field."""
-    return np.array([prefix + encode(category) for category in categories], dtype=object)
+@lru_cache(maxsize=1_000)
+def _fragments(
+    fields: tuple[tuple[str, tuple[Value, ...]], ...], encode: Callable[[Value], str]
+) -> npt.NDArray[np.object_]:
+    """What stands in a line for each combination of values of these fields, given by prefix and values."""
+    each = [[prefix + encode(value) for value in values] for prefix, values in fields]
+    return np.array(["".join(parts) for parts in product(*each)], dtype=object)
 
 
 def _fits_int64(seed: Seed) -> bool:
@@ -432,7 +469,7 @@ def _fits_int64(seed: Seed) -> bool:
 
 
 def _json(value: Value) -> str:
-    return json.dumps(value.isoformat() if isinstance(value, date) else value, ensure_ascii=False)
+    return str(value) if isinstance(value, int) else encode_basestring(str(value))
 
 
 def _csv(value: Value) -> str:

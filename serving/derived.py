@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -150,12 +151,14 @@ def bands_of(dimension: str, categories: Sequence[str], *, low_tail: Sequence[in
     )
 
 
-def age_bands(categories: Sequence[str]) -> Bands:
+@lru_cache(maxsize=16)
+def age_bands(categories: tuple[str, ...]) -> Bands:
     """Bands of the dimension `age`; an open one ends 25 years on, thinning out as survival does."""
     return bands_of("age", categories, low_tail=(1,), high_tail=SURVIVORS)
 
 
-def height_bands(categories: Sequence[str]) -> Bands:
+@lru_cache(maxsize=16)
+def height_bands(categories: tuple[str, ...]) -> Bands:
     """Bands of the dimension `height`, in centimetres; open ones end 15 cm on."""
     return bands_of("height", categories, low_tail=TAIL, high_tail=TAIL)
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from serving import conditions
-from serving.batch import Batch, select_fields
+from serving.batch import Batch, Selection, select_fields
 from serving.conditions import Condition, Support
 from serving.counter import LARGEST_INDEX, Seed, check_seed
 from serving.engine import Codes, Drawn, Engine, Indices, KernelName
@@ -28,7 +28,7 @@ from serving.targets import Targets, check_targets, raked
 from warehouse.errors import SamplingError
 
 EARLIEST = date(1000, 1, 1)  # of as_of: whoever is alive then was born in a year that a date can have
-CONDITIONS = 64  # whose bounds are kept
+CONDITIONS = 64  # that are kept ready
 
 
 class SupportWarning(UserWarning):
@@ -48,6 +48,8 @@ class Sampler:
         self._engine = Engine(snapshot, kernel)
         self._condition = lru_cache(maxsize=CONDITIONS)(self._find_condition)
         self._raked = lru_cache(maxsize=CONDITIONS)(self._find_raked)
+        self._selected = lru_cache(maxsize=CONDITIONS)(partial(select_fields, snapshot))
+        self._lines = lru_cache(maxsize=CONDITIONS)(self._make_lines)
 
     def sample(
         self,
@@ -102,7 +104,7 @@ class Sampler:
         if asked["target_marginal"]:
             targets = check_targets(self.snapshot, asked["target_marginal"])
             known = known.joined(self._raked(targets, known, tuple(sorted(fixed.items()))))
-        selection = select_fields(self.snapshot, fields, exclude)
+        selection = self._selection(fields, exclude)
         wanted = {self.snapshot.dimension(name).position for name in selection.needed_dimensions}
         indices, met, support = np.arange(start, start + n, dtype=np.uint64), dict[int, Codes](), Support()
         places = check_quota(self.snapshot, asked["quota"], n)
@@ -142,12 +144,25 @@ class Sampler:
         Raises SamplingError for an unknown name or category, or for prose.
         """
         asked = _check_conditions(do=do)
-        selection = select_fields(self.snapshot, fields, exclude)
+        selection = self._selection(fields, exclude)
         as_of = self.snapshot.as_of if as_of is None else _check_date(as_of)
         if selection.prose:
             raise SamplingError("lines have no summary: use sample instead", argument="fields")
-        fixed = self._fixed(asked["do"])
-        return Lines(self.snapshot, self._engine, selection, fixed=fixed, as_of=as_of, accents=accents)
+        return self._lines(selection, tuple(sorted(self._fixed(asked["do"]).items())), as_of, accents)
+
+    def _make_lines(
+        self, selection: Selection, fixed: tuple[tuple[int, int], ...], as_of: date, accents: bool
+    ) -> Lines:
+        return Lines(self.snapshot, self._engine, selection, fixed=dict(fixed), as_of=as_of, accents=accents)
+
+    def _selection(self, fields: Iterable[str] | None, exclude: Iterable[str] | None) -> Selection:
+        asked = [tuple(names) if isinstance(names, list) else names for names in (fields, exclude)]
+        if all(names is None or isinstance(names, tuple) for names in asked):
+            try:
+                return self._selected(*asked)
+            except TypeError:  # what cannot be hashed is no name, which is said below
+                pass
+        return select_fields(self.snapshot, fields, exclude)
 
     def _fixed(self, do: Mapping[str, str]) -> dict[int, int]:
         dimensions = [(self.snapshot.dimension(name), category) for name, category in do.items()]

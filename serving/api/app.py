@@ -76,6 +76,8 @@ def create_app(snapshots: Mapping[str, Snapshot], settings: Settings | None = No
         if has(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         charge(request, wanted.n)
+        if line := service.line(wanted, sampler):
+            return Response(_alone(line, wanted.format), headers=headers, media_type=MEDIA[wanted.format])
         whole = wanted.n if wanted.quota else min(wanted.n, PART)
         first = await anyio.to_thread.run_sync(service.sample, wanted, wanted.start, whole, sampler)
         parts = _parts(service, sampler, wanted, first)
@@ -304,6 +306,11 @@ def _lines(batch: Batch, between: str) -> bytes:
 async def _jsonl(parts: AsyncIterator[Batch]) -> AsyncIterator[bytes]:
     async for batch in parts:
         yield await anyio.to_thread.run_sync(_lines, batch, "\n") + (b"\n" if len(batch) else b"")
+
+
+def _alone(line: bytes, form: str) -> bytes:
+    """The body that `_json` or `_jsonl` make of one line."""
+    return line + b"\n" if form == "jsonl" else b'{"personas": [\n' + line + b"]}\n"
 
 
 async def _json(parts: AsyncIterator[Batch]) -> AsyncIterator[bytes]:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date
 from importlib.metadata import version
 from typing import Any
@@ -58,8 +58,12 @@ class Wanted:
 
     def etag(self, snapshot_id: str) -> str:
         """What the answer is a function of, hashed."""
-        text = json.dumps([VERSION, snapshot_id, asdict(self)], sort_keys=True, ensure_ascii=False)
+        values = {name: getattr(self, name) for name in _FIELDS}
+        text = json.dumps([VERSION, snapshot_id, values], sort_keys=True, ensure_ascii=False)
         return f'"{hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]}"'
+
+
+_FIELDS = tuple(one.name for one in fields(Wanted))
 
 
 def from_query(pairs: Sequence[tuple[str, str]], limits: Limits = DEFAULT) -> Wanted:

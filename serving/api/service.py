@@ -16,7 +16,7 @@ from serving.api.metrics import Metrics
 from serving.api.problems import Problem
 from serving.api.reloading import ready_sampler
 from serving.api.requests import Wanted
-from serving.batch import Batch
+from serving.batch import SUMMARY, Batch
 from serving.interruption import interruptible
 from serving.sampler import Sampler, SupportWarning
 from serving.snapshot import Snapshot
@@ -67,6 +67,28 @@ class Service:
                 raise requests.refused(error, wanted) from None
         self.metrics.personas.labels(sampler.snapshot.manifest.population.id).inc(n)
         return batch
+
+    def line(self, wanted: Wanted, sampler: Sampler) -> bytes | None:
+        """The one persona that is wanted, as a line of JSON, so quickly that no thread is worth it; raises Problem.
+
+        None where it takes more: several personas, conditions, prose, another form.
+        """
+        conditions = wanted.evidence or wanted.likelihood or wanted.target_marginal or wanted.quota
+        if wanted.n != 1 or conditions or wanted.format not in ("json", "jsonl") or SUMMARY in (wanted.fields or ()):
+            return None
+        try:
+            lines = sampler.lines(
+                wanted.do,
+                fields=wanted.fields,
+                exclude=wanted.exclude,
+                as_of=wanted.as_of_date,
+                accents=wanted.accents,
+            )
+            line = lines.line(wanted.seed, wanted.start)
+        except SamplingError as error:
+            raise requests.refused(error, wanted) from None
+        self.metrics.personas.labels(sampler.snapshot.manifest.population.id).inc()
+        return line
 
 
 def _end_with_request() -> None:
