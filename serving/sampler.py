@@ -156,13 +156,10 @@ class Sampler:
         return Lines(self.snapshot, self._engine, selection, fixed=dict(fixed), as_of=as_of, accents=accents)
 
     def _selection(self, fields: Iterable[str] | None, exclude: Iterable[str] | None) -> Selection:
-        asked = [tuple(names) if isinstance(names, list) else names for names in (fields, exclude)]
-        if all(names is None or isinstance(names, tuple) for names in asked):
-            try:
-                return self._selected(*asked)
-            except TypeError:  # what cannot be hashed is no name, which is said below
-                pass
-        return select_fields(self.snapshot, fields, exclude)
+        try:
+            return self._selected(_hashable(fields), _hashable(exclude))
+        except TypeError:  # of other types, or holding what cannot be a name, which is said here
+            return select_fields(self.snapshot, fields, exclude)
 
     def _fixed(self, do: Mapping[str, str]) -> dict[int, int]:
         dimensions = [(self.snapshot.dimension(name), category) for name, category in do.items()]
@@ -177,6 +174,14 @@ class Sampler:
 
     def _find_raked(self, targets: Targets, known: Evidence, fixed: tuple[tuple[int, int], ...]) -> Evidence:
         return raked(self.snapshot, self._engine, targets, known, dict(fixed))
+
+
+def _hashable(names: Iterable[str] | None) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    if isinstance(names, list | tuple):
+        return tuple(names)
+    raise TypeError
 
 
 def _check_conditions(**named: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:

@@ -124,7 +124,7 @@ class Snapshot:
             check_names(contents, **loaded._named_by())
         return loaded
 
-    @property
+    @cached_property
     def id(self) -> str:
         """16 hex digits that stand for the whole content."""
         return self.manifest.snapshot_id

@@ -10,6 +10,7 @@ import ipaddress
 import logging
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import anyio
 from starlette.datastructures import Headers, MutableHeaders
@@ -114,7 +115,11 @@ class Admission:
 
 def _address(scope: Scope) -> str:
     """The client's address, of IPv6 the network; empty where there is none, as on a Unix socket."""
-    host = scope["client"][0] if scope.get("client") else ""
+    return _network(scope["client"][0] if scope.get("client") else "")
+
+
+@lru_cache(maxsize=10_000)
+def _network(host: str) -> str:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
