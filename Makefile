@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOME_DIR := $(or $(PERSONAGEN_HOME),$(CURDIR)/warehouse/build)
 
-.PHONY: .env run test lint ui bench-sampler bench-combination bench-pooling bench-names bench-asking bench-tokens clean
+.PHONY: .env run test lint ui bench-combination bench-pooling bench-names bench-asking bench-tokens bench-serving clean
 
 run: $(VENV)/.installed .env
 	PERSONAGEN_HOME="$(HOME_DIR)" $(BIN)/personagen build
@@ -22,8 +22,9 @@ lint: $(VENV)/.installed
 ui: $(VENV)/.installed .env
 	$(BIN)/dagster dev -w workspace.yaml
 
-bench-sampler: $(VENV)/.installed
-	$(BIN)/python benchmarks/bench_sampler.py
+bench-serving: $(VENV)/.installed
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1 POLARS_MAX_THREADS=1 \
+		$(BIN)/python -m benchmarks.serving.run
 
 bench-tokens: $(VENV)/.installed
 	$(BIN)/python benchmarks/bench_tokens.py

@@ -1,0 +1,1 @@
+"""How fast personas are, against peers in the same run: `make bench-serving`."""
