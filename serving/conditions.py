@@ -35,7 +35,8 @@ from serving.snapshot import Snapshot, SnapshotDimension
 from warehouse.errors import SamplingError
 
 TRIES: Final = 32_768
-FIRST_TRIES, GROWTH = 4, 4
+FIRST_TRIES, GROWTH = 4, 4  # of tries for a persona; of the pilot
+FEW = 4_096  # tries in all that cost little more than one
 ROWS = 65_536  # tries drawn at a time
 CELLS = 2_000_000  # of a table over all combinations of parents, to find a bound from
 PILOT, LARGEST_PILOT, PILOT_SEED, PILOT_ROOM = 4_096, 262_144, "pilot", 1.5
@@ -132,9 +133,9 @@ def draw(engine: Engine, ready: Condition, indices: Indices, seed: Seed) -> tupl
     chosen, meets = trier.as_they_are(indices)
     left = np.flatnonzero(~meets)
     tries, mass, over = 0, 0.0, 0.0
-    first, count = 1, FIRST_TRIES
+    first = 1
     while len(left) and first <= TRIES:
-        count = min(count, TRIES + 1 - first)
+        count = min(_count(first - 1, len(left), ready), TRIES + 1 - first)
         open_still = []
         for part in _parts(left, count):
             rows, weights = trier.tries(indices[part], first, count)
@@ -149,7 +150,7 @@ def draw(engine: Engine, ready: Condition, indices: Indices, seed: Seed) -> tupl
                 chosen[position][part[found]] = rows[position][at]
             open_still.append(part[~found])
         left = np.concatenate(open_still)
-        first, count = first + count, count * GROWTH
+        first += count
     effective = math.inf
     for place in left:
         rows, weights = trier.tries(indices[place : place + 1], 1, TRIES)
@@ -171,6 +172,12 @@ def draw(engine: Engine, ready: Condition, indices: Indices, seed: Seed) -> tupl
         excess=max(over / mass if mass else 0.0, ready.excess),
     )
     return chosen, support
+
+
+def _count(done: int, left: int, ready: Condition) -> int:
+    """How many tries to make next for each of those left; which of them is kept does not depend on it."""
+    expected = math.ceil(ready.bound / ready.probability) if ready.probability else TRIES
+    return max(FIRST_TRIES, done // 2, min(expected, FEW // left))
 
 
 def _parts(left: npt.NDArray[np.intp], count: int) -> list[npt.NDArray[np.intp]]:

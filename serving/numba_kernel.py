@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 else:
     from numba import njit
 
-BLOCK = np.uint64(128)
+BLOCK = np.uint64(4096)
 LANES = (8, 16, 256)
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
 P = tuple(np.uint64(place) for place in range(16))

@@ -70,13 +70,13 @@ def sdv(people: Any) -> Iterator[tuple[str, str, float]]:
     from sdv.metadata import Metadata
     from sdv.single_table import GaussianCopulaSynthesizer
 
-    metadata = Metadata.detect_from_dataframe(people, table_name="people")
+    metadata = Metadata.detect_from_dataframes({"people": people})
     for column in people.columns:
         metadata.update_column(table_name="people", column_name=column, sdtype="categorical")
     if metadata.tables["people"].primary_key:
         metadata.remove_primary_key(table_name="people")
     model = GaussianCopulaSynthesizer(metadata)
-    model.fit(people)
+    model.fit({"people": people})
     best, size = max((rate(model.sample, count), count) for count in BATCHES)
     yield "SDV", f"GaussianCopula of the 77 dimensions, batches of {size:,}", best
 
@@ -93,7 +93,7 @@ def pgmpy(people: Any) -> Iterator[tuple[str, str, float]]:
     network.fit(people)
     sampler = BayesianModelSampling(network)
     best, size = max(
-        (rate(lambda n: sampler.forward_sample(n, show_progress=False), count), count) for count in BATCHES
+        (rate(lambda n: sampler.forward_sample(n, show_progress=False, n_jobs=1), count), count) for count in BATCHES
     )
     yield "pgmpy", f"77 nodes with at most {PARENTS} parents, batches of {size:,}", best
 

@@ -3,8 +3,8 @@
     make bench-serving
 
 Everything is measured in one run and, as the target of the Makefile sets the libraries, on one thread; the best of
-several rounds, so that ratios hold on a machine that is shared, which times do not. Peers live in a virtual environment of their own, made on the first run, in
-`PERSONAGEN_PEERS` or else `~/.cache/personagen/peers`.
+several rounds, so that ratios hold on a machine that is shared, which times do not. Peers live in a virtual environment
+of their own, made on the first run, in `PERSONAGEN_PEERS` or else `~/.cache/personagen/peers`.
 """
 
 from __future__ import annotations
@@ -138,8 +138,8 @@ def batches(snapshot: Snapshot, scratch: Path) -> tuple[str, str]:
     speed = multiplications_per_second()
     bound = (
         f"A persona takes {defined:,} multiplications, {planned:,} of which are left to do when tables are merged; "
-        f"one core does {speed / 1e9:.1f} thousand million a second, which is {speed / planned:,.0f} personas a second. "
-        f"numba reaches {found['numba'] * planned / speed:.0%} of that."
+        f"one core does {speed / 1e9:.1f} thousand million a second, which is {speed / planned:,.0f} personas a "
+        f"second. numba reaches {found['numba'] * planned / speed:.0%} of that."
     )
     return ours + table(head, rows), bound
 
