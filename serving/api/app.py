@@ -76,7 +76,7 @@ def create_app(snapshots: Mapping[str, Snapshot], settings: Settings | None = No
         if has(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         charge(request, wanted.n)
-        if line := service.line(wanted, sampler):
+        if request.method != "HEAD" and (line := service.line(wanted, sampler)):
             return Response(_alone(line, wanted.format), headers=headers, media_type=MEDIA[wanted.format])
         whole = wanted.n if wanted.quota else min(wanted.n, PART)
         first = await anyio.to_thread.run_sync(service.sample, wanted, wanted.start, whole, sampler)

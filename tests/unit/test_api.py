@@ -293,3 +293,17 @@ def test_pages_of_other_origins_may_ask_if_they_are_named(client: TestClient, sn
 def test_wrong_methods_name_the_right_ones(client: TestClient) -> None:
     answer = client.delete("/v1/personas")
     assert answer.status_code == 405 and set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+@pytest.mark.parametrize("more", ["", "&fields=age_years,sex", "&do.education=doctorate&exclude=sensitive"])
+def test_one_persona_is_the_first_of_two(client: TestClient, form: str, more: str) -> None:
+    asked = f"/v1/personas?seed=a&start=5&format={form}{more}"
+    one, two = client.get(f"{asked}&n=1"), client.get(f"{asked}&n=2")
+    assert one.status_code == two.status_code == 200
+    assert one.headers["content-type"] == two.headers["content-type"]
+    if form == "json":
+        assert one.json() == {"personas": two.json()["personas"][:1]}
+        assert one.text == two.text.split(",\n", 1)[0] + "]}\n"
+    else:
+        assert one.text == two.text.splitlines(keepends=True)[0]

@@ -139,11 +139,11 @@ def test_what_takes_too_long_ends_and_frees_its_thread(snapshot: Snapshot, monke
     with client(snapshot, timeout=0.1, threads=1) as api:
         with monkeypatch.context() as patched:
             patched.setattr(Sampler, "sample", endless)
-            late = api.get("/v1/personas")
+            late = api.get("/v1/personas?n=2")
             assert late.status_code == 503 and "longer than 0.1 s" in late.json()["detail"]
             assert late.headers["retry-after"] == "1"
             assert api.post("/v1/explain", json={"dimension": "sex"}).status_code == 503
-        assert api.get("/v1/personas").status_code == 200  # by the one thread that there is
+        assert api.get("/v1/personas?n=2").status_code == 200  # by the one thread that there is
 
 
 def test_who_finds_no_room_is_told_to_come_again(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +158,7 @@ def test_who_finds_no_room_is_told_to_come_again(snapshot: Snapshot, monkeypatch
     with client(snapshot, in_flight=1) as api:
         monkeypatch.setattr(Sampler, "sample", slow)
         answers = []
-        asking = threading.Thread(target=lambda: answers.append(api.get("/v1/personas").status_code))
+        asking = threading.Thread(target=lambda: answers.append(api.get("/v1/personas?n=2").status_code))
         asking.start()
         assert entered.wait(30)
         full = api.get("/v1/snapshots")

@@ -70,7 +70,7 @@ def test_defects_are_counted_and_told_without_their_insides(
         raise ZeroDivisionError("secret")
 
     monkeypatch.setattr(Sampler, "sample", broken)
-    answer = client.get("/v1/personas")
+    answer = client.get("/v1/personas?n=2")
     assert answer.status_code == 500 and "secret" not in answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert read(client)["personagen_requests_total", "GET", "/v1/personas", "500"] == 1
