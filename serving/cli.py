@@ -41,7 +41,7 @@ PLUGIN_HELP = {
     "prompts": "Try prompt variants, and choose one for each panel member.",
     "report": "Tell about the last build, and where its pages lie.",
 }
-CHUNK = 20_000
+CHUNK = 50_000
 KEYS_VARIABLE = "PERSONAGEN_KEYS_FILE"
 LARGEST_QUOTA_BATCH = 1_000_000  # as it is held in memory as a whole
 DIGITS = re.compile(r"\d{10}")  # more of them than any age has
