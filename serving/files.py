@@ -22,7 +22,7 @@ SHOWN = 40  # characters of a type in an error
 
 
 def parquet_writer(path: str | os.PathLike[str], schema: pa.Schema) -> Any:
-    """A writer for tables of this schema, which has a column `index`; a context manager, `pyarrow.parquet.ParquetWriter`."""
+    """A writer for tables of this schema, which has a column `index`; a context manager."""
     import pyarrow.parquet as pq  # noqa: PLC0415  # keeps `import serving` light
 
     # Indices ascend: as differences they take next to nothing, in a dictionary more than as they are.

@@ -5,7 +5,8 @@ Here belong the compiled loops and the arrays that they read. What a draw is, `s
 How it is fast: rows are padded to 8, 16 or 256 places, and rows of 8 and 16 are worked on by straight-line code, which
 LLVM turns into vector instructions (its SLP vectoriser, which numba leaves off unless told). Unsigned indices need no
 check for wrapping around. Blocks of personas go through dimension by dimension, so that a dimension's tables stay in
-the cache. Products and sums are taken in the order of the definition, without fused or reordered arithmetic, which is
+the cache; uniforms, and where each table is read at, are worked out for the whole block first, in loops that become
+vector code. Products and sums are taken in the order of the definition, without fused or reordered arithmetic, which is
 what keeps the bits: a place that only pads adds nothing to a sum, and is never below a threshold.
 """
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 else:
     from numba import njit
 
-BLOCK = np.uint64(4096)
+BLOCK = np.uint64(1024)
 LANES = (8, 16, 256)
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
 P = tuple(np.uint64(place) for place in range(16))
@@ -124,25 +125,31 @@ def _threshold(index: Any, start: Any) -> Any:
     return np.float64(np.int64(z >> np.uint64(12))) * SCALE
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _row(gather: Any, offsets: Any, links: Any, parents: Any, strides: Any, codes: Any, i: Any) -> Any:  # noqa: PLR0917
-    """The row that a table is read at for one persona."""
-    row = offsets[gather]
-    for link in range(links[gather], links[gather + _ONE]):
-        row += np.uint64(codes[parents[link], i]) * strides[link]
-    return row
+@njit(cache=True, nogil=True, error_model="numpy")
+def _look_up(at: Any, low: Any, high: Any, flat: Any, codes: Any, rows: Any) -> Any:  # noqa: PLR0917
+    """Where each table of a dimension is read at, for each persona of the block: (tables, block)."""
+    gathers, offsets, links, parents, strides = flat
+    first, count = gathers[at], high - low
+    for gather in range(first, gathers[at + _ONE]):
+        row, offset = rows[gather - first], np.uint32(offsets[gather])
+        for i in range(count):
+            row[i] = offset
+        for link in range(links[gather], links[gather + _ONE]):
+            code, stride = codes[parents[link], low:high], np.uint32(strides[link])
+            for i in range(count):
+                row[i] += np.uint32(code[i]) * stride
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _draw_8(low: Any, high: Any, at: Any, start: Any, maps: Any, indices: Any, codes: Any, weights: Any) -> Any:  # noqa: PLR0917
-    (gathers, offsets, links, parents, strides), (t, _, _) = maps
-    first, last, row = gathers[at], gathers[at + _ONE], codes[at]
+def _draw_8(  # noqa: PLR0917
+    low: Any, high: Any, count: Any, t: Any, rows: Any, chances: Any, row: Any, weights: Any
+) -> Any:
     for i in range(low, high):
-        r = _row(first, offsets, links, parents, strides, codes, i)
+        r = np.uint64(rows[_ZERO, i - low])
         a, b, c, d = t[r + P[0]], t[r + P[1]], t[r + P[2]], t[r + P[3]]
         e, f, g, h = t[r + P[4]], t[r + P[5]], t[r + P[6]], t[r + P[7]]
-        for gather in range(first + _ONE, last):
-            r = _row(gather, offsets, links, parents, strides, codes, i)
+        for table in range(_ONE, count):
+            r = np.uint64(rows[table, i - low])
             a, b, c, d = a * t[r + P[0]], b * t[r + P[1]], c * t[r + P[2]], d * t[r + P[3]]
             e, f, g, h = e * t[r + P[4]], f * t[r + P[5]], g * t[r + P[6]], h * t[r + P[7]]
         b += a
@@ -154,24 +161,24 @@ def _draw_8(low: Any, high: Any, at: Any, start: Any, maps: Any, indices: Any, c
         h += g
         if h < SMALLEST_TOTAL and weights[i] > 0.0:
             return False
-        u = _threshold(indices[i], start) * h
+        u = chances[i - low] * h
         low_half = np.uint8(a <= u) + np.uint8(b <= u) + np.uint8(c <= u) + np.uint8(d <= u)
         row[i] = low_half + np.uint8(e <= u) + np.uint8(f <= u) + np.uint8(g <= u)
     return True
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _draw_16(low: Any, high: Any, at: Any, start: Any, maps: Any, indices: Any, codes: Any, weights: Any) -> Any:  # noqa: PLR0917
-    (gathers, offsets, links, parents, strides), (_, t, _) = maps
-    first, last, row = gathers[at], gathers[at + _ONE], codes[at]
+def _draw_16(  # noqa: PLR0917
+    low: Any, high: Any, count: Any, t: Any, rows: Any, chances: Any, row: Any, weights: Any
+) -> Any:
     for i in range(low, high):
-        r = _row(first, offsets, links, parents, strides, codes, i)
+        r = np.uint64(rows[_ZERO, i - low])
         a, b, c, d = t[r + P[0]], t[r + P[1]], t[r + P[2]], t[r + P[3]]
         e, f, g, h = t[r + P[4]], t[r + P[5]], t[r + P[6]], t[r + P[7]]
         j, k, s, m = t[r + P[8]], t[r + P[9]], t[r + P[10]], t[r + P[11]]
         n, o, p, q = t[r + P[12]], t[r + P[13]], t[r + P[14]], t[r + P[15]]
-        for gather in range(first + _ONE, last):
-            r = _row(gather, offsets, links, parents, strides, codes, i)
+        for table in range(_ONE, count):
+            r = np.uint64(rows[table, i - low])
             a, b, c, d = a * t[r + P[0]], b * t[r + P[1]], c * t[r + P[2]], d * t[r + P[3]]
             e, f, g, h = e * t[r + P[4]], f * t[r + P[5]], g * t[r + P[6]], h * t[r + P[7]]
             j, k, s, m = j * t[r + P[8]], k * t[r + P[9]], s * t[r + P[10]], m * t[r + P[11]]
@@ -193,7 +200,7 @@ def _draw_16(low: Any, high: Any, at: Any, start: Any, maps: Any, indices: Any, 
         q += p
         if q < SMALLEST_TOTAL and weights[i] > 0.0:
             return False
-        u = _threshold(indices[i], start) * q
+        u = chances[i - low] * q
         code = np.uint8(a <= u) + np.uint8(b <= u) + np.uint8(c <= u) + np.uint8(d <= u)
         code += np.uint8(e <= u) + np.uint8(f <= u) + np.uint8(g <= u) + np.uint8(h <= u)
         code += np.uint8(j <= u) + np.uint8(k <= u) + np.uint8(s <= u) + np.uint8(m <= u)
@@ -203,18 +210,16 @@ def _draw_16(low: Any, high: Any, at: Any, start: Any, maps: Any, indices: Any, 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _draw_any(  # noqa: PLR0917
-    low: Any, high: Any, at: Any, start: Any, width: Any, t: Any, flat: Any, likely: Any, place: Any, work: Any,
-    indices: Any, codes: Any, weights: Any,
+    low: Any, high: Any, count: Any, width: Any, t: Any, rows: Any, likely: Any, place: Any, work: Any,
+    chances: Any, row: Any, weights: Any,
 ) -> Any:  # fmt: skip
     """Rows of any width, and any likelihood; `place` is -1 without one."""
-    gathers, offsets, links, parents, strides = flat
-    first, last, row = gathers[at], gathers[at + _ONE], codes[at]
     for i in range(low, high):
-        r = _row(first, offsets, links, parents, strides, codes, i)
+        r = np.uint64(rows[_ZERO, i - low])
         for c in range(width):
             work[c] = t[r + c]
-        for gather in range(first + _ONE, last):
-            r = _row(gather, offsets, links, parents, strides, codes, i)
+        for table in range(_ONE, count):
+            r = np.uint64(rows[table, i - low])
             for c in range(width):
                 work[c] *= t[r + c]
         if place >= 0:
@@ -233,7 +238,7 @@ def _draw_any(  # noqa: PLR0917
             weights[i] *= total
         elif total < SMALLEST_TOTAL and weights[i] > 0.0:
             return False
-        u = _threshold(indices[i], start) * total
+        u = chances[i - low] * total
         code = np.uint8(0)
         for c in range(width - _ONE):
             code += np.uint8(work[c] <= u)
@@ -247,26 +252,29 @@ def _run(  # noqa: PLR0917
 ) -> Any:
     flat, (t8, t16, t256) = maps
     places, likely = evidence
+    gathers = flat[0]
     n = np.uint64(len(indices))
     work = np.empty(256)
+    most = _ONE
+    for at in order:
+        most = max(most, gathers[at + _ONE] - gathers[at])
+    rows = np.empty((most, min(n, BLOCK)), dtype=np.uint32)
+    chances = np.empty(min(n, BLOCK))
     for low in range(_ZERO, n, BLOCK):
         high = min(low + BLOCK, n)
         for turn in range(len(order)):
             at, start = order[turn], starts[turn]
-            width, place = widths[at], places[at]
-            if width > np.uint64(16):
-                well = _draw_any(low, high, at, start, width, t256, flat, likely, place, work, indices, codes, weights)
-            elif width > np.uint64(8):
-                if place < 0:
-                    well = _draw_16(low, high, at, start, maps, indices, codes, weights)
-                else:
-                    well = _draw_any(
-                        low, high, at, start, width, t16, flat, likely, place, work, indices, codes, weights
-                    )
-            elif place < 0:
-                well = _draw_8(low, high, at, start, maps, indices, codes, weights)
+            width, place, count = widths[at], places[at], gathers[at + _ONE] - gathers[at]
+            _look_up(at, low, high, flat, codes, rows)
+            for i in range(high - low):
+                chances[i] = _threshold(indices[low + i], start)
+            if place < 0 and width <= np.uint64(8):
+                well = _draw_8(low, high, count, t8, rows, chances, codes[at], weights)
+            elif place < 0 and width <= np.uint64(16):
+                well = _draw_16(low, high, count, t16, rows, chances, codes[at], weights)
             else:
-                well = _draw_any(low, high, at, start, width, t8, flat, likely, place, work, indices, codes, weights)
+                table = t8 if width <= np.uint64(8) else t16 if width <= np.uint64(16) else t256
+                well = _draw_any(low, high, count, width, table, rows, likely, place, work, chances, codes[at], weights)
             if not well:
                 return np.int64(at)
     return np.int64(-1)
