@@ -2,7 +2,7 @@
 
 Here belong the compiled loops and the arrays that they read. What a draw is, `serving.reference` says.
 
-How it is fast: rows are padded to 8, 16 or 256 places, and rows of 8 and 16 are worked on by straight-line code, which
+How it is fast: rows are padded to 8, 16 or more places, and rows of 8 and 16 are worked on by straight-line code, which
 LLVM turns into vector instructions (its SLP vectoriser, which numba leaves off unless told). Unsigned indices need no
 check for wrapping around. Blocks of personas go through dimension by dimension, so that a dimension's tables stay in
 the cache; uniforms, and where each table is read at, are worked out for the whole block first, in loops that become
@@ -45,20 +45,20 @@ class NumbaKernel:
     """The plans of a snapshot as flat arrays, and the compiled loop over them."""
 
     def __init__(self, plans: Sequence[Plan]) -> None:
-        tables: dict[int, list[npt.NDArray[np.float64]]] = {lanes: [np.zeros((1, lanes))] for lanes in LANES}
-        rows = dict.fromkeys(LANES, 1)
+        tables: tuple[list[npt.NDArray[np.float64]], ...] = tuple([np.zeros(lanes)] for lanes in LANES)
+        ends = list(LANES)  # of the tables so far, the first being empty
         gathers, links = [0], [0]
         offsets: list[int] = []
         parents: list[int] = []
         strides: list[int] = []
         for plan in plans:
-            lanes = _lanes(plan.width)
+            kind, lanes = _lanes(plan.width)
             for gather in (plan.prefix, *plan.rest):
                 table = np.zeros((len(gather.table), lanes))
                 table[:, : plan.width] = gather.table
-                tables[lanes].append(table)
-                offsets.append(rows[lanes] * lanes)
-                rows[lanes] += len(table)
+                tables[kind].append(table.ravel())
+                offsets.append(ends[kind])
+                ends[kind] += table.size
                 stride = 1
                 for parent, size in zip(reversed(gather.parents), reversed(gather.sizes), strict=True):
                     parents.append(parent)
@@ -66,7 +66,7 @@ class NumbaKernel:
                     stride *= size
                 links.append(len(parents))
             gathers.append(len(offsets))
-        self._tables = tuple(np.concatenate(tables[lanes]).ravel() for lanes in LANES)
+        self._tables = tuple(np.concatenate(one) for one in tables)
         self._flat = tuple(np.array(a, dtype=np.uint64) for a in (gathers, offsets, links, parents, strides))
         self._widths = np.array([plan.width for plan in plans], dtype=np.uint64)
         self._nowhere = np.full(len(plans), -1, dtype=np.int64)
@@ -106,8 +106,10 @@ class NumbaKernel:
 _NO_LIKELIHOOD = np.zeros((1, LANES[-1]))
 
 
-def _lanes(width: int) -> int:
-    return next(lanes for lanes in LANES if width <= lanes)
+def _lanes(width: int) -> tuple[int, int]:
+    """Which of the three groups of tables a width belongs to, and how many places a row takes there."""
+    kind = next(kind for kind, lanes in enumerate(LANES) if width <= lanes)
+    return kind, LANES[kind] if kind < 2 else -(-width // 8) * 8
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
