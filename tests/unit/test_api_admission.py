@@ -146,6 +146,30 @@ def test_what_takes_too_long_ends_and_frees_its_thread(snapshot: Snapshot, monke
         assert api.get("/v1/personas").status_code == 200  # by the one thread that there is
 
 
+def test_rare_evidence_keeps_nobody_waiting_who_asks_for_anybody(
+    snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, left = threading.Event(), threading.Event()
+    sample = Sampler.sample
+
+    def searching(*arguments: Any, **named: Any) -> Any:
+        if arguments[4]:  # the evidence
+            entered.set()
+            assert left.wait(30)
+        return sample(*arguments, **named)
+
+    with client(snapshot, threads=1) as api:
+        monkeypatch.setattr(Sampler, "sample", searching)
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(api.get("/v1/personas?evidence.sex=male").status_code))
+        asking.start()
+        assert entered.wait(30)
+        assert api.get("/v1/personas?do.sex=male").status_code == 200
+        left.set()
+        asking.join()
+        assert answers == [200]
+
+
 def test_who_finds_no_room_is_told_to_come_again(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
     entered, left = threading.Event(), threading.Event()
     sample = Sampler.sample
