@@ -22,18 +22,25 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from serving.api import requests
+from serving.api.caching import cached, encoded, has
 from serving.api.openapi import description
 from serving.api.problems import Problem
 from serving.api.requests import Wanted
-from serving.batch import Batch
+from serving.batch import Batch, derived_needs
 from serving.engine import fastest
 from serving.explaining import explain
+from serving.page.routes import page_routes
 from serving.sampler import Sampler, SupportWarning
 from serving.snapshot import Snapshot
 from warehouse.errors import PersonaGenError, SamplingError
 
 PART = 1_000  # personas drawn and sent at a time
-MEDIA = {"json": "application/json", "jsonl": "application/x-ndjson", "arrow": "application/vnd.apache.arrow.stream"}
+MEDIA = {
+    "json": "application/json",
+    "jsonl": "application/x-ndjson",
+    "arrow": "application/vnd.apache.arrow.stream",
+    "prompt": "text/plain",
+}
 
 
 class Service:
@@ -82,12 +89,12 @@ def create_app(snapshots: Mapping[str, Snapshot]) -> Starlette:
             "Cache-Control": "public, no-cache",
             "X-Snapshot-Id": sampler.snapshot.id,
         }
-        if _has(request, headers["ETag"]):
+        if has(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         whole = wanted.n if wanted.quota else min(wanted.n, PART)
         first = await anyio.to_thread.run_sync(service.sample, wanted, wanted.start, whole)
         parts = _parts(service, wanted, first)
-        form = {"json": _json, "jsonl": _jsonl, "arrow": _arrow}[wanted.format]
+        form = {"json": _json, "jsonl": _jsonl, "arrow": _arrow, "prompt": _prompts}[wanted.format]
         return StreamingResponse(form(parts), headers=headers, media_type=MEDIA[wanted.format])
 
     async def explained(request: Request) -> Response:
@@ -104,7 +111,7 @@ def create_app(snapshots: Mapping[str, Snapshot]) -> Starlette:
         def answer() -> bytes:
             persona = service.sample(wanted, wanted.start, 1)[0]
             why = explain(persona, dimension)
-            return _encoded(
+            return encoded(
                 {
                     "dimension": why.dimension,
                     "category": why.category,
@@ -129,12 +136,13 @@ def create_app(snapshots: Mapping[str, Snapshot]) -> Starlette:
 
     async def catalogue(request: Request) -> Response:
         snapshot = service.sampler(request.query_params.get("population", "")).snapshot
-        return _cached(
+        return cached(
             request,
-            snapshot,
+            f'"{snapshot.id}"',
             {
                 "snapshot_id": snapshot.id,
                 "population": snapshot.manifest.population.id,
+                "derived": list(derived_needs(snapshot)),
                 "dimensions": [
                     {
                         "id": d.id,
@@ -158,7 +166,8 @@ def create_app(snapshots: Mapping[str, Snapshot]) -> Starlette:
         dimension = snapshot.dimension(request.path_params["dimension"])
 
         cells = await anyio.to_thread.run_sync(snapshot.cells, dimension.id)
-        return _cached(request, snapshot, {"snapshot_id": snapshot.id, "dimension": dimension.id, "cells": cells})
+        body = {"snapshot_id": snapshot.id, "dimension": dimension.id, "cells": cells}
+        return cached(request, f'"{snapshot.id}"', body)
 
     async def snapshots_(request: Request) -> Response:
         listed = [
@@ -172,13 +181,13 @@ def create_app(snapshots: Mapping[str, Snapshot]) -> Starlette:
             }
             for population, sampler in service.samplers.items()
         ]
-        return Response(_encoded({"snapshots": listed}), media_type="application/json")
+        return Response(encoded({"snapshots": listed}), media_type="application/json")
 
     async def health(request: Request) -> Response:
         return Response(b'{"status":"ok"}', media_type="application/json")
 
     async def openapi(request: Request) -> Response:
-        return Response(_encoded(description(list(service.samplers))), media_type="application/json")
+        return Response(encoded(description(list(service.samplers))), media_type="application/json")
 
     return Starlette(
         routes=[
@@ -189,6 +198,7 @@ def create_app(snapshots: Mapping[str, Snapshot]) -> Starlette:
             Route("/v1/snapshots", snapshots_),
             Route("/v1/openapi.json", openapi),
             Route("/healthz", health),
+            *page_routes(service),
         ],
         exception_handlers={
             Problem: _problem,
@@ -245,6 +255,20 @@ async def _jsonl(parts: AsyncIterator[Batch]) -> AsyncIterator[bytes]:
         yield await anyio.to_thread.run_sync(_lines, batch, "\n") + (b"\n" if len(batch) else b"")
 
 
+def _prose(batch: Batch) -> bytes:
+    return "\n\n".join(batch.to_prompts()).encode("utf-8", "backslashreplace")
+
+
+async def _prompts(parts: AsyncIterator[Batch]) -> AsyncIterator[bytes]:
+    between = b""
+    async for batch in parts:
+        text = await anyio.to_thread.run_sync(_prose, batch)
+        if text:
+            yield between + text
+            between = b"\n\n"
+    yield b"\n" if between else b""
+
+
 async def _json(parts: AsyncIterator[Batch]) -> AsyncIterator[bytes]:
     comma = b'{"personas": [\n'
     warned = ""
@@ -291,22 +315,6 @@ async def _arrow(parts: AsyncIterator[Batch]) -> AsyncIterator[bytes]:
     if writer is not None:
         writer.close()
         yield sink.taken()
-
-
-def _has(request: Request, tag: str) -> bool:
-    """Whether the client has the answer of this ETag already."""
-    return tag in [one.strip() for one in request.headers.get("if-none-match", "").split(",")]
-
-
-def _cached(request: Request, snapshot: Snapshot, body: Mapping[str, Any]) -> Response:
-    headers = {"ETag": f'"{snapshot.id}"', "Cache-Control": "public, no-cache"}
-    if _has(request, headers["ETag"]):
-        return Response(status_code=304, headers=headers)
-    return Response(_encoded(body), headers=headers, media_type="application/json")
-
-
-def _encoded(body: Mapping[str, Any]) -> bytes:
-    return json.dumps(body, ensure_ascii=False).encode()
 
 
 def _row(row: Any) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from serving.api.requests import FORMATS, LONGEST_TEXT, MOST_PERSONAS
+from serving.page.routes import MOST_PEOPLE, PEOPLE
 
 _TEXT = {"type": "string", "maxLength": LONGEST_TEXT}
 _BY_CATEGORY = {
@@ -56,6 +57,7 @@ def description(populations: Sequence[str]) -> dict[str, Any]:
                 },
                 "application/x-ndjson": {},
                 "application/vnd.apache.arrow.stream": {},
+                "text/plain": {},
             },
         },
         "304": {"description": "The client has it."},
@@ -108,6 +110,29 @@ def description(populations: Sequence[str]) -> dict[str, Any]:
                 }
             },
             "/v1/snapshots": {"get": {"responses": {"200": _json("What is served.")}}},
+            "/v1/trials": {
+                "get": {
+                    "summary": "Which combination strategy won for each dimension, and by how much.",
+                    "parameters": [population],
+                    "responses": {"200": _json("Winners, runners-up and margins in nats."), **_PROBLEMS},
+                }
+            },
+            "/v1/shares": {
+                "get": {
+                    "summary": "Shares of the categories among people drawn under conditions, and their support.",
+                    "parameters": [
+                        {
+                            "name": "n",
+                            "in": "query",
+                            "schema": {"type": "integer", "minimum": 1, "maximum": MOST_PEOPLE, "default": PEOPLE},
+                        },
+                        *[one for one in in_query if one["name"] in ("seed", "start", "population")],
+                        *lists,
+                        *open_ended,
+                    ],
+                    "responses": {"200": _json("Shares by dimension and category."), **_PROBLEMS},
+                }
+            },
             "/healthz": {"get": {"responses": {"200": _json("Alive.")}}},
         },
     }

@@ -19,7 +19,7 @@ MOST_PERSONAS = 100_000
 MOST_CONDITIONS = 100  # entries of evidence and the like together
 MOST_BODY = 65_536  # bytes
 LONGEST_TEXT = 200
-FORMATS = ("json", "jsonl", "arrow")
+FORMATS = ("json", "jsonl", "arrow", "prompt")
 MAPPINGS = ("evidence", "do", "likelihood", "target_marginal", "quota")
 
 
