@@ -21,8 +21,15 @@ function filled(element, { on = {}, vars = {}, ...attributes }, children) {
   }
   for (const [name, value] of Object.entries(vars)) element.style.setProperty(`--${name}`, value);
   for (const [event, listener] of Object.entries(on)) element.addEventListener(event, listener);
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...wanted(children));
   return element;
+}
+
+const wanted = (children) => children.flat().filter((child) => child !== null && child !== undefined && child !== false);
+
+/** Put these children in the place of those that an element has; null and false are left out. */
+export function put(element, ...children) {
+  element.replaceChildren(...wanted(children));
 }
 
 /** Tell it to who sees (a toast) and to who hears (a live region). */

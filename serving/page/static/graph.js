@@ -1,6 +1,6 @@
 // The tier graph: all dimensions and who depends on whom, on a circle where there is room, as arcs beside a list where not.
 
-import { byId, h, plural, s } from "./dom.js";
+import { byId, h, plural, put, s } from "./dom.js";
 import { TIERS } from "./world.js";
 
 const ROOM = 700; // px from which the circle is drawn
@@ -10,6 +10,7 @@ const GAP = 0.13; // radians between tiers
 const ROW = 27;
 
 let drawn = { wide: null, current: null };
+let tapped = null; // a finger cannot hover: its first tap points, its second opens
 
 /** Draw the graph for the room there is, and again when that changes its form. */
 export function setUpGraph(world) {
@@ -19,7 +20,7 @@ export function setUpGraph(world) {
     const wide = contentRect.width >= ROOM;
     if (drawn.wide === wide) return;
     drawn = { wide, current: drawn.current };
-    box.replaceChildren(wide ? circle(world) : list(world, contentRect.width));
+    put(box, wide ? circle(world) : list(world, contentRect.width));
     point(world, drawn.current);
   }).observe(box);
   point(world, null);
@@ -104,6 +105,14 @@ function graph(world, attributes, ornament, edge, node) {
   svg.addEventListener("pointerover", (event) => point(world, event.target.closest("a")?.dataset.id ?? null));
   svg.addEventListener("pointerleave", () => point(world, null));
   svg.addEventListener("focusin", (event) => point(world, event.target.closest("a")?.dataset.id ?? null));
+  svg.addEventListener("click", (event) => {
+    const id = event.target.closest("a")?.dataset.id ?? null;
+    if (event.pointerType === "touch" && id !== tapped) {
+      event.preventDefault();
+      point(world, id);
+    }
+    tapped = id;
+  });
   svg.addEventListener("keydown", (event) => {
     const move = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     const from = links.indexOf(event.target.closest("a"));
@@ -132,7 +141,7 @@ function point(world, id) {
     link.classList.toggle("parent", Boolean(dimension?.parents.includes(link.dataset.id)));
     link.classList.toggle("child", Boolean(dimension?.children.includes(link.dataset.id)));
   }
-  byId("graph-info").replaceChildren(...(dimension ? told(world, dimension) : legend(world)));
+  put(byId("graph-info"), ...(dimension ? told(world, dimension) : legend(world)));
 }
 
 function told(world, dimension) {
@@ -143,6 +152,7 @@ function told(world, dimension) {
     h("p", {}, dimension.definition),
     h("p", {}, h("b", { class: "parent-word" }, `Depends on ${dimension.parents.length} `), names(dimension.parents)),
     h("p", {}, h("b", { class: "child-word" }, `Shapes ${dimension.children.length} `), names(dimension.children)),
+    h("p", {}, h("a", { href: `#maps/${dimension.id}` }, "Open its maps")),
   ];
 }
 

@@ -1,7 +1,7 @@
 // The page: which view is in sight, what is drawn, and the theme. Each part of the page has a module of its own.
 
 import { ask } from "./api.js";
-import { announce, byId, copy, h, plural } from "./dom.js";
+import { announce, byId, copy, h, plural, put } from "./dom.js";
 import { setUpGraph } from "./graph.js";
 import { setUpMaps, showMaps } from "./maps.js";
 import { card, code, draw } from "./people.js";
@@ -41,15 +41,15 @@ async function refresh() {
     const unpinned = state.pins.length ? draw(world, state, { pinned: false, signal }) : Promise.resolve(null);
     [people, free] = await Promise.all([draw(world, state, { signal }), unpinned]);
     showCards();
-    byId("trouble").replaceChildren();
+    put(byId("trouble"));
     announce(`${plural(people.length, "person", "people")} of seed ${state.seed}, from index ${state.start}`);
     await showEffect(world, state, signal);
   } catch (error) {
     if (error.name === "AbortError") return; // something newer is being drawn
     people = [];
-    byId("cards").replaceChildren();
-    byId("effect").replaceChildren();
-    byId("trouble").replaceChildren(trouble(error));
+    put(byId("cards"));
+    put(byId("effect"));
+    put(byId("trouble"), trouble(error));
   } finally {
     if (!signal.aborted) byId("cards").removeAttribute("aria-busy");
   }
@@ -57,8 +57,8 @@ async function refresh() {
 
 function showCards() {
   byId("cards").classList.toggle("single", people.length === 1);
-  byId("cards").replaceChildren(...people.map((persona, place) => card(world, state, persona, free?.[place] ?? null, explainTo)));
-  byId("code").replaceChildren(...code(state));
+  put(byId("cards"), ...people.map((persona, place) => card(world, state, persona, free?.[place] ?? null, explainTo)));
+  put(byId("code"), ...code(state));
 }
 
 const explainTo = (persona, dimension) => why(world, state, persona, dimension, (...pin) => pinFrom(...pin));
@@ -153,7 +153,7 @@ async function showView({ moved = true } = {}) {
     if (view === "maps") await showMaps(world, detail || "occupation");
     if (view === "trials") await showTrials(world);
   } catch (error) {
-    byId(view === "maps" ? "map-body" : "trials").replaceChildren(h("p", { class: "warning", role: "alert" }, error.message));
+    put(byId(view === "maps" ? "map-body" : "trials"), h("p", { class: "warning", role: "alert" }, error.message));
   }
 }
 
@@ -178,7 +178,8 @@ function setUpTheme() {
 async function about() {
   const { snapshots } = await ask("v1/snapshots");
   const [{ label, edition, snapshot_id: id }] = snapshots;
-  byId("about").replaceChildren(
+  put(
+    byId("about"),
     `Population: ${label}. Edition ${edition}, snapshot ${id}. The probabilities are beliefs of language models, no census; these people do not exist and stand in for nobody. `,
     h("a", { href: "v1/openapi.json" }, "The API"),
   );
@@ -194,7 +195,7 @@ async function start() {
   try {
     world = await loadWorld();
   } catch (error) {
-    byId("trouble").replaceChildren(h("p", { class: "warning" }, `${error.message}.`));
+    put(byId("trouble"), h("p", { class: "warning" }, `${error.message}.`));
     return;
   }
   setUpPins(world, { onPin: addPin });

@@ -1,7 +1,7 @@
 // The map explorer: base rates of a dimension, and a heat map for each given that the models were asked about.
 
 import { ask } from "./api.js";
-import { byId, h, percent, plural, times } from "./dom.js";
+import { byId, h, percent, plural, put, times } from "./dom.js";
 import { dimensionOptions, TIERS } from "./world.js";
 
 const NARROW = 12; // columns from which numbers are shown on hover and focus only
@@ -31,10 +31,11 @@ export async function showMaps(world, id) {
   const base = maps.get("")?.rows.values().next().value ?? new Map();
   maps.delete("");
   body.className = `t${dimension.tier}`;
-  body.replaceChildren(
+  put(
+    body,
     intro(world, dimension),
     baseRates(dimension, base),
-    ...[...maps.values()].map((map) => heatMap(world, dimension, map, base)),
+    h("div", { class: "heats" }, [...maps.values()].map((map) => heatMap(world, dimension, map, base))),
   );
   body.removeAttribute("aria-busy");
   paintAll();
@@ -72,7 +73,7 @@ function baseRates(dimension, base) {
   const models = Math.max(0, ...[...base.values()].map((cell) => cell.models));
   return h(
     "section",
-    { class: "map" },
+    { class: "map base-rates" },
     h("h3", {}, "Base rates"),
     h("p", { class: "hint" }, models > 1 ? `What ${models} models believe of the whole population, pooled. A whisker spans one standard deviation between them.` : "What one model believes of the whole population."),
     h(
@@ -164,7 +165,7 @@ function read(td) {
   out.hidden = !td?.said;
   if (!td?.said) return;
   const [what, given, number, ...rest] = td.said;
-  out.replaceChildren(h("b", {}, number), h("span", {}, what), h("span", { class: "quiet" }, `given ${given} · ${rest.join(" · ")}`));
+  put(out, h("b", {}, number), h("span", {}, what), h("span", { class: "quiet" }, `given ${given} · ${rest.join(" · ")}`));
 }
 
 /** Arrow keys, Home and End between the cells of a table; one of them is in the order of tabs. */

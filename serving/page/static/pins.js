@@ -1,7 +1,7 @@
 // The pins: choosing a dimension, what the pin means and which categories; the list of them; and what they change.
 
 import { ask } from "./api.js";
-import { byId, h, oneIn, percent, plural } from "./dom.js";
+import { byId, h, oneIn, percent, plural, put } from "./dom.js";
 import { conditions, query } from "./state.js";
 import { dimensionOptions, labelOf } from "./world.js";
 
@@ -34,7 +34,8 @@ function offer(world, id) {
   const dimension = world.byName.get(id);
   const several = mode() === "evidence";
   byId("pin-legend").textContent = several ? `${dimension.label}: one or several` : `${dimension.label}: one`;
-  byId("pin-categories").replaceChildren(
+  put(
+    byId("pin-categories"),
     ...dimension.categories.map((category) =>
       h(
         "label",
@@ -67,7 +68,8 @@ export function preset(world, dimension, category, wanted) {
 /** List the pins, each with a button that takes it out. */
 export function showPins(world, pins, onRemove) {
   byId("pins-count").textContent = pins.length ? plural(pins.length, "pin", "pins") : "none yet";
-  byId("pins-list").replaceChildren(
+  put(
+    byId("pins-list"),
     ...pins.map((pin) => {
       const dimension = world.byName.get(pin.dimension);
       const label = dimension?.label ?? pin.dimension;
@@ -86,18 +88,20 @@ export function showPins(world, pins, onRemove) {
 /** Draw many people under the pins, and tell how well the pins are supported and which dimensions shift most. */
 export async function showEffect(world, state, signal) {
   const box = byId("effect");
-  if (!state.pins.length) return box.replaceChildren();
+  if (!state.pins.length) return put(box);
+  box.setAttribute("aria-busy", "true");
   const among = (pins) => ask(`v1/shares?${query([["n", PEOPLE], ...conditions(pins)])}`, { signal });
   const [under, free] = await Promise.all([among(state.pins), among([])]);
+  box.removeAttribute("aria-busy");
   const pinned = new Set(state.pins.map((pin) => pin.dimension));
   const shifts = world.dimensions
     .filter((d) => !pinned.has(d.id) && !(state.exclude && d.sensitive))
     .map((d) => shiftOf(d, under.shares[d.id], free.shares[d.id]))
     .filter((shift) => shift.distance > 0.04) // what is less may be chance among so many people
     .sort((a, b) => b.distance - a.distance);
-  return box.replaceChildren(
-    h("h3", {}, "What that changes"),
-    support(state.pins, under.support),
+  return put(
+    box,
+    h("div", { class: "effect-head" }, h("h2", {}, "What that changes"), ...support(state.pins, under.support)),
     shifts.length
       ? h("ul", { class: "shifts" }, shifts.slice(0, SHOWN).map(shiftRow))
       : h("p", { class: "hint" }, "Hardly anything: no other dimension moves by more than chance would."),
@@ -129,10 +133,10 @@ function shiftRow({ dimension, category, now, before }) {
 
 function support(pins, told) {
   if (!pins.some((pin) => pin.mode === "evidence")) {
-    return h("p", { class: "hint" }, "Everybody is set to this by hand; nobody was filtered out, so support is full.");
+    return [h("p", { class: "hint" }, "Everybody is set to this by hand; nobody was filtered out, so support is full.")];
   }
   const fit = h("p", { class: "support" }, "This holds for about ", h("b", {}, oneIn(told.probability)), " of the population.");
-  if (told.probability >= 0.95) fit.replaceChildren("This holds for nearly everybody.");
+  if (told.probability >= 0.95) put(fit, "This holds for nearly everybody.");
   const worth = told.effective === null ? null : h("p", { class: "hint" }, `Effective sample size: ${Math.round(told.effective).toLocaleString("en")} at the least.`);
-  return h("div", {}, fit, worth, told.warning && h("p", { class: "warning" }, h("b", {}, "Take care. "), `${told.warning}.`));
+  return [fit, worth, told.warning && h("p", { class: "warning" }, h("b", {}, "Take care. "), `${told.warning}.`)];
 }

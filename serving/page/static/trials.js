@@ -1,7 +1,7 @@
 // The strategy trials: which way of combining the maps won for each dimension, and by what margin.
 
 import { ask } from "./api.js";
-import { byId, h } from "./dom.js";
+import { byId, h, put } from "./dom.js";
 import { TIERS } from "./world.js";
 
 const STRATEGIES = {
@@ -31,15 +31,20 @@ export async function showTrials(world) {
   const { trials, edition } = await ask("v1/trials");
   loaded = true;
   const rows = trials.map((trial) => ({ ...trial, ...world.byName.get(trial.dimension) }));
-  if (!rows.length) return byId("trials").replaceChildren(h("p", { class: "hint" }, "This snapshot tells of no trials."));
+  if (!rows.length) return put(byId("trials"), h("p", { class: "hint" }, "This snapshot tells of no trials."));
   const table = h("table", { class: "trials" });
   const fill = (by, down) => fillTable(table, rows, by, down, fill);
   fill("place", false);
-  byId("trials").replaceChildren(
+  put(
+    byId("trials"),
     winners(rows),
-    h("h2", {}, "Dimension by dimension"),
-    h("p", { class: "hint" }, `Edition ${edition}. The margin is by how much the runner-up's divergence from the unseen maps is larger, in thousandths of a nat. Below zero the two were tied and the simpler one was taken.`),
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of the trials" }, table),
+    h(
+      "section",
+      { class: "by-dimension" },
+      h("h2", {}, "Dimension by dimension"),
+      h("p", { class: "hint" }, `Edition ${edition}. The margin is by how much the runner-up's divergence from the unseen maps is larger, in thousandths of a nat. Below zero the two were tied and the simpler one was taken.`),
+      h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of the trials" }, table),
+    ),
   );
 }
 
@@ -87,7 +92,7 @@ function fillTable(table, rows, by, down, sort) {
       h("th", { scope: "col", "aria-sort": key === by ? (down ? "descending" : "ascending") : "none" }, h("button", { type: "button", "data-key": key, on: { click: () => sort(key, key === by ? !down : key === "margin") } }, label)),
     ),
   );
-  table.replaceChildren(h("caption", { class: "vh" }, "Winners, runners-up and margins"), h("thead", {}, head), h("tbody", {}, keyed.map(([, row]) => line(row, largest))));
+  put(table, h("caption", { class: "vh" }, "Winners, runners-up and margins"), h("thead", {}, head), h("tbody", {}, keyed.map(([, row]) => line(row, largest))));
   if (focused) table.querySelector(`button[data-key=${focused}]`).focus();
 }
 

@@ -1,7 +1,7 @@
 // Why this value: what each cause did to the odds, the row of the map behind it, and what else could have been.
 
 import { ask } from "./api.js";
-import { byId, h, percent, plural, times } from "./dom.js";
+import { byId, h, percent, plural, put, times } from "./dom.js";
 import { bodyOf, seedOf } from "./state.js";
 import { labelOf } from "./world.js";
 
@@ -11,9 +11,9 @@ const WIDEST = 4; // doublings of the odds that fill a bar
 export async function why(world, state, persona, id, onPin) {
   const dialog = byId("why");
   const dimension = world.byName.get(id);
-  const title = h("h2", { id: "why-title", tabindex: "-1" }, "Why ", h("span", { class: "quiet" }, `${dimension.label} `), labelOf(dimension, persona[id]), "?");
+  const title = h("h2", { id: "why-title", tabindex: "-1" }, h("span", { class: `kicker t${dimension.tier}` }, `${dimension.label} `), `Why “${labelOf(dimension, persona[id])}”?`);
   const head = h("div", { class: "dialog-head" }, title, h("button", { type: "button", class: "icon", "aria-label": "Close", on: { click: () => dialog.close() } }, "×"));
-  dialog.replaceChildren(head, h("p", { class: "hint" }, "Looking it up…"));
+  put(dialog, head, h("p", { class: "hint" }, "Looking it up…"));
   dialog.onclick = (event) => event.target === dialog && dialog.close();
   dialog.showModal();
   title.focus();
@@ -21,10 +21,11 @@ export async function why(world, state, persona, id, onPin) {
   try {
     told = await ask("v1/explain", { body: { dimension: id, seed: seedOf(state.seed), index: persona.index, ...bodyOf(state.pins) } });
   } catch (error) {
-    return dialog.replaceChildren(head, h("p", { class: "warning", role: "alert" }, error.message));
+    return put(dialog, head, h("p", { class: "warning", role: "alert" }, error.message));
   }
   const set = state.pins.some((pin) => pin.mode === "do" && pin.dimension === id);
-  return dialog.replaceChildren(
+  return put(
+    dialog,
     head,
     h("p", { class: "definition" }, dimension.definition),
     set && h("p", { class: "warning" }, "A pin set this value by hand. Below is how likely it would have been."),
