@@ -101,6 +101,8 @@ def test_what_there_is_can_be_asked(client: TestClient, snapshot: Snapshot) -> N
         "/v1/catalogue",
         "/v1/maps/{dimension}",
         "/v1/snapshots",
+        "/v1/trials",
+        "/v1/shares",
         "/healthz",
     }
 
@@ -113,7 +115,7 @@ def test_what_there_is_can_be_asked(client: TestClient, snapshot: Snapshot) -> N
         ("/v1/personas?n=1&n=2", 422, "n", "given twice"),
         ("/v1/personas?start=1e3", 422, "start", "whole number"),
         ("/v1/personas?m=3", 422, "m", "unknown parameter 'm'"),
-        ("/v1/personas?format=xml", 422, "format", "one of json, jsonl, arrow"),
+        ("/v1/personas?format=xml", 422, "format", "one of json, jsonl, arrow, prompt"),
         ("/v1/personas?accents=1", 422, "accents", "true or false"),
         ("/v1/personas?as_of=today", 422, "as_of", "a date such as"),
         ("/v1/personas?population=mars", 422, "population", "unknown population 'mars'"),

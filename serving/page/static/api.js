@@ -27,8 +27,8 @@ export async function ask(path, { body, form = "json", signal } = {}) {
       throw new Problem(0, { detail: "the server cannot be reached: is it still running?" });
     }
     if (answer.status === 401) {
-      await askForKey(refused || Boolean(key));
-      continue;
+      if (await askForKey(refused || Boolean(key))) continue;
+      throw new Problem(401, { detail: "this server answers nobody without a key" });
     }
     if (!answer.ok) throw await problemOf(answer);
     return form === "text" ? answer.text() : answer.json();
@@ -52,19 +52,21 @@ function stored() {
 
 let waiting = null;
 
-/** One dialog for all requests that were refused at once. */
+/** One dialog for all requests that were refused at once; whether a key was given. */
 function askForKey(again) {
   waiting ??= new Promise((resolve) => {
     byId("key-error").textContent = again ? "The server did not take that key." : "";
     byId("key-value").value = "";
+    let given = false;
     byId("key-form").onsubmit = (event) => {
       event.preventDefault();
+      given = true;
       sessionStorage.setItem(KEY, byId("key-value").value.trim());
       byId("key").close();
     };
     byId("key").onclose = () => {
       waiting = null;
-      resolve();
+      resolve(given);
     };
     byId("key").showModal();
   });

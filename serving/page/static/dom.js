@@ -86,4 +86,7 @@ export function times(ratio) {
   return `×${ratio >= 100 ? Math.round(ratio) : ratio.toPrecision(2)}`;
 }
 
+/** A message of the server as a sentence. */
+export const sentence = (text) => `${text.slice(0, 1).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
+
 export const plural = (n, one, many) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;

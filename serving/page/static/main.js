@@ -1,7 +1,7 @@
 // The page: which view is in sight, what is drawn, and the theme. Each part of the page has a module of its own.
 
 import { ask } from "./api.js";
-import { announce, byId, copy, h, plural, put } from "./dom.js";
+import { announce, byId, copy, h, plural, put, sentence } from "./dom.js";
 import { setUpGraph } from "./graph.js";
 import { setUpMaps, showMaps } from "./maps.js";
 import { card, code, draw } from "./people.js";
@@ -24,9 +24,11 @@ const reduced = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 // ---------------------------------------------------------------- people
 
 /** Go to another state: into the URL, onto the page. */
-function go(change, { replace = false } = {}) {
-  state = { ...state, ...change };
-  history[replace ? "replaceState" : "pushState"](null, "", `?${write(state)}${location.hash}`);
+function go(change) {
+  const next = { ...state, ...change };
+  if (write(next) === write(state)) return undefined;
+  state = next;
+  history.pushState(null, "", `?${write(state)}${location.hash}`);
   return refresh();
 }
 
@@ -49,6 +51,7 @@ async function refresh() {
     people = [];
     put(byId("cards"));
     put(byId("effect"));
+    document.querySelector(".code").hidden = true;
     put(byId("trouble"), trouble(error));
   } finally {
     if (!signal.aborted) byId("cards").removeAttribute("aria-busy");
@@ -59,6 +62,7 @@ function showCards() {
   byId("cards").classList.toggle("single", people.length === 1);
   put(byId("cards"), ...people.map((persona, place) => card(world, state, persona, free?.[place] ?? null, explainTo)));
   put(byId("code"), ...code(state));
+  document.querySelector(".code").hidden = false;
 }
 
 const explainTo = (persona, dimension) => why(world, state, persona, dimension, (...pin) => pinFrom(...pin));
@@ -72,8 +76,8 @@ function trouble(error) {
     "div",
     { class: "trouble" },
     h("h2", {}, nobody ? "Nobody fits all of these pins." : impossible ? "These pins do not work." : "That did not work."),
-    h("p", {}, nobody ? "Each may be common, but together they rule each other out, or are rarer than we can look for." : `${error.message}.`),
-    nobody && h("p", { class: "hint" }, `${error.message}.`),
+    h("p", {}, nobody ? "Each may be common, but together they rule each other out, or are rarer than we can look for." : sentence(error.message)),
+    nobody && h("p", { class: "hint" }, sentence(error.message)),
     h(
       "div",
       { class: "actions" },
@@ -153,7 +157,7 @@ async function showView({ moved = true } = {}) {
     if (view === "maps") await showMaps(world, detail || "occupation");
     if (view === "trials") await showTrials(world);
   } catch (error) {
-    put(byId(view === "maps" ? "map-body" : "trials"), h("p", { class: "warning", role: "alert" }, error.message));
+    put(byId(view === "maps" ? "map-body" : "trials"), h("p", { class: "warning", role: "alert" }, sentence(error.message)));
   }
 }
 
@@ -195,7 +199,7 @@ async function start() {
   try {
     world = await loadWorld();
   } catch (error) {
-    put(byId("trouble"), h("p", { class: "warning" }, `${error.message}.`));
+    put(byId("trouble"), h("p", { class: "warning" }, sentence(error.message)));
     return;
   }
   setUpPins(world, { onPin: addPin });

@@ -1,7 +1,7 @@
 // The pins: choosing a dimension, what the pin means and which categories; the list of them; and what they change.
 
 import { ask } from "./api.js";
-import { byId, h, oneIn, percent, plural, put } from "./dom.js";
+import { byId, h, oneIn, percent, plural, put, sentence } from "./dom.js";
 import { conditions, query } from "./state.js";
 import { dimensionOptions, labelOf } from "./world.js";
 
@@ -137,6 +137,6 @@ function support(pins, told) {
   }
   const fit = h("p", { class: "support" }, "This holds for about ", h("b", {}, oneIn(told.probability)), " of the population.");
   if (told.probability >= 0.95) put(fit, "This holds for nearly everybody.");
-  const worth = told.effective === null ? null : h("p", { class: "hint" }, `Effective sample size: ${Math.round(told.effective).toLocaleString("en")} at the least.`);
-  return [fit, worth, told.warning && h("p", { class: "warning" }, h("b", {}, "Take care. "), `${told.warning}.`)];
+  const worth = told.effective === null ? "Support is full: each is drawn for themselves, nobody twice." : `Effective sample size: ${Math.round(told.effective).toLocaleString("en")} at the least.`;
+  return [fit, h("p", { class: "hint" }, worth), told.warning && h("p", { class: "warning" }, h("b", {}, "Take care. "), sentence(told.warning))];
 }

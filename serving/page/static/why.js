@@ -1,7 +1,7 @@
 // Why this value: what each cause did to the odds, the row of the map behind it, and what else could have been.
 
 import { ask } from "./api.js";
-import { byId, h, percent, plural, put, times } from "./dom.js";
+import { byId, h, percent, plural, put, sentence, times } from "./dom.js";
 import { bodyOf, seedOf } from "./state.js";
 import { labelOf } from "./world.js";
 
@@ -21,7 +21,7 @@ export async function why(world, state, persona, id, onPin) {
   try {
     told = await ask("v1/explain", { body: { dimension: id, seed: seedOf(state.seed), index: persona.index, ...bodyOf(state.pins) } });
   } catch (error) {
-    return put(dialog, head, h("p", { class: "warning", role: "alert" }, error.message));
+    return put(dialog, head, h("p", { class: "warning", role: "alert" }, sentence(error.message)));
   }
   const set = state.pins.some((pin) => pin.mode === "do" && pin.dimension === id);
   return put(
