@@ -129,12 +129,12 @@ function everything(rows, name) {
   // Filled when it is opened for the first time: 77 rows on each of 24 cards would slow down every roll.
   box.addEventListener("toggle", () => {
     if (box.childElementCount > 1) return;
-    for (const [tier, label] of Object.entries(TIERS)) {
+    const line = (d) => h("div", {}, h("dt", {}, d.label), h("dd", {}, value(rows, d)));
+    const tiers = Object.entries(TIERS).map(([tier, label]) => {
       const own = there.filter((d) => d.tier === Number(tier));
-      box.append(
-        h("section", { class: `tier t${tier}` }, h("h3", {}, label, h("span", { class: "quiet" }, ` ${own.length}`)), h("dl", {}, own.map((d) => h("div", {}, h("dt", {}, d.label), h("dd", {}, value(rows, d)))))),
-      );
-    }
+      return h("section", { class: `tier t${tier}` }, h("h3", {}, label, h("span", { class: "quiet" }, ` ${own.length}`)), h("dl", {}, own.map(line)));
+    });
+    box.append(h("div", { class: "tiers" }, tiers));
   });
   return box;
 }
