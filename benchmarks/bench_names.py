@@ -27,7 +27,7 @@ from serving.names import Names
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
 from warehouse.names import casing, export
-from warehouse.names.files import FILES, FIRST, FOREIGN, LAST, METADATA, REST, SHARE_UNIT
+from warehouse.names.files import FILES, FIRST, FOREIGN, HERITAGE_UNIT, LAST, METADATA, REST, SHARE_UNIT
 
 PAGE = Path(__file__).parent.parent / "docs" / "names.md"
 VENDORED = Path(export.__file__).parent
@@ -40,6 +40,7 @@ DECADE_DRAWS = 1_000_000
 FIRST_COHORT = 1930  # before it there is hardly anybody left
 ROUNDS = 5
 SARAH_ROUNDS = 8
+FEW, OF_IT, ONE_PEOPLE = 500, 0.1, 0.8  # people of a heritage; shares told of a name
 FIELDS = ("sex", "ethnicity", "nativity", "heritage")
 GROUP_OF = {"white": "white", "black": "black", "asian": "api", "pacific_islander": "api", "native_american": "aian"}
 GROUP_OF |= {"two_or_more": "two", "hispanic": "hispanic"}
@@ -298,7 +299,7 @@ def sarah_chen(subject: Subject) -> tuple[float, float]:
         own, total = counted.filter(key=key).drop("key").row(0), counted.drop("key").sum().row(0)
         mass[file] = np.array(own) / np.array(total), np.array(total) / sum(total)
     (p_first, _), (p_last, groups) = mass["first_names"], mass["surnames"]
-    rate = float((p_first * p_last * groups).sum()) * 1e6
+    rate = float((p_first * p_last * groups).sum()) * (1 - export.UNLISTED) * 1e6
     return float(np.mean(met)) * 1e6, rate
 
 
@@ -342,6 +343,48 @@ def routing_block(subject: Subject) -> tuple[str, str]:
             mean = np.mean(np.array(rows, dtype=np.float64), axis=0)
             total.append([label, str(len(rows)), f"{mean[0]:.0%}", f"{mean[1]:.0%}", f"{mean[2]:.0%}"])
     return table(["", *head], total), table(["heritage", *head], lines)
+
+
+def told_shares(subject: Subject) -> dict[str, Floats]:
+    """P(heritage | name) as told, by row of each file, (rows, heritages); 0 for what was not told."""
+    found = {}
+    for kind, file in (("first", FIRST), ("last", LAST)):
+        path = subject.snapshot.folder / file
+        order = json.loads(pq.read_schema(path).metadata[METADATA])["heritages"]
+        tags = pl.read_parquet(path).with_row_index("row").explode("heritage", "heritage_share").drop_nulls("heritage")
+        codes = np.array([subject.code("heritage", heritage) for heritage in order])[tags["heritage"].to_numpy()]
+        found[kind] = np.zeros((len(subject.keys[kind]), len(subject.categories["heritage"])))
+        found[kind][tags["row"].to_numpy(), codes] = tags["heritage_share"].to_numpy() / HERITAGE_UNIT
+    return found
+
+
+def abroad_block(subject: Subject) -> tuple[str, str]:
+    """How many of the foreign-born have names of their heritage, and how often both names of a person disagree."""
+    told = told_shares(subject)
+    heritages = subject.categories["heritage"]
+    lines = []
+    for code, heritage in enumerate(heritages):
+        pool = np.flatnonzero(~subject.native & (subject.people.heritage == code))
+        if len(pool) < FEW:
+            continue
+        people = subject.people.of(subject.rng.choice(pool, PER_HERITAGE))
+        first, last = (told[kind][rows, code] >= OF_IT for kind, rows in subject.draw(people, f"abroad {code}").items())
+        lines.append([heritage, *(f"{share.mean():.0%}" for share in (first, last, ~first & ~last))])
+    rows = subject.draw(subject.people, "both")
+    first, last = (
+        np.where(told[kind].max(axis=1) >= ONE_PEOPLE, told[kind].argmax(axis=1), -1)[rows[kind]]
+        for kind in ("first", "last")
+    )
+    both = (first >= 0) & (last >= 0)
+    off = both & (first != last)
+    pairs = table(
+        ["", "share"],
+        [
+            ["of personas, both names are told to be mostly of one heritage", f"{both.mean():.1%}"],
+            ["of these, of two different ones", f"{off.sum() / both.sum():.1%}"],
+        ],
+    )
+    return table(["heritage", "first name", "surname", "neither"], lines), pairs
 
 
 def by_ethnicity_alone(subject: Subject, wanted: dict[str, list[str]]) -> dict[str, Floats]:
@@ -396,6 +439,7 @@ def seconds(work: Callable[[], object]) -> float:
 def main() -> None:
     subject = Subject(Snapshot.load(sys.argv[1] if sys.argv[1:] else "us"))
     overall, by_heritage = routing_block(subject)
+    abroad, pairs = abroad_block(subject)
     fill(
         PAGE,
         {
@@ -405,6 +449,8 @@ def main() -> None:
             "diversity": diversity_block(subject),
             "routing": overall,
             "heritages": by_heritage,
+            "abroad": abroad,
+            "pairs": pairs,
         },
     )
 

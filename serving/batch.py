@@ -91,18 +91,18 @@ def select_fields(
     known = (*everything, SUMMARY)
     for argument, names in (("fields", fields), ("exclude", exclude)):
         if isinstance(names, str):
-            raise SamplingError(f"{argument} must be a list of names, not the string {names!r}")
+            raise SamplingError(f"{argument} must be a list of names, not the string {names!r}", argument=argument)
         if names is not None and not (isinstance(names, Collection) and all(isinstance(one, str) for one in names)):
-            raise SamplingError(f"{argument} must be a list of names, not {names!r}")
+            raise SamplingError(f"{argument} must be a list of names, not {names!r}", argument=argument)
     left_out = set[str]()
     for name in exclude or ():
         if name == SENSITIVE:
             left_out.update(snapshot.sensitive)
         else:
-            left_out.add(_known(name, (*known, SENSITIVE)))
+            left_out.add(_known(name, (*known, SENSITIVE), "exclude"))
     chosen = everything
     if fields is not None:
-        chosen = tuple(dict.fromkeys(_known(name, (*known, *ECHO)) for name in fields))
+        chosen = tuple(dict.fromkeys(_known(name, (*known, *ECHO), "fields") for name in fields))
     visible = tuple(name for name in chosen if name not in left_out and name not in ECHO)
 
     prose = tuple(name for name in everything if name not in left_out) if SUMMARY in visible else ()
@@ -110,9 +110,9 @@ def select_fields(
     return Selection(visible, prose, frozenset(needed))
 
 
-def _known(name: str, known: tuple[str, ...]) -> str:
+def _known(name: str, known: tuple[str, ...], argument: str) -> str:
     if name not in known:
-        raise SamplingError(f"unknown field {name!r}{suggest(name, list(known))}")
+        raise SamplingError(f"unknown field {name!r}{suggest(name, list(known))}", argument=argument, allowed=known)
     return name
 
 

@@ -42,6 +42,7 @@ PLUGIN_HELP = {
     "report": "Tell about the last build, and where its pages lie.",
 }
 CHUNK = 20_000
+KEYS_VARIABLE = "PERSONAGEN_KEYS_FILE"
 LARGEST_QUOTA_BATCH = 1_000_000  # as it is held in memory as a whole
 DIGITS = re.compile(r"\d{10}")  # more of them than any age has
 
@@ -101,7 +102,7 @@ def _load_plugin(plugin: EntryPoint) -> click.Command:
 
 
 def _missing_module(what: str, error: ModuleNotFoundError) -> str:
-    extra = "serve" if error.name in {"anyio", "starlette", "uvicorn"} else "pipeline"
+    extra = "serve" if error.name in {"anyio", "prometheus_client", "starlette", "uvicorn"} else "pipeline"
     return f"{what} needs {error.name!r}, which is not installed: pip install 'personagen[{extra}]'"
 
 
@@ -386,27 +387,136 @@ def explain(  # noqa: PLR0917  # click passes options by name
 
 @cli.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 for any that is free.")
 @click.option(
     "--snapshot", "paths", multiple=True, help="Population or folder of a snapshot; repeatable [default: us]."
 )
-def serve(host: str, port: int, paths: tuple[str, ...]) -> None:
+@click.option("--reload", is_flag=True, help="Look every second whether a snapshot has changed; SIGHUP always does.")
+@click.option(
+    "--keys",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar=KEYS_VARIABLE,
+    help=f"Ask for the API keys of this file [also: {KEYS_VARIABLE}]; default: open to all.",
+)
+@click.option(
+    "--limit-requests",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Requests a minute of a key, or of an address without keys; 0 for no limit [default: 600 with keys, else 0].",
+)
+@click.option(
+    "--limit-personas",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Personas a minute, likewise [default: 1000000 with keys, else 0].",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="Seconds that a request may take, sending included.",
+)
+@click.option("--threads", type=click.IntRange(1), help="How many draw at once [default: as many as there are cores].")
+@click.option(
+    "--in-flight", type=click.IntRange(1), default=64, show_default=True, help="Requests that are worked on at once."
+)
+@click.option(
+    "--max-personas", type=click.IntRange(1), default=100_000, show_default=True, help="The largest n of a request."
+)
+@click.option(
+    "--max-conditions", type=click.IntRange(0), default=100, show_default=True, help="Conditions of a request."
+)
+@click.option(
+    "--max-body", type=click.IntRange(1), default=65_536, show_default=True, help="Bytes of a body or query string."
+)
+@click.option("--cors-origin", "origins", multiple=True, help="Origin whose pages may ask, `*` for all; repeatable.")
+@click.option(
+    "--grace",
+    type=click.IntRange(0),
+    default=10,
+    show_default=True,
+    help="Seconds that requests have to end when the server is stopped.",
+)
+def serve(host: str, port: int, **options: Any) -> None:
     """Serve personas over HTTP: GET /v1/personas, and what /v1/openapi.json lists.
 
     \b
     Examples:
       personagen serve
-      personagen serve --host 0.0.0.0 --port 80 --snapshot us --snapshot warehouse/build/snapshots/us
+      personagen serve --host 0.0.0.0 --port 80 --keys keys.json --limit-personas 100000
+      personagen serve --snapshot warehouse/build/snapshots/us --reload
       curl 'http://127.0.0.1:8000/v1/personas?n=2&seed=42&evidence.age=25..34&fields=first_name,occupation'
     """
-    import uvicorn  # noqa: PLC0415
+    from serving.api.server import run  # noqa: PLC0415
 
-    from serving.api.app import create_app  # noqa: PLC0415
-    from serving.snapshot import Snapshot  # noqa: PLC0415
+    run(host, port, **options)
 
-    loaded = [Snapshot.load(path) for path in paths or ("us",)]
-    app = create_app({snapshot.manifest.population.id: snapshot for snapshot in loaded})
-    uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False)
+
+@cli.group()
+def keys() -> None:
+    """Make, list and revoke the API keys that `serve --keys` asks for."""
+
+
+def _key_file(command: Any) -> Any:
+    return click.option(
+        "--file",
+        "path",
+        type=click.Path(dir_okay=False, path_type=Path),
+        envvar=KEYS_VARIABLE,
+        default=lambda: Path(click.get_app_dir("personagen")) / "keys.json",
+        show_default=f"${KEYS_VARIABLE}, else keys.json in the user's folder for settings",
+        help="File of the keys.",
+    )(command)
+
+
+@keys.command("create")
+@click.argument("name")
+@_key_file
+def create_key(name: str, path: Path) -> None:
+    """Make a key for somebody, NAME, and show it, this once.
+
+    \b
+    Examples:
+      personagen keys create survey-team
+      personagen keys create survey-team --file keys.json
+    """
+    from serving.api.keys import create_key as create  # noqa: PLC0415
+
+    key = create(path, name)
+    click.echo(f"added to {path}; the key is not kept, note it now:", err=True)
+    click.echo(key)
+
+
+@keys.command("list")
+@_key_file
+def list_keys(path: Path) -> None:
+    """List the keys: id, when it was made, name.
+
+    \b
+    Example:
+      personagen keys list --file keys.json
+    """
+    from serving.api.keys import read_keys  # noqa: PLC0415
+
+    for key in read_keys(path):
+        click.echo(f"{key.id}  {key.created}  {key.name}")
+
+
+@keys.command("revoke")
+@click.argument("which", metavar="ID_OR_NAME")
+@_key_file
+def revoke_key(which: str, path: Path) -> None:
+    """Take a key away; a running server refuses it from the next request on.
+
+    \b
+    Example:
+      personagen keys revoke survey-team --file keys.json
+    """
+    from serving.api.keys import revoke_key as revoke  # noqa: PLC0415
+
+    key = revoke(path, which)
+    click.echo(f"revoked {key.id}  {key.name}")
 
 
 def _format_of(output: str | None) -> str:

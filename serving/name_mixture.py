@@ -24,6 +24,17 @@ ROUNDS = 12
 UNLISTED = 0.02
 """A heritage that an answer does not list may have up to this share of a name: it was asked to list all above."""
 
+KEPT = 0.75
+"""Share of those born abroad who have a first name of their heritage, where its names are its own. An assumption: the
+sources count names, not who came with one; the others have one that is common here."""
+
+OWN = 3.0
+"""Names are taken to be a heritage's own where its bearers are one in OWN of theirs; below, it needs them less."""
+
+RAISED = 4.0
+"""At most so many times as frequent as was inferred does a name become for that."""
+
+TINY = 1e-300
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
@@ -48,26 +59,30 @@ class Told:
 class Routing:
     """Within one ethnicity: P(heritage | name) of each tag in `share`, and in `free` what is not told of each name.
 
-    The shares of a name's tags and its `free`, which is above 0, sum to 1.
+    The shares of a name's tags and its `free`, which is above 0, sum to 1. `expected` is P(ethnicity | name) by what
+    was told alone.
     """
 
     row: Ints
     heritage: Ints
     share: Floats
     free: Floats
+    expected: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """The names of a cell: `pool` weighs each name asked about, `special` each tag, for those of the tag's heritage.
+    """The names of a cell: `pool` weighs what is free of each name asked about, `special` each tag of a name.
 
-    `told[h]` is the share of the cell's people who have heritage h and a name from `special`; the others with this
-    heritage have one from the pool.
+    `told[h]` is the share of the cell's people who have heritage h and a name from its `special`. Of the others, the
+    share `lent[h]` of the cell's people have one from the special names of h, more of which are borne than people have
+    h; the rest have one from the pool.
     """
 
     pool: Floats
     special: Floats
     told: Floats
+    lent: Floats
 
 
 def route(told: Told, names: int, ethnicity_of: Floats, ethnicity: float) -> Routing:
@@ -84,7 +99,7 @@ def route(told: Told, names: int, ethnicity_of: Floats, ethnicity: float) -> Rou
     kept = share >= UNLISTED
     row, heritage, share = told.row[kept], told.heritage[kept], share[kept]
     free = 1.0 - np.bincount(row, share, names).astype(np.float64)
-    return Routing(row, heritage, share, free)
+    return Routing(row, heritage, share, free, whole)
 
 
 def mix(names: Floats, routing: Routing, people: Floats, *, exact: bool) -> Mixture:
@@ -94,8 +109,10 @@ def mix(names: Floats, routing: Routing, people: Floats, *, exact: bool) -> Mixt
         names: their b(n) > 0; what they lack to 1 is that of all other names, which are in the pool whole.
         routing: of these names, in this order.
         people: T(h), summing to 1; 0 for a heritage that nobody has.
-        exact: what becomes of a name where more people bear names of a heritage than have it: it keeps b(n) and is
-            given to others too; or, if False, it becomes rarer and is given to nobody else.
+        exact: whether b(n) was counted. Where more people bear names of a heritage than have it, such a name keeps
+            b(n) and is lent to others; or, if False, it becomes rarer and is given to nobody else. If False, names
+            become more frequent, too, up to RAISED times, until KEPT of a heritage have one: fewer where it shares
+            its names with others.
 
     If exact, sum_h T(h) P(n | h) = b(n) to rounding.
     """
@@ -112,10 +129,14 @@ def mix(names: Floats, routing: Routing, people: Floats, *, exact: bool) -> Mixt
         if left:
             borne = found + people * tilt * (total(scale * free) + untold / unrouted)
             tilt *= np.divide(people, borne, out=np.zeros_like(people), where=people > 0)
-    over = found > people
-    joint *= np.divide(people, found, out=np.ones_like(people), where=over)[heritage]
-    pool = np.maximum(names - np.bincount(row, joint, len(names)), 0)
-    return Mixture(pool if exact else np.minimum(pool, names * free), joint, np.where(over, people, found))
+    told = np.minimum(found, people)
+    if exact:
+        pool = np.maximum(names - np.bincount(row, joint, len(names)), 0)
+        return Mixture(pool, joint, told, np.maximum(found - people, 0.0))
+    own = np.bincount(heritage, joint * share, len(people)) / np.maximum(found, TINY)
+    wanted = people * np.minimum(OWN * own, 1) * KEPT
+    told = np.maximum(told, np.minimum(wanted, RAISED * told))
+    return Mixture(names * free * free, joint, told, np.zeros_like(told))
 
 
 def spread(told: Floats, people: Floats, strength: Floats) -> Floats:

@@ -41,9 +41,15 @@ from warehouse.names.files import (
 )
 
 FIRST_STREAM, LAST_STREAM = "name:first", "name:last"
-TOLD_STREAM = ":told"  # appended: whether the name is one of the own heritage
+TOLD_STREAM = "name:told"  # whose names: one chance for both, so that they come from the same people
 NOBODY = 1e-12
 """Share of a combination that is ruled out: who is given it all the same has a name of the ethnicity."""
+ONE_PEOPLE, DOUBTFUL = 0.8, 2.0
+"""If so much of a name is of one heritage, then among its bearers born abroad an ethnicity has at most DOUBTFUL times
+the share that this leaves to it: more is the smoothing of the sources, and no African is called Mamoru."""
+
+LAST_PLACE = 1 - 2.0**-40
+"""Below 1 by more than a sum with the number of a cell is rounded by."""
 
 Codes = npt.NDArray[np.integer[Any]]
 Ints = npt.NDArray[np.int64]
@@ -81,7 +87,8 @@ class Names:
         self._cohorts = len(births) + len(BANDS)  # of the foreign-born they are bands
         self._births = [_column(first, c) for c in births]
         self._foreign = _column(first, "foreign")
-        self._born = _born(first, self._foreign)
+        self._band_of = np.searchsorted(BANDS[1:], self.cohorts, side="right")
+        self._born = _born(first, self._foreign, self._births, self._band_of)
         self._sex = [sex == known for known in sexes]
         facts = json.loads(first.schema.metadata[METADATA])
         tilts = facts["native_tilt"]
@@ -91,6 +98,7 @@ class Names:
         self._as_born_here = [facts["as_born_here"].get(ethnicity, 0.0) for ethnicity in ethnicities]
         self._bearers = _column(last, "bearers")
         self._abroad = np.array([nativity == FOREIGN for nativity in nativities])
+        self._near = np.array([MARKED.get(nativity, 1.0) > 1 for nativity in nativities])
         self._ethnicities = len(ethnicities)
         cells = len(sexes) * self._cohorts * len(ethnicities)
         by_cohort = _people(people, ethnicities, nativities, heritages)
@@ -145,6 +153,10 @@ class Names:
         return np.where(first == "", self.first, first), np.where(last == "", self.last, last)
 
     @property
+    def _kinds(self) -> tuple[_Kind, _Kind]:
+        return self._first, self._last
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the tables made so far."""
         return self._first.tables.nbytes + self._last.tables.nbytes
@@ -154,11 +166,19 @@ class Names:
     ) -> tuple[Objects, Objects]:
         """First names and surnames, object arrays of str of the shape (n,) that all arguments have; see `draw_rows`.
 
-        `accents` changes how names are written and not whose they are.
+        `accents` changes how names are written and not whose they are: José and Nguyễn for those born abroad and their
+        children, if the name is one of their heritage. Later generations have mostly lost the marks.
         """
         rows = self.draw_rows(seed, index, **codes)
-        first, last = self.accented if accents else (self.first, self.last)
-        return first[rows[0]], last[rows[1]]
+        first, last = self.first[rows[0]], self.last[rows[1]]
+        if accents:
+            near = self._near[codes["nativity"]]
+            own = [near & kind.own(row, codes["heritage"]) for kind, row in zip(self._kinds, rows, strict=True)]
+            first, last = (
+                np.where(is_own, written[row], plain)
+                for is_own, written, row, plain in zip(own, self.accented, rows, (first, last), strict=True)
+            )
+        return first, last
 
     def draw_rows(
         self,
@@ -186,8 +206,9 @@ class Names:
         for missing in self._last.missing(of):
             self._last.add(missing, self._bearers, self._everyone, self._everyone[missing], exact=True)
         own = heritage.astype(np.int64), nativity.astype(np.int64)
-        first = self._first.draw((seed, FIRST_STREAM), index, cell, *own)
-        return first, self._last.draw((seed, LAST_STREAM), index, of, *own)
+        told = uniforms(seed, TOLD_STREAM, index)
+        first = self._first.draw(told, uniforms(seed, FIRST_STREAM, index), cell, *own)
+        return first, self._last.draw(told, uniforms(seed, LAST_STREAM, index), of, *own)
 
     def _add_first(self, cell: int) -> None:
         """Make the tables of a cell of first names."""
@@ -208,8 +229,10 @@ class Names:
     def _names_abroad(self, sex: int, band: int, ethnicity: int) -> Floats:
         """Weights of the names of the foreign-born, a part of whom have names like those born here in these years."""
         foreign = self._foreign * self._born[band] * self._sex[sex]
-        band_of = np.searchsorted(BANDS[1:], self.cohorts, side="right")
-        here = sum((self._births[c] for c in np.flatnonzero(band_of == band)), np.zeros(len(foreign))) * self._sex[sex]
+        here = (
+            sum((self._births[c] for c in np.flatnonzero(self._band_of == band)), np.zeros(len(foreign)))
+            * self._sex[sex]
+        )
         share, part = self._first.shares[ethnicity], self._as_born_here[ethnicity]
         both: Floats = foreign * ((1 - part) / total(foreign * share)) + here * (part / total(here * share))
         return both
@@ -242,7 +265,7 @@ class _Kind:
 
     Attributes:
         shares: P(ethnicity | name) by row, for each ethnicity.
-        tables: a list for each cell and heritage, and one more that is everybody's.
+        tables: a list for each cell and heritage, and before these the pool.
     """
 
     def __init__(
@@ -258,11 +281,21 @@ class _Kind:
         self._told = _told(table, [list(heritages).index(heritage) for heritage in facts["heritages"]])
         self.shares = [_share(table, ethnicity) for ethnicity in ethnicities]
         self._asked = np.bincount(self._told.row, minlength=table.num_rows) > 0
+        self._of_one = np.zeros(table.num_rows, dtype=np.bool_)
+        self._of_one[self._told.row[self._told.share >= ONE_PEOPLE]] = True
         self._strength = np.array([MARKED[nativity] for nativity in nativities])
-        self._pool = len(heritages)  # a cell has a list for each heritage, and this one for everybody
-        self.tables = AliasTables(cells, len(heritages) + 1)
+        self._lists = len(heritages) + 1
+        self.tables = AliasTables(cells, self._lists)
         self._own = np.zeros((cells, len(heritages), len(nativities)))
+        # Of those with a name that is not of their own heritage, the shares up to and with each list, beside the cell.
+        self._others = np.repeat(np.arange(cells) + 1.0, self._lists)
         self._made = np.zeros(cells, dtype=np.bool_)
+
+    def own(self, rows: Rows, heritage: Codes) -> Flags:
+        """Whether each of these rows was told to be a name of the heritage beside it, bool (n,)."""
+        told = self._told.row * self._lists + self._told.heritage
+        found: Flags = np.isin(rows.astype(np.int64) * self._lists + heritage, told)
+        return found
 
     def missing(self, cells: Ints) -> list[int]:
         """Those of the cells whose tables are not made yet."""
@@ -287,33 +320,46 @@ class _Kind:
         possible = np.flatnonzero(weighed)
         if not len(possible):
             raise SnapshotError("the snapshot has no names for some sex, cohort and ethnicity: export it again")
-        weighed /= total(weighed[possible])
         asked = self._asked[possible]
         rows, others = possible[asked], possible[~asked]
         by_ethnicity = np.cumsum(everyone, axis=2)[:, :, -1]
         share_of = by_ethnicity[ethnicity] / np.cumsum(by_ethnicity, axis=0)[-1]
         routing = route(self._told.of(rows, len(weights)), len(rows), share_of, total(by_ethnicity[ethnicity]))
+        if not exact:
+            doubtful = np.minimum(1, DOUBTFUL * routing.expected / share[rows])
+            weighed[rows] *= np.where(self._of_one[rows], doubtful, 1)
+        weighed /= total(weighed[possible])
         people = people / total(people.ravel())
         mixture = mix(weighed[rows], routing, np.cumsum(people, axis=1)[:, -1], exact=exact)
         special, pool = np.flatnonzero(mixture.special), np.flatnonzero(mixture.pool)
         self.tables.add(
             cell,
-            np.concatenate([rows[routing.row[special]], rows[pool], others]),
-            np.concatenate([mixture.special[special], mixture.pool[pool], weighed[others]]),
-            np.append(np.bincount(routing.heritage[special], minlength=self._pool), len(pool) + len(others)),
+            np.concatenate([rows[pool], others, rows[routing.row[special]]]),
+            np.concatenate([mixture.pool[pool], weighed[others], mixture.special[special]]),
+            np.append(len(pool) + len(others), np.bincount(routing.heritage[special], minlength=self._lists - 1)),
         )
+        free = total(mixture.pool) + total(weighed[others])
+        upto = np.cumsum(np.append(free, mixture.lent))
+        self._others[cell * self._lists : (cell + 1) * self._lists - 1] = cell + upto[:-1] / upto[-1]
         self._own[cell] = spread(mixture.told, people, self._strength)
         self._made[cell] = True
 
-    def draw(
-        self, chance: tuple[Seed, str], index: npt.NDArray[np.uint64], cell: Ints, heritage: Ints, nativity: Ints
-    ) -> Rows:
-        """A row for each index, uint32 (n,), by the chance of a seed and stream; the cells' tables must be made."""
-        seed, stream = chance
+    def draw(self, told: Floats, uniform: Floats, cell: Ints, heritage: Ints, nativity: Ints) -> Rows:
+        """A row for each, uint32 (n,); the cells' tables must be made.
+
+        `told` decides for each whose names its own is of: those of its heritage, the pool's, or, last, those that one
+        of the other heritages lends; `uniform` which of them.
+        """
         _, heritages, nativities = self._own.shape
-        place = (cell * heritages + heritage) * nativities + nativity
-        own = uniforms(seed, stream + TOLD_STREAM, index) < np.take(self._own, place)
-        return self.tables.draw(cell, np.where(own, heritage, self._pool), uniforms(seed, stream, index))
+        own = np.take(self._own, (cell * heritages + heritage) * nativities + nativity)
+        place = cell + np.minimum((told - own) / np.maximum(1 - own, NOBODY), LAST_PLACE)
+        first = cell * self._lists
+        number = np.where(told < own, heritage + 1, 0)
+        lent = np.flatnonzero(
+            (told >= own) & (place >= np.take(self._others, first))
+        )  # few: the others have the pool's
+        number[lent] = np.searchsorted(self._others, place[lent], side="right") - first[lent]
+        return self.tables.draw(cell, number, uniform)
 
 
 def _read(path: Any) -> Any:
@@ -362,15 +408,28 @@ def _told(table: Any, codes: Sequence[int]) -> Told:
     return Told(row[order], heritage[order], share[order] / HERITAGE_UNIT)
 
 
-def _born(first: Any, foreign: Floats) -> list[Floats]:
-    """For each of BANDS and each row how much more of its foreign-born bearers are of it than of all; 1 if unknown."""
+def _born(first: Any, foreign: Floats, births: Sequence[Floats], band_of: Ints) -> list[Floats]:
+    """For each of BANDS and each row how much more of its foreign-born bearers are of it than of all.
+
+    Where it was not told, they are taken to be of an age with the bearers born here, the more so the more of these
+    there are: nobody of ninety is called Daxton, wherever they come from.
+    """
     stored, row = _lists(first, "born")
     curves, rows = stored.reshape(-1, len(BANDS)) / HERITAGE_UNIT, row[:: len(BANDS)]
     weights = foreign[rows]
-    born = [np.ones(len(foreign)) for _ in BANDS]
-    for band, curve in zip(born, curves.T, strict=True):
+    here = [
+        sum((births[c] for c in np.flatnonzero(band_of == b).tolist()), np.zeros(len(foreign)))
+        for b in range(len(BANDS))
+    ]
+    ever = sum(here, np.zeros(len(foreign)))
+    abroad = foreign / np.maximum(foreign + ever, 1)
+    born = []
+    for band, curve in zip(here, curves.T, strict=True):
+        usual = total(band) / max(total(ever), 1)
+        more = abroad + (1 - abroad) * band / np.maximum(ever * usual, NOBODY)
         if (weights * curve).any():
-            band[rows] = curve * (total(weights) / total(weights * curve))
+            more[rows] = curve * (total(weights) / total(weights * curve))
+        born.append(more)
     return born
 
 

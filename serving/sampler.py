@@ -27,6 +27,7 @@ from serving.targets import Targets, check_targets, raked
 from warehouse.errors import SamplingError
 
 LARGEST_INDEX = 2**63 - 1
+EARLIEST = date(1000, 1, 1)  # of as_of: whoever is alive then was born in a year that a date can have
 CONDITIONS = 64  # whose bounds are kept
 
 
@@ -145,21 +146,33 @@ def _check_conditions(**named: Mapping[str, Any] | None) -> dict[str, Mapping[st
     seen: dict[str, str] = {}
     for argument, values in named.items():
         if not isinstance(values, Mapping | None) or not all(isinstance(name, str) for name in values or ()):
-            raise SamplingError(f"{argument} must be a mapping such as {{'sex': ...}}, not {values!r}")
+            raise SamplingError(
+                f"{argument} must be a mapping such as {{'sex': ...}}, not {values!r}", argument=argument
+            )
         for name, value in (values or {}).items():
             if argument == "do" and not isinstance(value, str):
-                raise SamplingError(f"do sets {name!r} to one category, not to {value!r}")
+                raise SamplingError(
+                    f"do sets {name!r} to one category, not to {value!r}", argument=argument, about=name
+                )
             if name in seen:
-                raise SamplingError(f"dimension {name!r} is in {seen[name]} and in {argument}: leave one of them out")
+                raise SamplingError(
+                    f"dimension {name!r} is in {seen[name]} and in {argument}: leave one of them out",
+                    argument=argument,
+                    about=name,
+                )
             seen[name] = argument
     return {argument: values or {} for argument, values in named.items()}
 
 
 def _check_date(as_of: object) -> date:
     if isinstance(as_of, datetime):
-        return as_of.date()
+        as_of = as_of.date()
     if not isinstance(as_of, date):
-        raise SamplingError(f"as_of must be a date, not {as_of!r}: give datetime.date(2026, 11, 1) or the like")
+        raise SamplingError(
+            f"as_of must be a date, not {as_of!r}: give datetime.date(2026, 11, 1) or the like", argument="as_of"
+        )
+    if as_of < EARLIEST:
+        raise SamplingError(f"as_of must be {EARLIEST} or later, not {as_of}", argument="as_of")
     return as_of
 
 

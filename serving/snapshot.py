@@ -80,7 +80,11 @@ class SnapshotDimension:
             return self.code_of[category]
         except KeyError:
             known = ", ".join(self.categories)
-            raise SamplingError(f"dimension {self.id!r} has no category {category!r}: use one of {known}") from None
+            raise SamplingError(
+                f"dimension {self.id!r} has no category {category!r}: use one of {known}",
+                about=self.id,
+                allowed=self.categories,
+            ) from None
 
 
 class Snapshot:
@@ -140,7 +144,11 @@ class Snapshot:
         try:
             return self._by_id[identifier]
         except KeyError:
-            raise SamplingError(f"unknown dimension {identifier!r}{suggest(identifier, self._by_id)}") from None
+            raise SamplingError(
+                f"unknown dimension {identifier!r}{suggest(identifier, self._by_id)}",
+                about=identifier,
+                allowed=tuple(self._by_id),
+            ) from None
 
     def __contains__(self, identifier: object) -> bool:
         return identifier in self._by_id

@@ -5,12 +5,13 @@ import polars as pl
 
 from pipeline.heritage_shares import CHAIN, people_shares
 from pipeline.names.frames import heritage_shares, name_facts
+from pipeline.names.rare import standing
 from pipeline.partitions import by_population, dimension_to_population, kind_to_population
 from pipeline.plan import NAMED
 from pipeline.progress import advance
 from pipeline.resources import Build
 from warehouse.database import query
-from warehouse.names.export import COHORTS, Told, name_files
+from warehouse.names.export import COHORTS, Told, listed_surnames, name_files
 
 
 @dg.asset(
@@ -55,5 +56,7 @@ def _told(build: Build, population: str) -> Told:
             connection, f"select * from weights {where} and list_contains(?, dimension)", [*key, list(CHAIN)]
         )
         estimates = query(connection, f"select * from name_estimates {where}", key)
-    people = people_shares(build.catalogue(population), weights, COHORTS)
-    return Told(people, heritage_shares(estimates), name_facts(estimates))
+    people, tags = people_shares(build.catalogue(population), weights, COHORTS), heritage_shares(estimates)
+    surnames, everybody = listed_surnames()
+    rare = standing(surnames, everybody, tags.filter(kind="last"), people)
+    return Told(people, tags, name_facts(estimates), rare)

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serving.api import requests
+from serving.api.admission import charge
 from serving.api.caching import cached, has
 from serving.api.problems import Problem
 from serving.api.requests import LONGEST_TEXT
@@ -28,7 +29,8 @@ from serving.conditions import Support
 from serving.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from serving.api.app import Service
+    from serving.api.service import Service
+    from serving.api.settings import Limits
 
 STATIC = Path(__file__).parent / "static"
 MEDIA = {
@@ -48,10 +50,9 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-PEOPLE, MOST_PEOPLE = 4_000, 20_000  # drawn for shares: by default, and at most, as they are drawn at once
 
 
-def page_routes(service: Service) -> list[Route]:
+def page_routes(service: Service, limits: Limits) -> list[Route]:
     """Routes of the page and of what it asks, over the snapshots of a service."""
     files = {path.name: path.read_bytes() for path in STATIC.iterdir() if path.suffix in MEDIA}
 
@@ -62,26 +63,25 @@ def page_routes(service: Service) -> list[Route]:
         return _file(request, request.path_params["name"], files)
 
     async def trials(request: Request) -> Response:
-        snapshot = service.sampler(request.query_params.get("population", "")).snapshot
+        snapshot = service.sampler(requests.population_of(request.query_params.multi_items())).snapshot
         return cached(request, f'"{snapshot.id}"', trials_of(snapshot))
 
     async def shares(request: Request) -> Response:
-        pairs = request.query_params.multi_items()
-        wanted = requests.from_query(pairs if "n" in request.query_params else [*pairs, ("n", str(PEOPLE))])
-        if not 1 <= wanted.n <= MOST_PEOPLE:
-            raise Problem(422, f"'n' must be a whole number from 1 to {MOST_PEOPLE}", "n")
-        snapshot = service.sampler(wanted.population).snapshot
-        wanted = replace(wanted, fields=wanted.fields or tuple(d.id for d in snapshot.dimensions))
-        tag = wanted.etag(snapshot.id)
+        if len(request.url.query) > limits.body:
+            raise Problem(414, f"the query string is longer than {limits.body} bytes: name fewer conditions")
+        wanted = requests.to_count(request.query_params.multi_items(), limits)
+        sampler = service.sampler(wanted.population)
+        wanted = replace(wanted, fields=tuple(d.id for d in sampler.snapshot.dimensions))
+        tag = wanted.etag(sampler.snapshot.id)
         if has(request, tag):
             return cached(request, tag, {})
-        return cached(
-            request, tag, shares_of(await anyio.to_thread.run_sync(service.sample, wanted, wanted.start, wanted.n))
-        )
+        charge(request, wanted.n)
+        batch = await anyio.to_thread.run_sync(service.sample, wanted, wanted.start, wanted.n, sampler)
+        return cached(request, tag, shares_of(batch))
 
     return [
-        Route("/", page),
-        Route("/page/{name}", file),
+        Route("/", page, include_in_schema=False),
+        Route("/page/{name}", file, include_in_schema=False),
         Route("/v1/trials", trials),
         Route("/v1/shares", shares),
     ]

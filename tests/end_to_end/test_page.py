@@ -198,6 +198,11 @@ def test_what_nobody_fits_is_told_kindly(visit: Open) -> None:
     page.wait_for_url(lambda url: "doctorate" not in url)
 
 
+def test_what_is_left_possible_is_told(visit: Open) -> None:
+    page = visit("?n=1&do.employment=retired&evidence.work_arrangement=remote", complaints=True)
+    expect(page.get_by_role("alert")).to_contain_text("Work arrangement could still be Not applicable")
+
+
 def test_thin_support_is_warned_of(visit: Open) -> None:
     page = visit("?n=1")
     names_on(page)

@@ -82,6 +82,7 @@ def told() -> Told:
             schema={"kind": pl.String, "key": pl.String, **dict.fromkeys(BORN, pl.Float64), "spelling": pl.String},
             orient="row",
         ),
+        pl.DataFrame(schema={"key": pl.String, "factor": pl.Float64}),
     )
 
 

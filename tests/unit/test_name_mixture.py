@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.name_mixture import Mixture, Routing, Told, mix, route, spread, total
+from serving.name_mixture import KEPT, RAISED, Mixture, Routing, Told, mix, route, spread, total
 
 Floats = npt.NDArray[np.float64]
 
@@ -26,7 +26,7 @@ class Cell:
 def cell_of(shares: Floats, names: Floats, people: Floats, exact: bool = True) -> Cell:
     """A cell from a dense table P(heritage | name), (names, heritages), whose rows sum to less than 1."""
     heritage, row = np.nonzero(shares.T)
-    routing = Routing(row, heritage, shares[row, heritage], 1 - shares.sum(axis=1))
+    routing = Routing(row, heritage, shares[row, heritage], 1 - shares.sum(axis=1), np.ones(len(shares)))
     return Cell(names, routing, people, exact)
 
 
@@ -40,7 +40,9 @@ def joint(cell: Cell, mixture: Mixture) -> Floats:
     pool = np.append(mixture.pool, untold)
     special = np.zeros((len(pool), len(cell.people)))
     special[cell.routing.row, cell.routing.heritage] = mixture.special
-    return special + np.outer(pool / pool.sum(), cell.people - mixture.told)
+    special /= np.maximum(special.sum(axis=0), 1e-300)
+    others = pool + special @ mixture.lent
+    return special * mixture.told + np.outer(others / others.sum(), cell.people - mixture.told)
 
 
 @st.composite
@@ -67,12 +69,23 @@ def test_names_and_heritages_keep_their_shares_exactly(cell: Cell) -> None:
 
 @given(cell=cells())
 @settings(deadline=None)
-def test_nothing_special_is_drawn_that_was_not_told(cell: Cell) -> None:
+def test_names_are_lent_only_by_heritages_that_all_have_their_own(cell: Cell) -> None:
     mixture = mixed(cell)
     found = np.bincount(cell.routing.heritage, mixture.special, len(cell.people))
-    np.testing.assert_allclose(found, mixture.told, atol=1e-12)
+    np.testing.assert_allclose(found, mixture.told + mixture.lent, atol=1e-12)
     assert (mixture.told <= cell.people + 1e-15).all()
-    assert (mixture.special[cell.people[cell.routing.heritage] == 0] == 0).all()
+    assert (mixture.told[mixture.lent > 0] == cell.people[mixture.lent > 0]).all()
+
+
+def test_heritages_abroad_have_their_names_the_more_these_are_their_own() -> None:
+    # Heritage 0 has names of its own, 1 shares its with 2, of 3 hardly anything is known.
+    shares = np.array([[0.98, 0.0, 0.0, 0.0], [0.0, 0.1, 0.8, 0.0], [0.0, 0.0, 0.0, 0.98]])
+    cell = cell_of(shares, np.array([0.1, 0.2, 0.001]), np.array([0.2, 0.3, 0.3, 0.2]), exact=False)
+    mixture = mixed(cell)
+    assert mixture.told[0] == pytest.approx(KEPT * 0.2)
+    assert 0.01 < mixture.told[1] < 0.5 * KEPT * 0.3
+    assert mixture.told[3] == pytest.approx(RAISED * 0.001, rel=0.1)
+    np.testing.assert_allclose(joint(cell, mixture).sum(axis=0), cell.people, atol=1e-12)
 
 
 def test_where_all_agree_everybody_has_a_name_of_the_own_heritage() -> None:
@@ -123,6 +136,7 @@ def test_routing_is_bayes() -> None:
     assert shares[0, 0] == pytest.approx(0.3 / (0.3 + 0.35 + 0.07 * 0.1))
     assert shares[0, 1] == pytest.approx(0.35 / (0.3 + 0.35 + 0.07 * 0.1))
     assert (1, 2) not in shares
+    assert routing.expected[0] == pytest.approx(0.3 + 0.35 + 0.07 * 0.1)
     np.testing.assert_allclose(np.bincount(routing.row, routing.share, 3) + routing.free, 1)
     assert (routing.free > 0).all()
 

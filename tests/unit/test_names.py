@@ -313,16 +313,21 @@ def test_an_empty_batch_has_no_names(names: Names) -> None:
 
 
 def table_of(names: Names, kind: str, cell: int) -> dict[str, npt.NDArray[np.float64]]:
-    """P(row | heritage) of one cell as its alias tables hold it, by heritage, and `pool`; of shape (rows,)."""
-    store: Any = getattr(names, f"_{kind}").tables
-    found = {}
-    for number, name in enumerate([*HERITAGES, "pool"]):
+    """P(row | heritage) of one cell as its alias tables hold it, by heritage; of shape (rows,).
+
+    `other` is of those whose name is of another heritage than theirs, or of none.
+    """
+    of: Any = getattr(names, f"_{kind}")
+    store, found = of.tables, {}
+    for number, name in enumerate(["pool", *HERITAGES]):
         start, size = store._start[cell, number], store._size[cell, number]
         own, alias, threshold = parts(store._columns[start : start + size])
         units = np.zeros(len(getattr(names, kind)))
         np.add.at(units, own, threshold)
         np.add.at(units, alias, UNIT - threshold)
         found[name] = units / max(size * UNIT, 1)
+    upto = of._others.reshape(-1, of._lists)[cell] - cell
+    found["other"] = np.diff(upto, prepend=0) @ np.array([found[name] for name in ("pool", *HERITAGES)])
     return found
 
 
@@ -339,7 +344,7 @@ def first_names_of(names: Names, ethnicity: str, sex: str, year: int) -> npt.NDA
             if nativity != "foreign_born":
                 told_part = own[HERITAGES.index(heritage), NATIVITIES.index(nativity)]
                 people = share * NATIVITY[nativity] / name_facts.NATIVE
-                found += people * (told_part * held[heritage] + (1 - told_part) * held["pool"])
+                found += people * (told_part * held[heritage] + (1 - told_part) * held["other"])
     return found
 
 
@@ -377,6 +382,25 @@ def test_accents_change_the_writing_only(names: Names) -> None:
     np.testing.assert_array_equal(plain[1][same], accented[1][same])
 
 
+@pytest.mark.parametrize(
+    ("heritage", "nativity", "marked"),
+    [
+        ("mexican", "foreign_born", True),
+        ("mexican", "second_generation", True),
+        ("mexican", "native_parents", False),
+        ("guatemalan", "foreign_born", False),
+    ],
+)
+def test_accents_are_those_of_the_own_heritage_until_they_are_lost(
+    names: Names, heritage: str, nativity: str, marked: bool
+) -> None:
+    first, _ = draw(
+        names, "hispanic", heritage=heritage, nativity=nativity, sex="male", years=1980, n=5_000, accents=True
+    )
+    assert ("José" in first) == marked
+    assert ("Jose" in first) != marked
+
+
 # Heritage
 
 
@@ -396,6 +420,24 @@ def test_first_name_and_surname_share_a_heritage(names: Names) -> None:
     assert (first == "Rajesh").sum() > 50
     assert (last == "Patel").sum() > 50
     assert not {"Nguyen", "Kim", "Chen"} & set(last[first == "Rajesh"])
+
+
+def test_both_names_come_from_the_same_people_where_they_can(names: Names) -> None:
+    # An Indian name is known for some of the Indians only, and more people have Vietnamese names than are Vietnamese.
+    first, last = draw(names, "asian", heritage="indian", nativity="second_generation", sex="male", n=200_000)
+    rajesh, patel = first == "Rajesh", last == "Patel"
+    assert rajesh.sum() > 100
+    assert patel[rajesh].mean() > 2 * patel[~rajesh].mean()
+
+
+def test_nobody_of_ninety_has_a_name_of_today(names: Names, births: pl.DataFrame) -> None:
+    foreign, old = names._foreign, names._born[0]
+    listed = {name: row for row, name in enumerate(names.first)}
+    for name in ("Jayden", "Aiden", "Nevaeh"):
+        assert old[listed[name]] < 0.05
+    told_to_be_old = names._born[0][listed["Hung"]]
+    assert told_to_be_old > names._born[3][listed["Hung"]]
+    assert (foreign * old).sum() > 0
 
 
 def test_a_heritage_of_which_no_name_is_known_has_names_of_its_ethnicity(names: Names) -> None:

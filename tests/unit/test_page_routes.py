@@ -11,7 +11,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from serving.api.app import create_app
-from serving.page.routes import MOST_PEOPLE, PEOPLE, STATIC, trials_of
+from serving.api.keys import create_key
+from serving.api.requests import COUNTED, MOST_COUNTED
+from serving.api.settings import Settings
+from serving.page.routes import STATIC, trials_of
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
 from tests.support.toy_snapshot import build_snapshot
@@ -86,22 +89,34 @@ def test_trials_are_those_of_the_manifest(client: TestClient) -> None:
 
 
 def test_shares_are_those_of_the_people_drawn(client: TestClient, snapshot: Snapshot) -> None:
-    told = client.get("/v1/shares?n=300&seed=5&evidence.age=25..34&fields=sex,age").json()
+    told = client.get("/v1/shares?n=300&seed=5&evidence.age=25..34").json()
     batch = Sampler(snapshot).sample(300, 5, 0, {"age": "25..34"}, fields=["sex"])
     counts = Counter(batch.values("sex"))
     assert told["shares"]["sex"] == {sex: pytest.approx(counts[sex] / 300) for sex in ("female", "male")}
-    assert told["shares"]["age"]["25_34"] == 1 and set(told["shares"]) == {"sex", "age"}
+    assert told["shares"]["age"]["25_34"] == 1
     assert told["support"]["probability"] == pytest.approx(batch.support.probability)
     assert told["support"]["effective"] is None and told["support"]["warning"] == ""
 
 
 def test_shares_have_a_default_and_a_limit(client: TestClient, snapshot: Snapshot) -> None:
     answer = client.get("/v1/shares")
-    assert answer.json()["n"] == PEOPLE and set(answer.json()["shares"]) == {d.id for d in snapshot.dimensions}
+    assert answer.json()["n"] == COUNTED and set(answer.json()["shares"]) == {d.id for d in snapshot.dimensions}
     assert client.get("/v1/shares", headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
-    for n in (0, MOST_PEOPLE + 1):
+    for n in (0, MOST_COUNTED + 1):
         problem = client.get(f"/v1/shares?n={n}").json()
         assert problem["status"] == 422 and problem["parameter"] == "n"
+    assert client.get("/v1/shares?fields=sex").json()["parameter"] == "fields"
+
+
+def test_who_has_a_key_counts_and_who_has_none_sees_the_page(snapshot: Snapshot, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    key = create_key(keys, "reader")
+    client = TestClient(create_app({"us": snapshot}, Settings(keys=keys, personas_per_minute=50)))
+    assert client.get("/").status_code == client.get("/page/main.js").status_code == 200
+    assert client.get("/v1/trials").status_code == client.get("/v1/shares").status_code == 401
+    holder = {"Authorization": f"Bearer {key}"}
+    assert client.get("/v1/trials", headers=holder).status_code == 200
+    assert [client.get(f"/v1/shares?n={n}", headers=holder).status_code for n in (50, 49)] == [200, 429]
 
 
 def test_prompts_are_those_of_the_library(client: TestClient, snapshot: Snapshot) -> None:

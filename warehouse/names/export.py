@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,12 +22,14 @@ from warehouse.names.files import (
     FIRST,
     FOREIGN,
     HERITAGE_UNIT,
+    KINDS,
     LAST,
     METADATA,
     PEOPLE,
     REST,
     SHARE_UNIT,
 )
+from warehouse.names.slips import slips, swapped
 from warehouse.parquet import parquet_bytes
 
 ALL_OTHERS = "ALL OTHER NAMES"
@@ -38,9 +41,16 @@ PRIOR_BEARERS = 20
 PACIFIC_SHARE = 622_018 / (622_018 + 19_618_719)
 PACIFIC_IF_LISTED, PACIFIC_AT_MOST = 0.9, 0.5  # of the published Asian-or-Pacific share
 
+# Census 2020: the listed surnames have 87,869.57 of 100,000 people. Whose the others are is published for 2010 only
+# ("ALL OTHER NAMES").
+UNLISTED = 1 - 0.8786957
+UNLISTED_SHARES = {"white": 0.6665, "black": 0.0853, "api": 0.0797, "aian": 0.0086, "two": 0.0232, "hispanic": 0.1367}
+
 MIN_BIRTHS, MIN_FOREIGN, MIN_BEARERS = 60, 40, 150
 # Fewer than one bearer in a hundred of the other sex: more often a clerical error than a person.
 MIN_SEX_SHARE = 0.01
+# So many times as frequent is the name of which another is taken for a slip.
+SLIP_FIRST, SLIP_LAST = 200, 300
 TWO_LETTERS = ("AL", "BO", "CY", "DI", "ED", "JO", "KY", "MO", "OM", "OZ", "TY", "VI")
 
 
@@ -63,11 +73,13 @@ class Told:
             COHORTS, a row for each combination, summing to 1 for each cohort.
         heritage: kind, key, heritage, share (0 to 1) of those who bear the name; what is missing to 1 was not told.
         facts: kind, key, BORN (0 to 1, null where births are known), spelling (null where it is as shown).
+        standing: key, factor: how many times its bearers a surname stands for, see `pipeline.names.rare`; 1 for others.
     """
 
     people: pl.DataFrame
     heritage: pl.DataFrame
     facts: pl.DataFrame
+    standing: pl.DataFrame
 
     def columns(self, kind: str, codes: dict[str, int]) -> pl.DataFrame:
         """Key and the columns of `files` that come from here, a row for each name of the kind."""
@@ -89,28 +101,38 @@ class Told:
 
 def name_files(told: Told, folder: Path = Path(__file__).parent) -> dict[str, bytes]:
     """Bytes of the snapshot's name files by file name, from the vendored tables in `folder`."""
-    try:
-        first = pl.read_parquet(folder / "first_names.parquet")
-        last = pl.read_parquet(folder / "surnames.parquet")
-    except (OSError, pl.exceptions.PolarsError) as error:
-        reason = str(error).splitlines()[0]
-        raise SnapshotError(f"cannot read the name tables ({reason}); run warehouse.names.build_names") from None
+    first, last = (_vendored(folder, table) for table in ("first_names", "surnames"))
     heritages = told.people["heritage"].unique(maintain_order=True).to_list()
     codes = {heritage: code for code, heritage in enumerate(heritages)}
     if unknown := set(told.heritage["heritage"]) - codes.keys():
         raise SnapshotError(f"names were told to be of the unknown heritage {min(unknown)!r}: validate them again")
     facts: dict[str, object] = {"heritages": heritages}
     listed = first_names(first)
-    adults = of_adults(listed)
+    asked = {kind: set(told.heritage.filter(kind=kind)["key"]) for kind in KINDS}
+    adults = of_adults(listed, asked["first"])
     of_first = facts | {
         "native_tilt": native_tilt(adults, told.people),
         "as_born_here": as_born_here(listed, told.people),
     }
     return {
         FIRST: _parquet_bytes(_written(adults, told.columns("first", codes)), of_first),
-        LAST: _parquet_bytes(_written(surnames(last), told.columns("last", codes)), facts),
+        LAST: _parquet_bytes(_written(borne(surnames(last), asked["last"], told), told.columns("last", codes)), facts),
         PEOPLE: _people_bytes(told.people),
     }
+
+
+def listed_surnames(folder: Path = Path(__file__).parent) -> tuple[pl.DataFrame, dict[str, float]]:
+    """`surnames` and `everybody` of the vendored table in `folder`."""
+    last = _vendored(folder, "surnames")
+    return surnames(last), everybody(last)
+
+
+def _vendored(folder: Path, table: str) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(folder / f"{table}.parquet")
+    except (OSError, pl.exceptions.PolarsError) as error:
+        reason = str(error).splitlines()[0]
+        raise SnapshotError(f"cannot read the name tables ({reason}); run warehouse.names.build_names") from None
 
 
 def as_born_here(listed: pl.DataFrame, people: pl.DataFrame) -> dict[str, float]:
@@ -276,12 +298,45 @@ def first_names(vendored: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def of_adults(first: pl.DataFrame) -> pl.DataFrame:
-    """The first names that adults bear, with the cohorts that they are of."""
+def of_adults(first: pl.DataFrame, asked: Collection[str]) -> pl.DataFrame:
+    """The first names that adults bear, with the cohorts that they are of.
+
+    Nobody came with a misspelt name: those keep their births only, unless they were among the `asked` and may be names.
+    """
     cohorts = [f"births_{year}" for year in COHORTS]
-    kept = first.filter((pl.sum_horizontal(cohorts) >= MIN_BIRTHS) | (pl.col("foreign") >= MIN_FOREIGN))
+    of_key = first.group_by("key").agg(n=pl.sum_horizontal(pl.col("^births_.*$").sum()) + pl.col("excess").sum())
+    misspelt = slips(dict(of_key.iter_rows()), ratio=SLIP_FIRST, doubled=True)
+    none = [slip for slip, name in misspelt.items() if slip not in asked or swapped(slip, name)]
+    none += casing.read_list("never_foreign.txt")
+    foreign = pl.when(pl.col("key").is_in(none)).then(0).otherwise("foreign").cast(pl.UInt32).alias("foreign")
+    kept = first.with_columns(foreign).filter(
+        (pl.sum_horizontal(cohorts) >= MIN_BIRTHS) | (pl.col("foreign") >= MIN_FOREIGN)
+    )
     others = [c for c in first.columns if c.startswith("births_") and c not in cohorts]
     return kept.drop("excess", "alive_adult", *others)
+
+
+def borne(last: pl.DataFrame, asked: Collection[str], told: Told) -> pl.DataFrame:
+    """The surnames without misspelt ones, each with the bearers that it stands for."""
+    misspelt = slips(dict(last.select("key", "bearers").iter_rows()), ratio=SLIP_LAST, doubled=False)
+    none = [slip for slip, name in misspelt.items() if slip not in asked or swapped(slip, name)]
+    kept = last.filter(~pl.col("key").is_in(none)).join(told.standing, on="key", how="left", maintain_order="left")
+    bearers = (pl.col("bearers") * pl.col("factor").fill_null(1.0)).round().cast(pl.UInt32)
+    return kept.with_columns(bearers.alias("bearers")).drop("factor")
+
+
+def everybody(vendored: pl.DataFrame) -> dict[str, float]:
+    """People by ethnicity, whether their surname is listed or not."""
+    named = ethnicity_shares(vendored, "count", overall_shares(vendored, "count"), "pacific_islander_last.txt")
+    listed = {e: named.select(pl.col("count").cast(float).dot(f"share_{e}")).item() / SHARE_UNIT for e in ETHNICITIES}
+    unlisted = float(vendored["count"].sum()) * UNLISTED / (1 - UNLISTED)
+    rest = UNLISTED_SHARES | {
+        "asian": UNLISTED_SHARES["api"] * (1 - PACIFIC_SHARE),
+        "native_american": UNLISTED_SHARES["aian"],
+        "pacific_islander": UNLISTED_SHARES["api"] * PACIFIC_SHARE,
+        "two_or_more": UNLISTED_SHARES["two"],
+    }
+    return {e: listed[e] + unlisted * rest[e] for e in ETHNICITIES}
 
 
 def surnames(vendored: pl.DataFrame) -> pl.DataFrame:

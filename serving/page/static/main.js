@@ -9,7 +9,7 @@ import { preset, refreshShares, setUpPins, showEffect, showPins } from "./pins.j
 import { read, write } from "./state.js";
 import { showTrials } from "./trials.js";
 import { why } from "./why.js";
-import { BASE_PEOPLE, loadWorld } from "./world.js";
+import { BASE_PEOPLE, labelOf, loadWorld } from "./world.js";
 
 const VIEWS = { people: "People", maps: "Maps", graph: "Graph", trials: "Trials" };
 
@@ -78,6 +78,7 @@ function trouble(error) {
     h("h2", {}, nobody ? "Nobody fits all of these pins." : impossible ? "These pins do not work." : "That did not work."),
     h("p", {}, nobody ? "Each may be common, but together they rule each other out, or are rarer than we can look for." : sentence(error.message)),
     nobody && h("p", { class: "hint" }, sentence(error.message)),
+    nobody && possible(error),
     h(
       "div",
       { class: "actions" },
@@ -89,6 +90,13 @@ function trouble(error) {
         : h("button", { type: "button", class: "primary", on: { click: () => refresh() } }, "Try again"),
     ),
   );
+}
+
+/** What the other pins leave possible for the dimension that cannot be, where the server tells. */
+function possible({ parameter, allowed }) {
+  const dimension = world.byName.get(parameter.split(".")[1]);
+  if (!dimension || !allowed.length) return null;
+  return h("p", {}, h("b", {}, dimension.label), ` could still be ${allowed.map((category) => labelOf(dimension, category)).join(", ")}.`);
 }
 
 function fillBar() {
