@@ -211,7 +211,7 @@ async function start() {
     return;
   }
   setUpPins(world, { onPin: addPin });
-  if (matchMedia("(max-width: 899px)").matches && !state.pins.length) byId("pins-box").open = false;
+  if (matchMedia("(max-width: 899px)").matches) byId("pins-box").open = false;
   setUpMaps(world, (id) => (location.hash = `#maps/${id}`));
   setUpGraph(world);
   addEventListener("hashchange", () => showView());

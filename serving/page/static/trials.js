@@ -15,9 +15,9 @@ const STRATEGIES = {
   naive_bayes: "each map's lift over the base rate, multiplied",
   tempered_product: "lifts multiplied, then tempered against double counting",
   tau_redundancy: "lifts, each discounted by what other parents told already",
-  backoff: "the most detailed map that fits, then less detailed ones",
-  beta_linear_pool: "the average, sharpened afterwards",
-  latent_shift: "maps as shifts on a hidden scale",
+  backoff: "the most telling map first, then a share of what each next one says",
+  beta_linear_pool: "the weighted average, sharpened afterwards",
+  latent_shift: "parents that move people along a hidden scale, cut into the ordered categories",
   max_entropy: "the flattest joint that keeps to every map",
   max_entropy_shrunk: "the same, trusting each map less the noisier it is",
 };
@@ -42,7 +42,7 @@ export async function showTrials(world) {
       "section",
       { class: "by-dimension" },
       h("h2", {}, "Dimension by dimension"),
-      h("p", { class: "hint" }, `Edition ${edition}. The margin is by how much the runner-up's divergence from the unseen maps is larger, in thousandths of a nat. Below zero the two were tied and the simpler one was taken.`),
+      h("p", { class: "hint" }, `Edition ${edition}. The margin is by how much the runner-up's divergence from the unseen maps is larger, in thousandths of a nat; from their own maps where no map was kept back. Below zero, the two were tied and the simpler one was taken, or none kept to its maps and the nearest was taken.`),
       h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of the trials" }, table),
     ),
   );
@@ -97,7 +97,7 @@ function fillTable(table, rows, by, down, sort) {
 }
 
 function line(row, largest) {
-  const margin = row.margin === null ? "nothing unseen to judge by" : `${row.margin > 0 ? "+" : ""}${(row.margin * 1000).toFixed(2)}`;
+  const margin = row.margin === null ? "no other kept to the maps" : `${row.margin > 0 ? "+" : ""}${(row.margin * 1000).toFixed(2)}`;
   return h(
     "tr",
     { class: `t${row.tier}` },
