@@ -38,14 +38,20 @@ from serving.api.reloading import Reloader
 from serving.api.requests import Wanted
 from serving.api.service import Service
 from serving.api.settings import Limits, Settings
-from serving.batch import Batch
+from serving.batch import Batch, derived_needs
 from serving.explaining import explain
+from serving.page.routes import page_routes
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
 from warehouse.errors import PersonaGenError, SamplingError, SnapshotError
 
 PART = 1_000  # personas drawn and sent at a time
-MEDIA = {"json": "application/json", "jsonl": "application/x-ndjson", "arrow": "application/vnd.apache.arrow.stream"}
+MEDIA = {
+    "json": "application/json",
+    "jsonl": "application/x-ndjson",
+    "arrow": "application/vnd.apache.arrow.stream",
+    "prompt": "text/plain",
+}
 # What pages of other origins may send, and what they see of an answer.
 CORS_SENT = ("Authorization", "Content-Type", "If-None-Match")
 CORS_SEEN = ("ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Snapshot-Id")
@@ -80,9 +86,8 @@ def create_app(snapshots: Mapping[str, Snapshot], settings: Settings | None = No
         whole = wanted.n if wanted.quota else min(wanted.n, PART)
         first = await service.drawn(wanted, wanted.start, whole, sampler)
         parts = _parts(service, sampler, wanted, first)
-        form = (
-            _nothing if request.method == "HEAD" else {"json": _json, "jsonl": _jsonl, "arrow": _arrow}[wanted.format]
-        )
+        forms = {"json": _json, "jsonl": _jsonl, "arrow": _arrow, "prompt": _prompts}
+        form = _nothing if request.method == "HEAD" else forms[wanted.format]
         return StreamingResponse(form(parts), headers=headers, media_type=MEDIA[wanted.format])
 
     async def explained(request: Request) -> Response:
@@ -128,6 +133,7 @@ def create_app(snapshots: Mapping[str, Snapshot], settings: Settings | None = No
             {
                 "snapshot_id": snapshot.id,
                 "population": snapshot.manifest.population.id,
+                "derived": list(derived_needs(snapshot)),
                 "dimensions": [
                     {
                         "id": d.id,
@@ -198,6 +204,7 @@ def create_app(snapshots: Mapping[str, Snapshot], settings: Settings | None = No
         Route("/v1/openapi.json", openapi),
         Route("/metrics", measured),
         Route("/healthz", health),
+        *page_routes(service, limits),
     ]
     return Starlette(
         routes=[admitted(one) if one.path.startswith(("/v1/", "/metrics")) else one for one in routes],
@@ -307,6 +314,20 @@ def _lines(batch: Batch, between: str) -> bytes:
 async def _jsonl(parts: AsyncIterator[Batch]) -> AsyncIterator[bytes]:
     async for batch in parts:
         yield await anyio.to_thread.run_sync(_lines, batch, "\n") + (b"\n" if len(batch) else b"")
+
+
+def _prose(batch: Batch) -> bytes:
+    return "\n\n".join(batch.to_prompts()).encode("utf-8", "backslashreplace")
+
+
+async def _prompts(parts: AsyncIterator[Batch]) -> AsyncIterator[bytes]:
+    between = b""
+    async for batch in parts:
+        text = await anyio.to_thread.run_sync(_prose, batch)
+        if text:
+            yield between + text
+            between = b"\n\n"
+    yield b"\n" if between else b""
 
 
 async def _json(parts: AsyncIterator[Batch]) -> AsyncIterator[bytes]:
