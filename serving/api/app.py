@@ -84,7 +84,7 @@ def create_app(snapshots: Mapping[str, Snapshot], settings: Settings | None = No
             return Response(status_code=304, headers=headers)
         charge(request, wanted.n)
         whole = wanted.n if wanted.quota else min(wanted.n, PART)
-        first = await service.drawn(wanted, wanted.start, whole, sampler)
+        first = await service.drawn(wanted, wanted.start, whole, sampler, request.receive)
         parts = _parts(service, sampler, wanted, first)
         forms = {"json": _json, "jsonl": _jsonl, "arrow": _arrow, "prompt": _prompts}
         form = _nothing if request.method == "HEAD" else forms[wanted.format]
@@ -97,7 +97,7 @@ def create_app(snapshots: Mapping[str, Snapshot], settings: Settings | None = No
         _dimension(sampler.snapshot, dimension, 422)
         charge(request, 1)
 
-        batch = await service.drawn(wanted, wanted.start, 1, sampler)
+        batch = await service.drawn(wanted, wanted.start, 1, sampler, request.receive)
 
         def answer() -> bytes:
             persona = batch[0]

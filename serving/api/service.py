@@ -11,6 +11,8 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 from anyio import NoEventLoopError
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
 from serving.api import requests
 from serving.api.metrics import Metrics
@@ -42,16 +44,32 @@ class Service:
         except KeyError:
             raise Problem(422, f"unknown population {population!r}", "population", sorted(self.samplers)) from None
 
-    async def drawn(self, wanted: Wanted, start: int, n: int, sampler: Sampler) -> Batch:
+    async def drawn(
+        self, wanted: Wanted, start: int, n: int, sampler: Sampler, receive: Receive | None = None
+    ) -> Batch:
         """The same as `sample`, in a thread.
 
         What may have to search for people has threads of its own: rare evidence then never keeps those waiting who
-        ask for anybody.
+        ask for anybody. If `receive` tells meanwhile that the client has left, a search ends with ClientDisconnect;
+        other draws are over before that is worth a look.
         """
-        searches = wanted.evidence or wanted.likelihood or wanted.target_marginal or wanted.quota
-        return await anyio.to_thread.run_sync(
-            self.sample, wanted, start, n, sampler, limiter=self._searching if searches else None
-        )
+        if not (wanted.evidence or wanted.likelihood or wanted.target_marginal or wanted.quota):
+            return await anyio.to_thread.run_sync(self.sample, wanted, start, n, sampler)
+        batch: Batch | None = None
+        refusal: Exception | None = None
+        async with anyio.create_task_group() as tasks:
+            if receive is not None:
+                tasks.start_soon(_cancel_when_left, receive, tasks.cancel_scope)
+            try:
+                batch = await anyio.to_thread.run_sync(self.sample, wanted, start, n, sampler, limiter=self._searching)
+            except Exception as error:  # else the group would wrap it
+                refusal = error
+            tasks.cancel_scope.cancel()
+        if refusal is not None:
+            raise refusal
+        if batch is None:
+            raise ClientDisconnect
+        return batch
 
     def sample(self, wanted: Wanted, start: int, n: int, sampler: Sampler | None = None) -> Batch:
         """Part of what is wanted, by the sampler that the request began with; raises Problem.
@@ -80,6 +98,12 @@ class Service:
                 raise requests.refused(error, wanted) from None
         self.metrics.personas.labels(sampler.snapshot.manifest.population.id).inc(n)
         return batch
+
+
+async def _cancel_when_left(receive: Receive, scope: anyio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
 
 
 def _end_with_request() -> None:

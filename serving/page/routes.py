@@ -75,7 +75,7 @@ def page_routes(service: Service, limits: Limits) -> list[Route]:
         if has(request, tag):
             return cached(request, tag, {})
         charge(request, wanted.n)
-        batch = await service.drawn(wanted, wanted.start, wanted.n, sampler)
+        batch = await service.drawn(wanted, wanted.start, wanted.n, sampler, request.receive)
         return cached(request, tag, shares_of(batch))
 
     return [
