@@ -455,7 +455,13 @@ def serve(host: str, port: int, **options: Any) -> None:
 
 @cli.group()
 def keys() -> None:
-    """Make, list and revoke the API keys that `serve --keys` asks for."""
+    """Make, list and revoke the API keys that `serve --keys` asks for.
+
+    \b
+    Examples:
+      personagen keys create survey-team --file keys.json
+      personagen serve --keys keys.json
+    """
 
 
 def _key_file(command: Any) -> Any:
