@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,23 +167,44 @@ class Snapshot:
     def _named_by(self) -> dict[str, tuple[str, ...]]:
         return {argument: self.dimension(dimension).categories for argument, dimension in NAMED_BY.items()}
 
-    def maps(self) -> pa.Table:
-        """The pooled maps, for explanations: columns of `COLUMNS[MAPS]`. Read from disk on each call."""
+    @cached_property
+    def _maps(self) -> pa.Table:
         return _table(_read_verified(self.folder, MAPS, self.manifest.files[MAPS]), MAPS)
 
-    def cells(self, dimension: str) -> list[dict[str, Any]]:
-        """The cells of one dimension's pooled maps, as `maps` has them."""
+    def maps(self) -> pa.Table:
+        """The pooled maps, for explanations: columns of `COLUMNS[MAPS]`. Read on the first call, then kept."""
+        return self._maps
+
+    def cells(self, dimension: str, category: str | None = None) -> list[dict[str, Any]]:
+        """The cells of one dimension's pooled maps, as `maps` has them; those of one category if it is named."""
         import pyarrow.compute as pc  # noqa: PLC0415  # keeps `import serving` light
 
         table = self.maps()
-        found: list[dict[str, Any]] = table.filter(pc.equal(table["dimension"], dimension)).to_pylist()
+        chosen = pc.equal(table["dimension"], dimension)
+        if category is not None:
+            chosen = pc.and_(chosen, pc.equal(table["category"], category))
+        found: list[dict[str, Any]] = table.filter(chosen).to_pylist()
         return found
+
+    def __reduce__(self) -> tuple[Callable[[Path, str], Snapshot], tuple[Path, str]]:
+        return _loaded_again, (self.folder, self.id)
 
     def __repr__(self) -> str:
         return (
             f"Snapshot({self.manifest.population.id!r}, id={self.id!r}, edition={self.manifest.edition!r}, "
             f"{len(self.dimensions)} dimensions)"
         )
+
+
+@lru_cache(maxsize=4)
+def _loaded_again(folder: Path, identifier: str) -> Snapshot:
+    """Unpickle: a snapshot travels as its place and id, so whoever receives one needs the same files."""
+    snapshot = Snapshot.load(folder)
+    if snapshot.id != identifier:
+        raise SnapshotError(
+            f"{folder} holds snapshot {snapshot.id} now, not {identifier}: load the one that it was drawn from"
+        )
+    return snapshot
 
 
 def suggest(wrong: str, known: Mapping[str, object] | list[str]) -> str:
