@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property, lru_cache
@@ -75,12 +75,14 @@ class SnapshotDimension:
     code_of: Mapping[str, int] = field(repr=False)
 
     def code(self, category: str) -> int:
-        """Code of a category id; SamplingError lists what there is if it is unknown."""
+        """Code of a category id; SamplingError names near ones, or all there are, if it is unknown."""
         try:
             return self.code_of[category]
         except KeyError:
-            known = ", ".join(self.categories)
-            raise SamplingError(f"dimension {self.id!r} has no category {category!r}: use one of {known}") from None
+            hint = f": use one of {', '.join(self.categories)}"
+            if near := near_ones(category, self.categories):
+                hint = f": did you mean {' or '.join(near)}?"
+            raise SamplingError(f"dimension {self.id!r} has no category {category!r}{hint}") from None
 
 
 class Snapshot:
@@ -209,24 +211,28 @@ def _loaded_again(folder: Path, identifier: str) -> Snapshot:
 
 def suggest(wrong: str, known: Mapping[str, object] | list[str]) -> str:
     """Tail of an error message: the nearest known names, or all of them when they are few."""
-    from difflib import get_close_matches  # noqa: PLC0415  # error path only
-
-    near = get_close_matches(wrong, list(known), n=3, cutoff=0.5)
-    if near:
+    if near := near_ones(wrong, known):
         return f": did you mean {' or '.join(near)}?"
     shown = list(known)[:8]
     return f": there is {', '.join(shown)}{', ...' if len(known) > len(shown) else ''}"
 
 
+def near_ones(wrong: str, known: Iterable[str]) -> list[str]:
+    """The known ids, three at most, that are likest to a wrong one, whatever its capitals and spaces."""
+    from difflib import get_close_matches  # noqa: PLC0415  # error path only
+
+    return get_close_matches(wrong.casefold().replace(" ", "_"), list(known), n=3, cutoff=0.5)
+
+
 def find_snapshot(path_or_population: str | os.PathLike[str]) -> Path:
     """Folder of a snapshot, by path, else by the population of a packaged one."""
     path = Path(path_or_population)
-    if (path / MANIFEST).is_file():
-        return path
     text = os.fspath(path_or_population)
+    if text and (path / MANIFEST).is_file():
+        return path
     if text and Path(text).name == text and (PACKAGED / text / MANIFEST).is_file():
         return PACKAGED / text
-    if path.exists():
+    if text and path.exists():
         raise SnapshotError(f"{path} is not a snapshot: it holds no {MANIFEST}; give the folder of one")
     packaged = packaged_populations()
     known = f"packaged are: {', '.join(packaged)}" if packaged else "none is packaged"
