@@ -188,8 +188,10 @@ class Snapshot:
         found: list[dict[str, Any]] = table.filter(chosen).to_pylist()
         return found
 
-    def __reduce__(self) -> tuple[Callable[[Path, str], Snapshot], tuple[Path, str]]:
-        return _loaded_again, (self.folder, self.id)
+    def __reduce__(self) -> tuple[Callable[[str, str], Snapshot], tuple[str, str]]:
+        # A packaged one travels by name: elsewhere the package may be installed in another place.
+        packaged = self.folder.parent == PACKAGED.resolve()
+        return _loaded_again, (self.folder.name if packaged else str(self.folder), self.id)
 
     def __repr__(self) -> str:
         return (
@@ -199,13 +201,11 @@ class Snapshot:
 
 
 @lru_cache(maxsize=4)
-def _loaded_again(folder: Path, identifier: str) -> Snapshot:
-    """Unpickle: a snapshot travels as its place and id, so whoever receives one needs the same files."""
-    snapshot = Snapshot.load(folder)
+def _loaded_again(place: str, identifier: str) -> Snapshot:
+    """Unpickle: a snapshot travels as its place and id, so that whoever receives it needs the same files."""
+    snapshot = Snapshot.load(place)
     if snapshot.id != identifier:
-        raise SnapshotError(
-            f"{folder} holds snapshot {snapshot.id} now, not {identifier}: load the one that it was drawn from"
-        )
+        raise SnapshotError(f"{place!r} is snapshot {snapshot.id} here, not {identifier}: provide the same one")
     return snapshot
 
 

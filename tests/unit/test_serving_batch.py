@@ -16,6 +16,7 @@ import duckdb
 import polars as pl
 import pytest
 
+import serving.snapshot
 from serving.batch import ECHO, Batch
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
@@ -99,5 +100,16 @@ def test_a_snapshot_that_changed_since_is_not_taken_for_the_one_that_was_kept(tm
     kept = pickle.dumps(Sampler(Snapshot.load(tmp_path / "s")).sample(1)[0])
     shutil.rmtree(tmp_path / "s")
     build_snapshot(tmp_path / "s", seed=2)
-    with pytest.raises(SnapshotError, match=r"holds snapshot .* now, not .*: load the one that it was drawn from"):
+    with pytest.raises(SnapshotError, match=r"is snapshot .* here, not .*: provide the same one"):
         pickle.loads(kept)
+
+
+def test_a_packaged_snapshot_travels_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("here", "there"):
+        build_snapshot(tmp_path / place / "us")
+    monkeypatch.setattr(serving.snapshot, "PACKAGED", tmp_path / "here")
+    sent = pickle.dumps(Snapshot.load("us"))
+    monkeypatch.setattr(serving.snapshot, "PACKAGED", tmp_path / "there")
+    received = pickle.loads(sent)
+    assert received.folder == tmp_path / "there" / "us"
+    assert pickle.loads(sent) is received  # loaded once in a process
