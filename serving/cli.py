@@ -600,6 +600,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         _show(error)
         return error.exit_code
+    except UnicodeEncodeError as error:
+        text = error.object[error.start : error.end]
+        click.echo(
+            f"personagen: {error.encoding} has no {text!a}: set PYTHONIOENCODING=utf-8, or name a file", err=True
+        )
+        return 2
     except (PersonaGenError, ModuleNotFoundError, OSError) as error:
         click.echo(f"personagen: {_explain(error)}", err=True)
         if isinstance(error, OSError):

@@ -319,6 +319,13 @@ def test_a_full_disk_behind_stdout_is_one_line(toy: str, unbuffered: str) -> Non
     assert (done.returncode, done.stderr) == (2, "personagen: No space left on device\n")
 
 
+def test_an_output_that_cannot_hold_a_letter_says_so_in_one_line(toy: str) -> None:
+    arguments = ["generate", "--snapshot", toy, "-n", "1", "-f", "csv", "--seed", "Jos\u00e9"]
+    done = run_process(*arguments, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 2
+    assert done.stderr == "personagen: ascii has no '\\xe9': set PYTHONIOENCODING=utf-8, or name a file\n"
+
+
 def test_a_reader_that_stops_is_no_error(toy: str) -> None:
     command = [sys.executable, "-m", "serving.cli", "generate", "--snapshot", toy, "-n", "30000", "-f", "jsonl"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
