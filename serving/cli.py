@@ -192,7 +192,7 @@ def _date(_: click.Context, __: click.Parameter, moment: datetime | None) -> dat
 @click.option("-n", "--number", type=int, default=5, show_default=True, help="How many personas.")
 @click.option("-s", "--seed", default="0", callback=_seed, show_default=True, help="Integer or text.")
 @click.option("--start", type=int, default=0, show_default=True, help="Index of the first persona.")
-@click.option("--population", default="us", show_default=True, help="Population of a packaged snapshot.")
+@click.option("--population", help="Population of a packaged snapshot [default: us].")
 @click.option("--snapshot", "path", type=click.Path(), help="Folder of another snapshot.")
 @click.option(
     "-f",
@@ -263,7 +263,7 @@ def generate(  # noqa: PLR0917  # click passes options by name
     number: int,
     seed: int | str,
     start: int,
-    population: str,
+    population: str | None,
     path: str | None,
     form: str | None,
     output: str | None,
@@ -303,7 +303,7 @@ def generate(  # noqa: PLR0917  # click passes options by name
         raise SamplingError(
             f"a batch with quotas has at most {LARGEST_QUOTA_BATCH:,} personas, not {number:,}: ask for fewer"
         )
-    sampler = Sampler(Snapshot.load(population if path is None else path))
+    sampler = Sampler(Snapshot.load(_source(population, path)))
 
     def batches() -> Iterator[Batch]:
         # The first call checks the request, so even an empty one.
@@ -350,7 +350,7 @@ def generate(  # noqa: PLR0917  # click passes options by name
 @click.argument("dimensions", nargs=-1, required=True)
 @click.option("-s", "--seed", default="0", callback=_seed, show_default=True, help="Integer or text.")
 @click.option("-i", "--index", type=click.IntRange(0), default=0, show_default=True, help="Index of the persona.")
-@click.option("--population", default="us", show_default=True, help="Population of a packaged snapshot.")
+@click.option("--population", help="Population of a packaged snapshot [default: us].")
 @click.option("--snapshot", "path", type=click.Path(), help="Folder of another snapshot.")
 @click.option("--do", multiple=True, callback=_assignments, metavar="DIMENSION=CATEGORY", help="As it was drawn with.")
 @click.option(
@@ -370,7 +370,7 @@ def explain(  # noqa: PLR0917  # click passes options by name
     dimensions: tuple[str, ...],
     seed: int | str,
     index: int,
-    population: str,
+    population: str | None,
     path: str | None,
     do: dict[str, str],
     evidence: dict[str, list[str] | str],
@@ -388,7 +388,7 @@ def explain(  # noqa: PLR0917  # click passes options by name
     from serving.sampler import Sampler  # noqa: PLC0415
     from serving.snapshot import Snapshot  # noqa: PLC0415
 
-    sampler = Sampler(Snapshot.load(population if path is None else path))
+    sampler = Sampler(Snapshot.load(_source(population, path)))
     ids = [dimension.id for dimension in sampler.snapshot.dimensions]
     batch = sampler.sample(1, seed, index, evidence, do, likelihood=likelihood, target_marginal=target, fields=ids)
     click.echo("\n\n".join(explained(batch[0], name).to_text() for name in dimensions))
@@ -417,6 +417,12 @@ def serve(host: str, port: int, paths: tuple[str, ...]) -> None:
     loaded = [Snapshot.load(path) for path in paths or ("us",)]
     app = create_app({snapshot.manifest.population.id: snapshot for snapshot in loaded})
     uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False)
+
+
+def _source(population: str | None, path: str | None) -> str:
+    if population is not None and path is not None:
+        raise PersonaGenError("--population and --snapshot exclude each other: give one of them")
+    return next((given for given in (path, population) if given is not None), "us")
 
 
 def _format_of(output: str | None) -> str:

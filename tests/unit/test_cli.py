@@ -236,6 +236,7 @@ def test_a_seed_may_be_text(toy: str, capsys: Capture) -> None:
         (["-o", "/nowhere/at/all.csv"], "cannot write /nowhere/at/all.csv: No such file or directory"),
         (["--snapshot", "/nowhere"], "no snapshot '/nowhere'"),
         (["--snapshot", ""], "no snapshot ''"),
+        (["--population", "us"], "--population and --snapshot exclude each other: give one of them"),
         (["-f", "csv", "-o", "/dev/full"], "cannot write /dev/full: No space left on device; free some space"),
         (["-f", "parquet", "-o", "/dev/full"], "cannot write /dev/full: No space left on device; free some space"),
         (["-o", "/nowhere/at/all.parquet"], "cannot write /nowhere/at/all.parquet: No such file or directory"),
