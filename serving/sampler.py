@@ -95,7 +95,7 @@ class Sampler:
         support is thin; `Batch.support` has the figures.
         """
         seed = check_seed(seed)
-        n, start = _check_range(n, start)
+        n, start = check_range(n, start)
         asked = _check_conditions(
             evidence=evidence, do=do, likelihood=likelihood, target_marginal=target_marginal, quota=quota
         )
@@ -178,7 +178,8 @@ def _check_date(as_of: object) -> date:
     return as_of
 
 
-def _check_range(n: object, start: object) -> tuple[int, int]:
+def check_range(n: object, start: object) -> tuple[int, int]:
+    """Read n and start; SamplingError if one is no integer or negative, or the last index too large."""
     numbers = []
     for name, value in (("n", n), ("start", start)):
         try:
