@@ -91,18 +91,18 @@ def select_fields(
     known = (*everything, SUMMARY)
     for argument, names in (("fields", fields), ("exclude", exclude)):
         if isinstance(names, str):
-            raise SamplingError(f"{argument} must be a list of names, not the string {names!r}")
+            raise SamplingError(f"{argument} must be a list of names, not the string {names!r}", argument=argument)
         if names is not None and not (isinstance(names, Collection) and all(isinstance(one, str) for one in names)):
-            raise SamplingError(f"{argument} must be a list of names, not {names!r}")
+            raise SamplingError(f"{argument} must be a list of names, not {names!r}", argument=argument)
     left_out = set[str]()
     for name in exclude or ():
         if name == SENSITIVE:
             left_out.update(snapshot.sensitive)
         else:
-            left_out.add(_known(name, (*known, SENSITIVE)))
+            left_out.add(_known(name, (*known, SENSITIVE), "exclude"))
     chosen = everything
     if fields is not None:
-        chosen = tuple(dict.fromkeys(_known(name, (*known, *ECHO)) for name in fields))
+        chosen = tuple(dict.fromkeys(_known(name, (*known, *ECHO), "fields") for name in fields))
     visible = tuple(name for name in chosen if name not in left_out and name not in ECHO)
 
     prose = tuple(name for name in everything if name not in left_out) if SUMMARY in visible else ()
@@ -110,9 +110,9 @@ def select_fields(
     return Selection(visible, prose, frozenset(needed))
 
 
-def _known(name: str, known: tuple[str, ...]) -> str:
+def _known(name: str, known: tuple[str, ...], argument: str) -> str:
     if name not in known:
-        raise SamplingError(f"unknown field {name!r}{suggest(name, list(known))}")
+        raise SamplingError(f"unknown field {name!r}{suggest(name, list(known))}", argument=argument, allowed=known)
     return name
 
 
@@ -145,6 +145,9 @@ class Persona:
     def __hash__(self) -> int:
         return hash((self.seed, self.index, self.snapshot_id))
 
+    def __reduce__(self) -> tuple[Callable[..., Persona], tuple[object, ...]]:
+        return _persona, (self.seed, self.index, dict(self.values), self.snapshot)
+
     def __repr__(self) -> str:
         return f"Persona(seed={self.seed!r}, index={self.index}, snapshot_id={self.snapshot_id!r}, ...)"
 
@@ -162,6 +165,11 @@ class Persona:
         from serving.rendering import render  # noqa: PLC0415  # words are loaded when prose is asked for
 
         return render(self.snapshot, self.values, person)
+
+
+def _persona(seed: Seed, index: int, values: dict[str, Value], snapshot: Snapshot) -> Persona:
+    """A persona whose values nobody can change any more; also how one is unpickled."""
+    return Persona(seed, index, MappingProxyType(values), snapshot)
 
 
 class Batch:
@@ -297,7 +305,7 @@ class Batch:
         columns = [self.values(name) for name in self.fields]
         for place in range(self._size):
             values = {name: column[place] for name, column in zip(self.fields, columns, strict=True)}
-            yield Persona(self.seed, int(self.indices[place]), MappingProxyType(values), self.snapshot)
+            yield _persona(self.seed, int(self.indices[place]), values, self.snapshot)
 
     def __getitem__(self, place: int) -> Persona:
         """The persona at a place of the batch, 0 to n - 1; negative places count from the end."""

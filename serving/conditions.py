@@ -104,7 +104,11 @@ def condition(
     bounds = {name: _largest(snapshot.dimension(name), snapshot, likelihoods, fixed) for name in likelihoods}
     for name, largest in bounds.items():
         if largest == 0:
-            raise SamplingError(f"the evidence has probability zero: {name!r} cannot have it together with the rest")
+            raise SamplingError(
+                f"the evidence has probability zero: {name!r} cannot have it together with the rest",
+                about=name,
+                allowed=_possible(snapshot.dimension(name), snapshot, likelihoods, fixed),
+            )
     bound = math.prod(1.0 if b is None else b for b in bounds.values())
     size = PILOT
     while True:
@@ -204,6 +208,18 @@ class _Trier:
         chance = uniforms(self.seed, ACCEPT_STREAM, offspring(indices, first, weights.shape[1]))
         kept: npt.NDArray[np.bool_] = chance.reshape(weights.shape) * self.ready.bound < weights
         return kept
+
+
+def _possible(
+    dimension: SnapshotDimension, snapshot: Snapshot, likelihoods: Mapping[str, Floats], fixed: Mapping[int, int]
+) -> list[str]:
+    """The categories that the rest of the evidence leaves possible."""
+    alone = np.eye(len(dimension.categories))
+    return [
+        category
+        for category, likelihood in zip(dimension.categories, alone, strict=True)
+        if _largest(dimension, snapshot, {**likelihoods, dimension.id: likelihood}, fixed)
+    ]
 
 
 def _largest(

@@ -56,12 +56,14 @@ def check_seed(seed: object) -> Seed:
     """Return the seed as a plain int or str; raise SamplingError for anything else."""
     if isinstance(seed, str):
         if not seed.isascii() and seed.encode(errors="replace").decode() != seed:
-            raise SamplingError(f"seed {seed!r} is no text that can be encoded: give an integer or another string")
+            raise SamplingError(
+                f"seed {seed!r} is no text that can be encoded: give an integer or another string", argument="seed"
+            )
         return seed
     try:
         return operator.index(seed)  # type: ignore[arg-type]
     except TypeError:
-        raise SamplingError(f"seed {seed!r} is no seed: give an integer or a string") from None
+        raise SamplingError(f"seed {seed!r} is no seed: give an integer or a string", argument="seed") from None
 
 
 def stream_start(seed: Seed, stream: str) -> int:

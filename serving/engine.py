@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.counter import Seed, stream_start
+from serving.interruption import checkpoint
 from serving.numpy_kernel import NumpyKernel
 from serving.plans import Plan, compile_plan
 from serving.reference import no_category_left
@@ -115,6 +116,7 @@ class Engine:
         likelihoods: Mapping[int, Floats],
         weights: Floats,
     ) -> Codes:
+        checkpoint()
         n = len(indices)
         codes = np.empty((len(self._plans), n), dtype=np.uint8)  # a row that is not needed takes no memory
         plans, parents = self._closure(wanted, fixed)

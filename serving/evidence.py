@@ -79,21 +79,35 @@ def _hard(dimension: SnapshotDimension, value: Any) -> Floats:
     if values is None or isinstance(value, Mapping) or not all(isinstance(one, str) for one in values):
         raise SamplingError(
             f"evidence on {dimension.id!r} must be a category, a list of some, or a range of an ordinal dimension, "
-            f"not {value!r}"
+            f"not {value!r}",
+            about=dimension.id,
+            allowed=dimension.categories,
         )
     if not values:
-        raise SamplingError(f"evidence on {dimension.id!r} allows no category: name one at least")
+        raise SamplingError(
+            f"evidence on {dimension.id!r} allows no category: name one at least",
+            about=dimension.id,
+            allowed=dimension.categories,
+        )
     for one in values:
         if RANGE not in one:
             likelihood[dimension.code(one)] = 1.0
             continue
         if not dimension.ordinal:
-            raise SamplingError(f"dimension {dimension.id!r} has no order: list its categories instead of {one!r}")
+            raise SamplingError(
+                f"dimension {dimension.id!r} has no order: list its categories instead of {one!r}",
+                about=dimension.id,
+                allowed=dimension.categories,
+            )
         low, _, high = one.partition(RANGE)
         first = dimension.code(low) if low else 0
         last = dimension.code(high) if high else len(dimension.categories) - 1
         if last < first:
-            raise SamplingError(f"the range {one!r} of {dimension.id!r} is empty: turn it round")
+            raise SamplingError(
+                f"the range {one!r} of {dimension.id!r} is empty: turn it round",
+                about=dimension.id,
+                allowed=dimension.categories,
+            )
         likelihood[first : last + 1] = 1.0
     return likelihood
 
@@ -102,10 +116,17 @@ def _soft(dimension: SnapshotDimension, values: Mapping[str, float]) -> Floats:
     likelihood = np.zeros(len(dimension.categories))
     for category, value in _pairs(dimension, values):
         if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 <= _float(value) <= LARGEST:
-            raise SamplingError(f"the likelihood of {dimension.id}={category} must be a number from 0, not {value!r}")
+            raise SamplingError(
+                f"the likelihood of {dimension.id}={category} must be a number from 0, not {value!r}",
+                about=dimension.id,
+            )
         likelihood[dimension.code(category)] = value
     if likelihood.max(initial=0.0) == 0:
-        raise SamplingError(f"the likelihood on {dimension.id!r} allows no category: give one a positive number")
+        raise SamplingError(
+            f"the likelihood on {dimension.id!r} allows no category: give one a positive number",
+            about=dimension.id,
+            allowed=dimension.categories,
+        )
     return np.asarray(likelihood / likelihood.max())
 
 
@@ -118,7 +139,11 @@ def _float(value: Real) -> float:
 
 def _pairs(dimension: SnapshotDimension, values: Any) -> list[tuple[str, Any]]:
     if not isinstance(values, Mapping):
-        raise SamplingError(f"{dimension.id!r} needs a number for each category, such as {{'x': 0.3}}, not {values!r}")
+        raise SamplingError(
+            f"{dimension.id!r} needs a number for each category, such as {{'x': 0.3}}, not {values!r}",
+            about=dimension.id,
+            allowed=dimension.categories,
+        )
     return list(values.items())
 
 
@@ -127,7 +152,7 @@ def _ages(value: Any) -> tuple[tuple[int, int], ...]:
     if isinstance(value, list | tuple | set | frozenset):
         spans = [_span(one) for one in value]
         if any(spans) and not all(spans):
-            raise SamplingError(f"evidence on 'age' mixes years and bands: {value!r}; name one kind only")
+            raise SamplingError(f"evidence on 'age' mixes years and bands: {value!r}; name one kind only", about="age")
         return tuple(sorted(span for span in spans if span))
     span = _span(value)
     return (span,) if span else ()
@@ -139,7 +164,7 @@ def _span(value: Any) -> tuple[int, int] | None:
         return int(value), int(value)
     if isinstance(value, range):
         if value.step != 1 or not value:
-            raise SamplingError(f"ages must be a range without gaps that holds some, not {value!r}")
+            raise SamplingError(f"ages must be a range without gaps that holds some, not {value!r}", about="age")
         return value.start, value.stop - 1
     if not isinstance(value, str):
         return None
@@ -151,7 +176,7 @@ def _span(value: Any) -> tuple[int, int] | None:
     first = 0 if first is None else first
     last = (OLDEST if dots else first) if last is None else last
     if last < first:
-        raise SamplingError(f"the range of ages {value[:40]!r} is empty: turn it round")
+        raise SamplingError(f"the range of ages {value[:40]!r} is empty: turn it round", about="age")
     return first, last
 
 
@@ -162,6 +187,8 @@ def _share_of_bands(dimension: SnapshotDimension, spans: tuple[tuple[int, int], 
     if share.max() == 0:
         said = ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in spans)
         raise SamplingError(
-            f"nobody is {said} years old: ages go from {int(bands.values[0])} to {int(bands.values[-1])}"
+            f"nobody is {said} years old: ages go from {int(bands.values[0])} to {int(bands.values[-1])}",
+            about=dimension.id,
+            allowed=dimension.categories,
         )
     return np.asarray(share, dtype=np.float64)

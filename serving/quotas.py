@@ -36,15 +36,21 @@ def check_quota(snapshot: Snapshot, quota: Mapping[str, Mapping[str, int]], n: i
     for name, counts in sorted(quota.items()):
         dimension = snapshot.dimension(name)
         if not isinstance(counts, Mapping) or not counts:
-            raise SamplingError(f"the quota of {name!r} needs a count for some category, not {counts!r}")
+            raise SamplingError(
+                f"the quota of {name!r} needs a count for some category, not {counts!r}",
+                about=name,
+                allowed=dimension.categories,
+            )
         for category, count in counts.items():
             if isinstance(count, bool) or not isinstance(count, Integral) or count < 0:
-                raise SamplingError(f"the quota of {name}={category} must be a whole number from 0, not {count!r}")
+                raise SamplingError(
+                    f"the quota of {name}={category} must be a whole number from 0, not {count!r}", about=name
+                )
         groups = [((dimension.code(category),), int(count)) for category, count in counts.items()]
         rest = tuple(c for c in range(len(dimension.categories)) if dimension.categories[c] not in counts)
         left = n - sum(counts.values())
         if left < 0 or (left and not rest):
-            raise SamplingError(f"the quota of {name!r} sums to {n - left}, but {n} personas are asked for")
+            raise SamplingError(f"the quota of {name!r} sums to {n - left}, but {n} personas are asked for", about=name)
         places.append((name, (*groups, *([(rest, left)] if rest else []))))
     return tuple(places)
 
@@ -79,7 +85,9 @@ def filled(
             for dimension, table, room in zip(dimensions, group_of, open_places, strict=True)
         }
         if index + 2 * missing + SPARE > LAST_INDEX:
-            raise SamplingError(f"candidates for the quotas would pass index 2**63: start lower than {start}")
+            raise SamplingError(
+                f"candidates for the quotas would pass index 2**63: start lower than {start}", argument="start"
+            )
         candidates = np.arange(index, index + missing + missing // 4 + SPARE, dtype=np.uint64)
         index += len(candidates)
         codes, mine_support = draw(known.joined(evidence_of(still)), candidates)
@@ -99,7 +107,8 @@ def filled(
         futile = 0 if chosen else futile + 1
         if futile == FUTILE:
             raise SamplingError(
-                f"the quotas cannot all be filled, {missing} places stay open: they contradict each other or the rest"
+                f"the quotas cannot all be filled, {missing} places stay open: they contradict each other or the rest",
+                argument="quota",
             )
     if not taken:
         return np.empty(0, dtype=np.uint64), {}, support

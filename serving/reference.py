@@ -74,5 +74,6 @@ def no_category_left(dimension: str, parents: tuple[str, ...]) -> SamplingError:
     """The error of all engines when every category of a dimension has weight zero."""
     also = f", or set {' and '.join(parents)} too so that they fit each other" if parents else ""
     return SamplingError(
-        f"no category of {dimension!r} is possible together with the values set: change or drop one of them{also}"
+        f"no category of {dimension!r} is possible together with the values set: change or drop one of them{also}",
+        argument="do",
     )

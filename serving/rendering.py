@@ -11,10 +11,11 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 from serving.snapshot import Snapshot
 from warehouse.errors import SamplingError
@@ -72,14 +73,18 @@ def render(snapshot: Snapshot, values: Mapping[str, object], person: Person = "s
     return renderer_for(snapshot)(values, person)
 
 
-@lru_cache(maxsize=8)
+_renderers: WeakKeyDictionary[Snapshot, Renderer] = WeakKeyDictionary()  # which keeps no snapshot in memory
+
+
 def renderer_for(snapshot: Snapshot) -> Renderer:
     """The renderer of one snapshot, its words compiled once."""
-    labels = {
-        dimension.id: dict(zip(dimension.categories, dimension.category_labels, strict=True))
-        for dimension in snapshot.dimensions
-    }
-    return Renderer(load_wording(), labels)
+    if snapshot not in _renderers:
+        labels = {
+            dimension.id: dict(zip(dimension.categories, dimension.category_labels, strict=True))
+            for dimension in snapshot.dimensions
+        }
+        _renderers[snapshot] = Renderer(load_wording(), labels)
+    return _renderers[snapshot]
 
 
 @cache

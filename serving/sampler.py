@@ -27,6 +27,7 @@ from serving.targets import Targets, check_targets, raked
 from warehouse.errors import SamplingError
 
 LARGEST_INDEX = 2**63 - 1
+EARLIEST = date(1000, 1, 1)  # of as_of: whoever is alive then was born in a year that a date can have
 CONDITIONS = 64  # whose bounds are kept
 
 
@@ -63,6 +64,7 @@ class Sampler:
         exclude: Iterable[str] | None = None,
         as_of: date | None = None,
         accents: bool = False,
+        warn: bool = True,
     ) -> Batch:
         """Draw the personas of the indices `start` to `start + n - 1`.
 
@@ -86,13 +88,14 @@ class Sampler:
             exclude: names to leave out; `sensitive` stands for all sensitive dimensions.
             as_of: date at which exact ages hold; None for the snapshot's own date, never today.
             accents: whether names are written as José and Nguyễn rather than Jose and Nguyen.
+            warn: whether thin support is warned of; filters of warnings are no matter of one thread.
 
         Raises SamplingError for an unknown name or category, a negative count, or values set by `do` that leave no
         possible category for another dimension, or evidence of probability zero. Warns with `SupportWarning` where
         support is thin; `Batch.support` has the figures.
         """
         seed = check_seed(seed)
-        n, start = _check_range(n, start)
+        n, start = check_range(n, start)
         asked = _check_conditions(
             evidence=evidence, do=do, likelihood=likelihood, target_marginal=target_marginal, quota=quota
         )
@@ -114,7 +117,7 @@ class Sampler:
             indices, met, support = filled(self.snapshot, places, known.joined(lean), meeting, n=n, start=start)
         elif known.likelihoods and n:
             met, support = self._met(known, indices, fixed=fixed, seed=seed)
-        if support.warning:
+        if support.warning and warn:
             warnings.warn(support.warning, SupportWarning, stacklevel=2)
         drawn = self._engine.draw(indices, seed, wanted, {**fixed, **met})
         return Batch(
@@ -145,25 +148,38 @@ def _check_conditions(**named: Mapping[str, Any] | None) -> dict[str, Mapping[st
     seen: dict[str, str] = {}
     for argument, values in named.items():
         if not isinstance(values, Mapping | None) or not all(isinstance(name, str) for name in values or ()):
-            raise SamplingError(f"{argument} must be a mapping such as {{'sex': ...}}, not {values!r}")
+            raise SamplingError(
+                f"{argument} must be a mapping such as {{'sex': ...}}, not {values!r}", argument=argument
+            )
         for name, value in (values or {}).items():
             if argument == "do" and not isinstance(value, str):
-                raise SamplingError(f"do sets {name!r} to one category, not to {value!r}")
+                raise SamplingError(
+                    f"do sets {name!r} to one category, not to {value!r}", argument=argument, about=name
+                )
             if name in seen:
-                raise SamplingError(f"dimension {name!r} is in {seen[name]} and in {argument}: leave one of them out")
+                raise SamplingError(
+                    f"dimension {name!r} is in {seen[name]} and in {argument}: leave one of them out",
+                    argument=argument,
+                    about=name,
+                )
             seen[name] = argument
     return {argument: values or {} for argument, values in named.items()}
 
 
 def _check_date(as_of: object) -> date:
     if isinstance(as_of, datetime):
-        return as_of.date()
+        as_of = as_of.date()
     if not isinstance(as_of, date):
-        raise SamplingError(f"as_of must be a date, not {as_of!r}: give datetime.date(2026, 11, 1) or the like")
+        raise SamplingError(
+            f"as_of must be a date, not {as_of!r}: give datetime.date(2026, 11, 1) or the like", argument="as_of"
+        )
+    if as_of < EARLIEST:
+        raise SamplingError(f"as_of must be {EARLIEST} or later, not {as_of}", argument="as_of")
     return as_of
 
 
-def _check_range(n: object, start: object) -> tuple[int, int]:
+def check_range(n: object, start: object) -> tuple[int, int]:
+    """Read n and start; SamplingError if one is no integer or negative, or the last index too large."""
     numbers = []
     for name, value in (("n", n), ("start", start)):
         try:

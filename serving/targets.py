@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from serving.engine import Engine
 from serving.evidence import Evidence, evidence_of
+from serving.interruption import checkpoint
 from serving.snapshot import Snapshot, SnapshotDimension
 from warehouse.errors import SamplingError
 
@@ -37,10 +38,16 @@ def check_targets(snapshot: Snapshot, wanted: Mapping[str, Mapping[str, float]])
     for name, shares in sorted(wanted.items()):
         dimension = snapshot.dimension(name)
         if not isinstance(shares, Mapping) or not shares:
-            raise SamplingError(f"the target of {name!r} needs a share for some category, not {shares!r}")
+            raise SamplingError(
+                f"the target of {name!r} needs a share for some category, not {shares!r}",
+                about=name,
+                allowed=dimension.categories,
+            )
         for category, share in shares.items():
             if isinstance(share, bool) or not isinstance(share, Real) or not 0 <= share <= 1:
-                raise SamplingError(f"the target share of {name}={category} must be from 0 to 1, not {share!r}")
+                raise SamplingError(
+                    f"the target share of {name}={category} must be from 0 to 1, not {share!r}", about=name
+                )
         groups = [((dimension.code(category),), float(share)) for category, share in shares.items()]
         rest = tuple(c for c in range(len(dimension.categories)) if dimension.categories[c] not in shares)
         left = 1.0 - math.fsum(shares.values())
@@ -48,7 +55,7 @@ def check_targets(snapshot: Snapshot, wanted: Mapping[str, Mapping[str, float]])
             left = 0.0
         if left < 0 or (left and not rest):
             said = "more" if left < 0 else "less"
-            raise SamplingError(f"the target shares of {name!r} sum to {said} than 1: correct them")
+            raise SamplingError(f"the target shares of {name!r} sum to {said} than 1: correct them", about=name)
         targets.append((name, (*groups, *([(rest, left)] if rest else []))))
     return tuple(targets)
 
@@ -88,11 +95,14 @@ def _fitted(
             table[list(members)] = group
         tables.append(table)
     sizes = tuple(len(wanted) for _, wanted in targets)
-    groups = np.ravel_multi_index([t[codes] for t, codes in zip(tables, drawn, strict=True)], sizes)
-    cells, cell_of = np.unique(groups, return_inverse=True)  # few, however many people there are
-    counted = np.bincount(cell_of, weights=weights)
+    cell_of, groups = np.zeros(len(weights), dtype=np.intp), []
+    for table, codes, size in zip(tables, drawn, sizes, strict=True):
+        groups.append(table[codes])
+        # Numbered anew each time: the product of many sizes would be no integer of 64 bits.
+        _, someone, cell_of = np.unique(cell_of * size + groups[-1], return_index=True, return_inverse=True)
+    counted = np.bincount(cell_of, weights=weights)  # few cells, however many people there are
     current: npt.NDArray[np.float64] = counted / max(float(np.cumsum(counted)[-1]), SMALLEST)
-    places: Sequence[npt.NDArray[np.intp]] = np.unravel_index(cells, sizes)
+    places = [group[someone] for group in groups]
     shares = [np.array([share for _, share in wanted]) for _, wanted in targets]
     factors = [np.ones(size) for size in sizes]
     for (name, wanted), place, share in zip(targets, places, shares, strict=True):
@@ -102,10 +112,12 @@ def _fitted(
                 names = ", ".join(dimensions[name].categories[c] for c in members)
                 raise SamplingError(
                     f"the target cannot be met: nobody with {name} {names} is found among {PILOT:,} people that meet "
-                    "the rest"
+                    "the rest",
+                    about=name,
                 )
     worst = 1.0
     for _ in range(ROUNDS):
+        checkpoint()
         worst = 0.0
         for axis, (place, share) in enumerate(zip(places, shares, strict=True)):
             have = np.bincount(place, weights=current, minlength=sizes[axis])
@@ -116,5 +128,8 @@ def _fitted(
         if worst < TOLERANCE or max(factor.max() for factor in factors) > EXTREME:
             break
     if worst >= TOLERANCE:
-        raise SamplingError("the target shares contradict each other or the evidence: drop or soften one of them")
+        raise SamplingError(
+            "the target shares contradict each other or the evidence: drop or soften one of them",
+            argument="target_marginal",
+        )
     return {name: factor[table] for (name, _), factor, table in zip(targets, factors, tables, strict=True)}

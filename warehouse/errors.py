@@ -6,6 +6,8 @@ and exits with code 2.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class PersonaGenError(Exception):
     """Base of all errors caused by input, data or environment rather than by a defect in the code."""
@@ -32,7 +34,21 @@ class SnapshotError(PersonaGenError):
 
 
 class SamplingError(PersonaGenError):
-    """A sampling request names an unknown dimension or category, or asks for the impossible."""
+    """A sampling request names an unknown dimension or category, or asks for the impossible.
+
+    Attributes, each empty where it is not known:
+        argument: which argument of the request is at fault, such as `evidence`.
+        about: of which dimension.
+        allowed: what could stand there instead, if it can be listed.
+    """
+
+    def __init__(self, message: str, *, argument: str = "", about: str = "", allowed: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.argument, self.about, self.allowed = argument, about, tuple(allowed)
+
+
+class KeyFileError(PersonaGenError):
+    """A file of API keys is missing, damaged or cannot be written, or a key cannot be made or found."""
 
 
 class ElicitationError(PersonaGenError):

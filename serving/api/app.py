@@ -7,104 +7,102 @@ gets 304 without a draw. Large answers are drawn and sent in parts, one at a tim
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
-import warnings
-from collections.abc import AsyncIterator, Mapping
+import logging
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from serving.api import requests
+from serving.api.admission import Admission, Gate, charge
+from serving.api.caching import cached, encoded, has
+from serving.api.metrics import Measured, Metrics
+from serving.api.negotiation import best
 from serving.api.openapi import description
 from serving.api.problems import Problem
+from serving.api.reloading import Reloader
 from serving.api.requests import Wanted
-from serving.batch import Batch
-from serving.engine import fastest
+from serving.api.service import Service
+from serving.api.settings import Limits, Settings
+from serving.batch import Batch, derived_needs
 from serving.explaining import explain
-from serving.sampler import Sampler, SupportWarning
+from serving.page.routes import page_routes
+from serving.sampler import Sampler
 from serving.snapshot import Snapshot
-from warehouse.errors import PersonaGenError, SamplingError
+from warehouse.errors import PersonaGenError, SamplingError, SnapshotError
 
 PART = 1_000  # personas drawn and sent at a time
-MEDIA = {"json": "application/json", "jsonl": "application/x-ndjson", "arrow": "application/vnd.apache.arrow.stream"}
+MEDIA = {
+    "json": "application/json",
+    "jsonl": "application/x-ndjson",
+    "arrow": "application/vnd.apache.arrow.stream",
+    "prompt": "text/plain",
+}
+# What pages of other origins may send, and what they see of an answer.
+CORS_SENT = ("Authorization", "Content-Type", "If-None-Match")
+CORS_SEEN = ("ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Snapshot-Id")
+
+log = logging.getLogger("personagen.api")
 
 
-class Service:
-    """Samplers by population, and the answers that they give."""
+def create_app(snapshots: Mapping[str, Snapshot], settings: Settings | None = None) -> Starlette:
+    """The application over these snapshots, by population; the first one is the default.
 
-    def __init__(self, snapshots: Mapping[str, Snapshot]) -> None:
-        self.samplers = {population: _sampler(snapshot) for population, snapshot in snapshots.items()}
-        self.default = next(iter(self.samplers))
-
-    def sampler(self, population: str) -> Sampler:
-        """The sampler of a population, of the first one by default."""
-        try:
-            return self.samplers[population or self.default]
-        except KeyError:
-            raise Problem(422, f"unknown population {population!r}", "population", sorted(self.samplers)) from None
-
-    def sample(self, wanted: Wanted, start: int, n: int) -> Batch:
-        """Part of what is wanted."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SupportWarning)  # told in the answer
-            return self.sampler(wanted.population).sample(
-                n,
-                wanted.seed,
-                start,
-                wanted.evidence,
-                wanted.do,
-                likelihood=wanted.likelihood,
-                target_marginal=wanted.target_marginal,
-                quota=wanted.quota,
-                fields=wanted.fields,
-                exclude=wanted.exclude,
-                as_of=wanted.as_of_date,
-                accents=wanted.accents,
-            )
-
-
-def create_app(snapshots: Mapping[str, Snapshot]) -> Starlette:
-    """The application over these snapshots, by population; the first one is the default."""
-    service = Service(snapshots)
+    Raises KeyFileError if the settings name a key file that cannot be read.
+    """
+    settings = settings or Settings()
+    limits = settings.limits
+    metrics = Metrics()
+    service = Service(snapshots, metrics, settings.threads)
+    gate = Gate(settings)
+    reloader = Reloader(service.samplers, settings.places, metrics)
 
     async def personas(request: Request) -> Response:
-        wanted = await _wanted(request)
+        wanted = await _wanted(request, limits)
         sampler = service.sampler(wanted.population)
         headers = {
             "ETag": wanted.etag(sampler.snapshot.id),
             "Cache-Control": "public, no-cache",
+            "Vary": "Accept",
             "X-Snapshot-Id": sampler.snapshot.id,
         }
-        if _has(request, headers["ETag"]):
+        if has(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
+        charge(request, wanted.n)
         whole = wanted.n if wanted.quota else min(wanted.n, PART)
-        first = await anyio.to_thread.run_sync(service.sample, wanted, wanted.start, whole)
-        parts = _parts(service, wanted, first)
-        form = {"json": _json, "jsonl": _jsonl, "arrow": _arrow}[wanted.format]
+        first = await service.drawn(wanted, wanted.start, whole, sampler, request.receive)
+        parts = _parts(service, sampler, wanted, first)
+        forms = {"json": _json, "jsonl": _jsonl, "arrow": _arrow, "prompt": _prompts}
+        form = _nothing if request.method == "HEAD" else forms[wanted.format]
         return StreamingResponse(form(parts), headers=headers, media_type=MEDIA[wanted.format])
 
     async def explained(request: Request) -> Response:
-        values = requests.object_of(await _body(request))
-        dimension = values.pop("dimension", "")
-        index = values.pop("index", 0)
-        if not isinstance(dimension, str) or not dimension:
-            raise Problem(422, "'dimension' must name one dimension", "dimension")
-        wanted = requests.from_mapping({**values, "n": 1, "start": index, "fields": None})
-        snapshot = service.sampler(wanted.population).snapshot
-        wanted = replace(wanted, fields=tuple(d.id for d in snapshot.dimensions))
-        snapshot.dimension(dimension)
+        dimension, wanted = requests.to_explain(requests.object_of(await _body(request, limits)), limits)
+        sampler = service.sampler(wanted.population)
+        wanted = replace(wanted, fields=tuple(d.id for d in sampler.snapshot.dimensions))
+        _dimension(sampler.snapshot, dimension, 422)
+        charge(request, 1)
+
+        batch = await service.drawn(wanted, wanted.start, 1, sampler, request.receive)
 
         def answer() -> bytes:
-            persona = service.sample(wanted, wanted.start, 1)[0]
+            persona = batch[0]
             why = explain(persona, dimension)
-            return _encoded(
+            return encoded(
                 {
                     "dimension": why.dimension,
                     "category": why.category,
@@ -128,13 +126,14 @@ def create_app(snapshots: Mapping[str, Snapshot]) -> Starlette:
         return Response(await anyio.to_thread.run_sync(answer), media_type="application/json")
 
     async def catalogue(request: Request) -> Response:
-        snapshot = service.sampler(request.query_params.get("population", "")).snapshot
-        return _cached(
+        snapshot = service.sampler(requests.population_of(request.query_params.multi_items())).snapshot
+        return cached(
             request,
-            snapshot,
+            f'"{snapshot.id}"',
             {
                 "snapshot_id": snapshot.id,
                 "population": snapshot.manifest.population.id,
+                "derived": list(derived_needs(snapshot)),
                 "dimensions": [
                     {
                         "id": d.id,
@@ -154,11 +153,11 @@ def create_app(snapshots: Mapping[str, Snapshot]) -> Starlette:
         )
 
     async def maps(request: Request) -> Response:
-        snapshot = service.sampler(request.query_params.get("population", "")).snapshot
-        dimension = snapshot.dimension(request.path_params["dimension"])
-
-        cells = await anyio.to_thread.run_sync(snapshot.cells, dimension.id)
-        return _cached(request, snapshot, {"snapshot_id": snapshot.id, "dimension": dimension.id, "cells": cells})
+        snapshot = service.sampler(requests.population_of(request.query_params.multi_items())).snapshot
+        dimension = _dimension(snapshot, request.path_params["dimension"], 404)
+        cells = await anyio.to_thread.run_sync(snapshot.cells, dimension)
+        body = {"snapshot_id": snapshot.id, "dimension": dimension, "cells": cells}
+        return cached(request, f'"{snapshot.id}"', body)
 
     async def snapshots_(request: Request) -> Response:
         listed = [
@@ -172,51 +171,117 @@ def create_app(snapshots: Mapping[str, Snapshot]) -> Starlette:
             }
             for population, sampler in service.samplers.items()
         ]
-        return Response(_encoded({"snapshots": listed}), media_type="application/json")
+        return Response(encoded({"snapshots": listed}), media_type="application/json")
 
     async def health(request: Request) -> Response:
         return Response(b'{"status":"ok"}', media_type="application/json")
 
     async def openapi(request: Request) -> Response:
-        return Response(_encoded(description(list(service.samplers))), media_type="application/json")
+        served = {population: sampler.snapshot for population, sampler in service.samplers.items()}
+        body = description(served, limits, keyed=gate.keyring is not None, limited=gate.rates.any)
+        return cached(request, f'"{hashlib.sha256(encoded(body)).hexdigest()[:32]}"', body)
 
+    async def measured(request: Request) -> Response:
+        content, media = metrics.exposed(request.headers.get("accept", ""))
+        return Response(content, headers={"Content-Type": media})
+
+    def admitted(route: Route) -> Route:
+        """The same route behind the gate."""
+        offers = None if route.endpoint in (personas, measured) else (MEDIA["json"],)
+        return Route(
+            route.path,
+            route.endpoint,
+            methods=route.methods,
+            middleware=[Middleware(Admission, gate=gate, offers=offers)],
+        )
+
+    routes = [
+        Route("/v1/personas", personas, methods=["GET", "POST"]),
+        Route("/v1/explain", explained, methods=["POST"]),
+        Route("/v1/catalogue", catalogue),
+        Route("/v1/maps/{dimension}", maps),
+        Route("/v1/snapshots", snapshots_),
+        Route("/v1/openapi.json", openapi),
+        Route("/metrics", measured),
+        Route("/healthz", health),
+        *page_routes(service, limits),
+    ]
     return Starlette(
-        routes=[
-            Route("/v1/personas", personas, methods=["GET", "POST"]),
-            Route("/v1/explain", explained, methods=["POST"]),
-            Route("/v1/catalogue", catalogue),
-            Route("/v1/maps/{dimension}", maps),
-            Route("/v1/snapshots", snapshots_),
-            Route("/v1/openapi.json", openapi),
-            Route("/healthz", health),
-        ],
+        routes=[admitted(one) if one.path.startswith(("/v1/", "/metrics")) else one for one in routes],
+        middleware=[Middleware(Measured, metrics=metrics), *_cors(settings)],
+        lifespan=_lifespan(settings, reloader),
         exception_handlers={
             Problem: _problem,
             PersonaGenError: _refused,
             HTTPException: _http,
+            ClientDisconnect: _left,
             Exception: _defect,
         },
     )
 
 
-def _sampler(snapshot: Snapshot) -> Sampler:
+def _cors(settings: Settings) -> list[Middleware]:
+    if not settings.cors_origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=("GET", "HEAD", "POST"),
+            allow_headers=CORS_SENT,
+            expose_headers=CORS_SEEN,
+        )
+    ]
+
+
+def _lifespan(settings: Settings, reloader: Reloader) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    """What goes on beside the requests, from start to end."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = settings.threads
+        async with anyio.create_task_group() as tasks:
+            if settings.places and threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGHUP"):
+                tasks.start_soon(reloader.obey_signals)
+            if settings.reload_every is not None:
+                tasks.start_soon(reloader.watch, settings.reload_every)
+            yield
+            tasks.cancel_scope.cancel()
+
+    return lifespan
+
+
+def _dimension(snapshot: Snapshot, dimension: str, status: int) -> str:
     try:
-        return Sampler(snapshot, fastest())
-    except SamplingError:  # numba is installed, but of no use here
-        return Sampler(snapshot, "numpy")
+        return snapshot.dimension(dimension).id
+    except SamplingError as error:
+        raise Problem(status, str(error), "dimension", error.allowed) from None
 
 
-async def _wanted(request: Request) -> Wanted:
-    if request.method == "GET":
-        return requests.from_query(request.query_params.multi_items())
-    if request.query_params:
+async def _wanted(request: Request, limits: Limits) -> Wanted:
+    """What the request asks for, in the form that it names or else the one that Accept prefers."""
+    if request.method in ("GET", "HEAD"):
+        if len(request.url.query) > limits.body:
+            raise Problem(414, f"the query string is longer than {limits.body} bytes: send a POST")
+        formed = "format" in request.query_params
+        wanted = requests.from_query(request.query_params.multi_items(), limits)
+    elif request.query_params:
         raise Problem(
             422, "parameters belong into the body of a POST, not into its URL", next(iter(request.query_params))
         )
-    return requests.from_mapping(requests.object_of(await _body(request)))
+    else:
+        values = requests.object_of(await _body(request, limits))
+        formed = "format" in values
+        wanted = requests.from_mapping(values, limits)
+    if formed:
+        return wanted
+    media = best(request.headers.get("accept", ""), list(MEDIA.values()))
+    if media is None:
+        raise Problem(406, "'Accept' excludes every form that personas come in", "Accept", list(MEDIA.values()))
+    return replace(wanted, format=next(form for form, one in MEDIA.items() if one == media))
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, limits: Limits) -> bytes:
     """The body, read no further than it may be long."""
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind != "application/json":
@@ -224,16 +289,22 @@ async def _body(request: Request) -> bytes:
     content = bytearray()
     async for part in request.stream():
         content += part
-        if len(content) > requests.MOST_BODY:
-            raise Problem(413, f"the body is larger than {requests.MOST_BODY} bytes")
+        if len(content) > limits.body:
+            raise Problem(413, f"the body is larger than {limits.body} bytes")
     return bytes(content)
 
 
-async def _parts(service: Service, wanted: Wanted, first: Batch) -> AsyncIterator[Batch]:
+async def _parts(service: Service, sampler: Sampler, wanted: Wanted, first: Batch) -> AsyncIterator[Batch]:
     yield first
     for low in range(len(first), wanted.n, PART):
         count = min(PART, wanted.n - low)
-        yield await anyio.to_thread.run_sync(service.sample, wanted, wanted.start + low, count)
+        yield await service.drawn(wanted, wanted.start + low, count, sampler)
+
+
+async def _nothing(parts: AsyncIterator[Batch]) -> AsyncIterator[bytes]:
+    """The body of an answer to HEAD."""
+    for _ in ():
+        yield b""
 
 
 def _lines(batch: Batch, between: str) -> bytes:
@@ -243,6 +314,20 @@ def _lines(batch: Batch, between: str) -> bytes:
 async def _jsonl(parts: AsyncIterator[Batch]) -> AsyncIterator[bytes]:
     async for batch in parts:
         yield await anyio.to_thread.run_sync(_lines, batch, "\n") + (b"\n" if len(batch) else b"")
+
+
+def _prose(batch: Batch) -> bytes:
+    return "\n\n".join(batch.to_prompts()).encode("utf-8", "backslashreplace")
+
+
+async def _prompts(parts: AsyncIterator[Batch]) -> AsyncIterator[bytes]:
+    between = b""
+    async for batch in parts:
+        text = await anyio.to_thread.run_sync(_prose, batch)
+        if text:
+            yield between + text
+            between = b"\n\n"
+    yield b"\n" if between else b""
 
 
 async def _json(parts: AsyncIterator[Batch]) -> AsyncIterator[bytes]:
@@ -293,22 +378,6 @@ async def _arrow(parts: AsyncIterator[Batch]) -> AsyncIterator[bytes]:
         yield sink.taken()
 
 
-def _has(request: Request, tag: str) -> bool:
-    """Whether the client has the answer of this ETag already."""
-    return tag in [one.strip() for one in request.headers.get("if-none-match", "").split(",")]
-
-
-def _cached(request: Request, snapshot: Snapshot, body: Mapping[str, Any]) -> Response:
-    headers = {"ETag": f'"{snapshot.id}"', "Cache-Control": "public, no-cache"}
-    if _has(request, headers["ETag"]):
-        return Response(status_code=304, headers=headers)
-    return Response(_encoded(body), headers=headers, media_type="application/json")
-
-
-def _encoded(body: Mapping[str, Any]) -> bytes:
-    return json.dumps(body, ensure_ascii=False).encode()
-
-
 def _row(row: Any) -> dict[str, Any] | None:
     return None if row is None else {"probability": row.probability, "spread": row.spread, "models": row.models}
 
@@ -319,12 +388,25 @@ async def _problem(request: Request, error: Exception) -> Response:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
+    if isinstance(error, SnapshotError):  # its files are gone since it was loaded
+        log.error("%s", error)
+        return Problem(503, "the snapshot cannot be read at present").response()
     return Problem(422, str(error)).response()
 
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return Problem(error.status_code, str(error.detail)).response(dict(error.headers or {}))
+    headers = error.headers or {}
+    if error.status_code == 404:
+        return Problem(404, f"there is nothing at {request.url.path}: see /v1/openapi.json").response()
+    if error.status_code == 405:
+        allowed = headers.get("Allow", "").split(", ")
+        return Problem(405, f"{request.method} is no method of this", "method", allowed, headers=headers).response()
+    return Problem(error.status_code, str(error.detail), headers=headers).response()
+
+
+async def _left(request: Request, error: Exception) -> Response:
+    return Problem(400, "the client left").response()
 
 
 async def _defect(request: Request, error: Exception) -> Response:

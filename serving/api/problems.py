@@ -3,30 +3,53 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from starlette.responses import Response
 
+LONGEST = 1_000  # letters of a detail, which may repeat what a client sent
+MEDIA = "application/problem+json"
 TYPES = {
     400: "bad-request",
+    401: "unauthorized",
     404: "not-found",
     405: "method-not-allowed",
     406: "not-acceptable",
     413: "too-large",
+    414: "uri-too-long",
     415: "unsupported-media-type",
     422: "invalid-parameter",
+    429: "too-many-requests",
     500: "internal-error",
+    503: "unavailable",
 }
 
 
 class Problem(Exception):  # noqa: N818 (what RFC 9457 calls it)
-    """Something wrong with a request: a status, one line of detail, and the parameter with its allowed values."""
+    """Something wrong with a request.
 
-    def __init__(self, status: int, detail: str, parameter: str = "", allowed: Sequence[str] = ()) -> None:
+    Attributes:
+        status: of the response.
+        detail: one line.
+        parameter, allowed: the parameter at fault and what it may be, where there is one and that can be listed.
+        headers: of the response besides the usual ones.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        parameter: str = "",
+        allowed: Sequence[str] = (),
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(detail)
+        detail = detail if len(detail) <= LONGEST else f"{detail[:LONGEST]}..."
         self.status, self.detail, self.parameter, self.allowed = status, detail, parameter, tuple(allowed)
+        self.headers = dict(headers or {})
 
-    def response(self, headers: dict[str, str] | None = None) -> Response:
+    def response(self) -> Response:
         """As `application/problem+json`."""
         kind = TYPES.get(self.status, "error")
         body: dict[str, object] = {
@@ -39,6 +62,5 @@ class Problem(Exception):  # noqa: N818 (what RFC 9457 calls it)
             body["parameter"] = self.parameter
         if self.allowed:
             body["allowed"] = list(self.allowed)
-        return Response(
-            json.dumps(body, ensure_ascii=False), self.status, headers, media_type="application/problem+json"
-        )
+        content = json.dumps(body, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        return Response(content, self.status, {"Cache-Control": "no-store", **self.headers}, media_type=MEDIA)

@@ -8,19 +8,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
+from importlib.metadata import version
 from typing import Any
 
 from serving.api.problems import Problem
+from serving.api.settings import Limits
+from warehouse.errors import SamplingError
 
-MOST_PERSONAS = 100_000
-MOST_CONDITIONS = 100  # entries of evidence and the like together
-MOST_BODY = 65_536  # bytes
 LONGEST_TEXT = 200
-FORMATS = ("json", "jsonl", "arrow")
+WHOLE = re.compile(r"-?[0-9]{1,30}")
+MOST_NAMES = 200  # in a list
+COUNTED, MOST_COUNTED = 4_000, 20_000  # people drawn for shares: by default, and at most, as they are drawn at once
+LARGEST_INDEX = 2**62  # far enough from the end that none of its followers is past it
+FORMATS = ("json", "jsonl", "arrow", "prompt")
 MAPPINGS = ("evidence", "do", "likelihood", "target_marginal", "quota")
+DEFAULT = Limits()
+VERSION = version("personagen")  # another one may tell of the same people in other words
+
+
+_Check = Callable[[str, Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +59,27 @@ class Wanted:
 
     def etag(self, snapshot_id: str) -> str:
         """What the answer is a function of, hashed."""
-        text = json.dumps([snapshot_id, asdict(self)], sort_keys=True, ensure_ascii=False)
+        text = json.dumps([VERSION, snapshot_id, asdict(self)], sort_keys=True, ensure_ascii=False)
         return f'"{hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]}"'
 
 
-def from_query(pairs: Sequence[tuple[str, str]]) -> Wanted:
+def from_query(pairs: Sequence[tuple[str, str]], limits: Limits = DEFAULT) -> Wanted:
     """Read a query string: `n=5&seed=a&evidence.sex=female&evidence.age=25..34&do.education=master&fields=sex,age`."""
+    return from_mapping(_values(pairs), limits)
+
+
+def to_count(pairs: Sequence[tuple[str, str]], limits: Limits = DEFAULT) -> Wanted:
+    """Read a query string that says among whom shares are counted: `n`, `seed`, `start`, evidence and `do`."""
+    names = ("seed", "evidence", "do", "population")
+    checks = {
+        "n": _whole(MOST_COUNTED, least=1),
+        **{name: _SAMPLING[name] for name in names},
+        "start": _SEVERAL["start"],
+    }
+    return Wanted(**{"n": COUNTED, **_checked(_values(pairs), checks, limits)})
+
+
+def _values(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, text in pairs:
         group, dot, dimension = name.partition(".")
@@ -69,12 +94,20 @@ def from_query(pairs: Sequence[tuple[str, str]]) -> Wanted:
         elif name in ("n", "start"):
             values[name] = _number(name, text)
         elif name == "seed":
-            values[name] = int(text) if text.lstrip("-").isdecimal() and text.isascii() else text
+            values[name] = int(text) if WHOLE.fullmatch(text) else text
+        elif name == "accents":
+            values[name] = {"true": True, "false": False}.get(text, text)
         elif name in ("fields", "exclude"):
             values[name] = [one for one in text.split(",") if one]
         else:
             values[name] = text
-    return from_mapping(values)
+    return values
+
+
+def population_of(pairs: Sequence[tuple[str, str]]) -> str:
+    """Read a query string that may name a population and nothing else; empty if it does not."""
+    checked = _checked(dict(pairs), {"population": _population}, DEFAULT)
+    return str(checked.get("population", ""))
 
 
 def object_of(content: bytes) -> dict[str, Any]:
@@ -88,16 +121,40 @@ def object_of(content: bytes) -> dict[str, Any]:
     return values
 
 
-def from_mapping(values: Mapping[str, Any]) -> Wanted:
+def from_mapping(values: Mapping[str, Any], limits: Limits = DEFAULT) -> Wanted:
     """Check types and limits; raises Problem naming the parameter."""
-    unknown = [name for name in values if name not in _CHECKS]
+    return Wanted(**_checked(values, {**_SAMPLING, **_SEVERAL, "n": _whole(limits.personas)}, limits))
+
+
+def to_explain(values: Mapping[str, Any], limits: Limits = DEFAULT) -> tuple[str, Wanted]:
+    """Which dimension is to be explained, and of whom; raises Problem naming the parameter."""
+    checked = _checked(values, {**_SAMPLING, "dimension": _text, "index": _whole(LARGEST_INDEX)}, limits)
+    dimension = checked.pop("dimension", "")
+    if not dimension:
+        raise Problem(422, "'dimension' must name one dimension", "dimension")
+    return dimension, Wanted(n=1, start=checked.pop("index", 0), **checked)
+
+
+def refused(error: SamplingError, wanted: Wanted) -> Problem:
+    """What the sampler does not take, as a Problem that names the parameter and what is allowed."""
+    given = [name for name in MAPPINGS if getattr(wanted, name)]
+    argument = error.argument or next((name for name in given if error.about in getattr(wanted, name)), "")
+    argument = argument or next(iter(given), "")  # of all conditions together the first stands for them
+    parameter = f"{argument}.{error.about}" if error.about and argument in MAPPINGS else argument
+    return Problem(422, str(error), parameter[: 2 * LONGEST_TEXT], error.allowed)
+
+
+def _checked(values: Mapping[str, Any], checks: Mapping[str, _Check], limits: Limits) -> dict[str, Any]:
+    unknown = [name for name in values if name not in checks]
     if unknown:
-        raise Problem(422, f"unknown parameter {unknown[0]!r}", unknown[0], sorted(_CHECKS))
-    checked = {name: _CHECKS[name](name, value) for name, value in values.items()}
-    conditions = sum(len(checked.get(name, ())) for name in MAPPINGS)
-    if conditions > MOST_CONDITIONS:
-        raise Problem(422, f"{conditions} conditions are more than the {MOST_CONDITIONS} allowed", "evidence")
-    return Wanted(**checked)
+        name = unknown[0][:LONGEST_TEXT]
+        raise Problem(422, f"unknown parameter {name!r}", name, sorted(checks))
+    checked = {name: checks[name](name, value) for name, value in values.items()}
+    given = [name for name in MAPPINGS if checked.get(name)]
+    conditions = sum(len(checked[name]) for name in given)
+    if conditions > limits.conditions:
+        raise Problem(422, f"{conditions} conditions are more than the {limits.conditions} allowed", given[0])
+    return checked
 
 
 def _number(name: str, text: str) -> int:
@@ -106,10 +163,10 @@ def _number(name: str, text: str) -> int:
     return int(text[:30])
 
 
-def _whole(most: int) -> Callable[[str, Any], int]:
+def _whole(most: int, least: int = 0) -> Callable[[str, Any], int]:
     def check(name: str, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
-            raise Problem(422, f"{name!r} must be a whole number from 0 to {most}", name)
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise Problem(422, f"{name!r} must be a whole number from {least} to {most}", name)
         return value
 
     return check
@@ -121,6 +178,12 @@ def _text(name: str, value: Any) -> str:
     return value
 
 
+def _population(name: str, value: Any) -> str:
+    if value == "":
+        raise Problem(422, f"{name!r} must not be empty: leave it out", name)
+    return _text(name, value)
+
+
 def _seed(name: str, value: Any) -> int | str:
     if isinstance(value, int) and not isinstance(value, bool):
         if not -(2**63) <= value < 2**63:
@@ -130,22 +193,25 @@ def _seed(name: str, value: Any) -> int | str:
 
 
 def _names(name: str, value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or len(value) > 200:
-        raise Problem(422, f"{name!r} must be a list of at most 200 names", name)
+    if not isinstance(value, list) or len(value) > MOST_NAMES:
+        raise Problem(422, f"{name!r} must be a list of at most {MOST_NAMES} names", name)
     return tuple(_text(name, one) for one in value)
 
 
 def _date(name: str, value: Any) -> str:
     try:
-        return date.fromisoformat(_text(name, value)).isoformat()
+        text = _text(name, value)
+        if date.fromisoformat(text).isoformat() == text:
+            return text
     except ValueError:
-        raise Problem(422, f"{name!r} must be a date such as 2026-11-01", name) from None
+        pass
+    raise Problem(422, f"{name!r} must be a date such as 2026-11-01", name)
 
 
 def _flag(name: str, value: Any) -> bool:
-    if value not in (True, False, "true", "false"):
+    if not isinstance(value, bool):
         raise Problem(422, f"{name!r} must be true or false", name, ("true", "false"))
-    return value in (True, "true")
+    return value
 
 
 def _format(name: str, value: Any) -> str:
@@ -157,8 +223,6 @@ def _format(name: str, value: Any) -> str:
 def _mapping(name: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise Problem(422, f"{name!r} must be an object from dimension to value", name)
-    if len(json.dumps(value)) > MOST_BODY:
-        raise Problem(413, f"{name!r} is too large", name)
     return value
 
 
@@ -166,15 +230,17 @@ def _optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
     return lambda name, value: None if value is None else check(name, value)
 
 
-_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
-    "n": _whole(MOST_PERSONAS),
+_SAMPLING: Mapping[str, _Check] = {
     "seed": _seed,
-    "start": _whole(2**63 - 1 - MOST_PERSONAS),
-    **dict.fromkeys(MAPPINGS, _mapping),
-    "fields": _optional(_names),
-    "exclude": _names,
+    **dict.fromkeys(MAPPINGS[:4], _mapping),
     "as_of": _date,
     "accents": _flag,
-    "population": _text,
+    "population": _population,
+}
+_SEVERAL: Mapping[str, _Check] = {
+    "start": _whole(LARGEST_INDEX),
+    "quota": _mapping,
+    "fields": _optional(_names),
+    "exclude": _names,
     "format": _format,
 }

@@ -12,7 +12,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from serving.api.app import PART, create_app
-from serving.api.requests import MOST_BODY
+from serving.api.settings import Limits, Settings
+from serving.conditions import Support
 from serving.explaining import explain
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
@@ -73,6 +74,8 @@ def test_who_has_the_answer_is_told_so(client: TestClient) -> None:
     tag = first.headers["etag"]
     again = client.get("/v1/personas?n=2&seed=1", headers={"If-None-Match": f'"other", {tag}'})
     assert again.status_code == 304 and again.content == b"" and again.headers["etag"] == tag
+    for known in (f"W/{tag}", "*"):
+        assert client.get("/v1/personas?n=2&seed=1", headers={"If-None-Match": known}).status_code == 304
     assert client.get("/v1/personas?n=2&seed=2", headers={"If-None-Match": tag}).status_code == 200
     assert client.post("/v1/personas", json={"n": 2, "seed": 1}).headers["etag"] == tag
     catalogue = client.get("/v1/catalogue")
@@ -100,7 +103,11 @@ def test_what_there_is_can_be_asked(client: TestClient, snapshot: Snapshot) -> N
         "/v1/explain",
         "/v1/catalogue",
         "/v1/maps/{dimension}",
+        "/v1/trials",
+        "/v1/shares",
         "/v1/snapshots",
+        "/v1/openapi.json",
+        "/metrics",
         "/healthz",
     }
 
@@ -113,17 +120,17 @@ def test_what_there_is_can_be_asked(client: TestClient, snapshot: Snapshot) -> N
         ("/v1/personas?n=1&n=2", 422, "n", "given twice"),
         ("/v1/personas?start=1e3", 422, "start", "whole number"),
         ("/v1/personas?m=3", 422, "m", "unknown parameter 'm'"),
-        ("/v1/personas?format=xml", 422, "format", "one of json, jsonl, arrow"),
+        ("/v1/personas?format=xml", 422, "format", "one of json, jsonl, arrow, prompt"),
         ("/v1/personas?accents=1", 422, "accents", "true or false"),
         ("/v1/personas?as_of=today", 422, "as_of", "a date such as"),
         ("/v1/personas?population=mars", 422, "population", "unknown population 'mars'"),
-        ("/v1/personas?evidence.sex=man", 422, "", "has no category 'man'"),
-        ("/v1/personas?evidence.job=x", 422, "", "unknown dimension 'job'"),
-        ("/v1/personas?fields=x", 422, "", "unknown field 'x'"),
-        ("/v1/personas?evidence.sex=male&do.sex=male", 422, "", "leave one of them out"),
-        ("/v1/maps/job", 422, "", "unknown dimension"),
-        ("/v1/nothing", 404, "", "Not Found"),
-        ("/v1/explain", 405, "", "Method Not Allowed"),
+        ("/v1/personas?evidence.sex=man", 422, "evidence.sex", "has no category 'man'"),
+        ("/v1/personas?evidence.job=x", 422, "evidence.job", "unknown dimension 'job'"),
+        ("/v1/personas?fields=x", 422, "fields", "unknown field 'x'"),
+        ("/v1/personas?evidence.sex=male&do.sex=male", 422, "do.sex", "leave one of them out"),
+        ("/v1/maps/job", 404, "dimension", "unknown dimension"),
+        ("/v1/nothing", 404, "", "there is nothing at /v1/nothing"),
+        ("/v1/explain", 405, "method", "GET is no method"),
     ],
 )
 def test_mistakes_are_problem_details(client: TestClient, path: str, status: int, parameter: str, said: str) -> None:
@@ -132,7 +139,7 @@ def test_mistakes_are_problem_details(client: TestClient, path: str, status: int
     assert answer.status_code == problem["status"] == status
     assert answer.headers["content-type"] == "application/problem+json"
     assert said in problem["detail"] and problem.get("parameter", "") == parameter and problem["title"]
-    if parameter in ("format", "population", "m"):
+    if parameter in ("format", "population", "m", "evidence.sex", "evidence.job", "fields", "dimension"):
         assert problem["allowed"]
 
 
@@ -167,10 +174,133 @@ def test_a_body_is_read_no_further_than_it_may_be_long(client: TestClient) -> No
             yield b" " * 8192
 
     answer = client.post("/v1/personas", content=endless(), headers={"content-type": "application/json"})
-    assert answer.status_code == 413 and sent >= MOST_BODY
+    assert answer.status_code == 413 and sent >= Limits().body
 
 
 def test_too_many_conditions_are_refused(client: TestClient) -> None:
     many = {f"d{i}": "x" for i in range(101)}
     answer = client.post("/v1/personas", json={"evidence": many})
     assert answer.status_code == 422 and "more than the 100 allowed" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "parameter", "allowed"),
+    [
+        ({"evidence": {"job": "x"}}, "evidence.job", "sex"),
+        ({"evidence": {"sex": "man"}}, "evidence.sex", "male"),
+        ({"evidence": {"sex": []}}, "evidence.sex", "male"),
+        ({"evidence": {"sex": "male..female"}}, "evidence.sex", "male"),
+        ({"evidence": {"education": "doctorate..bachelor"}}, "evidence.education", "bachelor"),
+        ({"evidence": {"age": "150.."}}, "evidence.age", "25_34"),
+        ({"evidence": {"age": ["25..34", "18_24"]}}, "evidence.age", None),
+        ({"evidence": {"age": "18_24", "education": "doctorate"}}, "evidence.education", "bachelor"),
+        ({"do": {"sex": "man"}}, "do.sex", "male"),
+        ({"do": {"sex": 3}}, "do.sex", None),
+        ({"do": {"job": "x"}}, "do.job", "age"),
+        ({"do": {"sex": "male"}, "quota": {"sex": {"male": 1}}}, "quota.sex", None),
+        ({"likelihood": {"sex": {"man": 1}}}, "likelihood.sex", "female"),
+        ({"likelihood": {"sex": {"male": -1}}}, "likelihood.sex", None),
+        ({"likelihood": {"sex": {"male": 0}}}, "likelihood.sex", "male"),
+        ({"target_marginal": {"sex": {"male": 0.7, "female": 0.7}}}, "target_marginal.sex", None),
+        ({"target_marginal": {"sex": {}}}, "target_marginal.sex", "male"),
+        (
+            {"target_marginal": {"employment": {"retired": 0.9}, "commute_mode": {"drive": 0.9}}},
+            "target_marginal",
+            None,
+        ),
+        ({"quota": {"sex": {"male": 3}}, "n": 2}, "quota.sex", None),
+        ({"quota": {"sex": {"man": 3}}, "n": 3}, "quota.sex", "male"),
+        ({"fields": ["job"]}, "fields", "education"),
+        ({"exclude": ["job"]}, "exclude", "sensitive"),
+        ({"seed": "\ud800"}, "seed", None),
+        ({"as_of": "0500-01-01"}, "as_of", None),
+        ({"as_of": "20261101"}, "as_of", None),
+    ],
+)
+def test_what_is_wrong_with_conditions_is_named(
+    client: TestClient, body: dict[str, Any], parameter: str, allowed: str | None
+) -> None:
+    problem = client.post("/v1/personas", content=json.dumps(body), headers={"content-type": "application/json"}).json()
+    assert problem["status"] == 422 and problem["parameter"] == parameter
+    assert allowed in problem["allowed"] if allowed else "allowed" not in problem
+
+
+def test_impossible_evidence_tells_what_would_be_possible(client: TestClient) -> None:
+    problem = client.get("/v1/personas?evidence.age=18_24&evidence.education=doctorate").json()
+    assert "probability zero" in problem["detail"] and problem["allowed"] == ["high_school", "bachelor"]
+
+
+@pytest.mark.parametrize(
+    ("body", "parameter"),
+    [
+        ({}, "dimension"),
+        ({"dimension": 3}, "dimension"),
+        ({"dimension": "job"}, "dimension"),
+        ({"dimension": "sex", "index": -1}, "index"),
+        ({"dimension": "sex", "n": 2}, "n"),
+        ({"dimension": "sex", "evidence": {"sex": "man"}}, "evidence.sex"),
+    ],
+)
+def test_what_cannot_be_explained_is_named(client: TestClient, body: dict[str, Any], parameter: str) -> None:
+    answer = client.post("/v1/explain", json=body)
+    assert answer.status_code == 422 and answer.json()["parameter"] == parameter
+
+
+@pytest.mark.parametrize("seed", ["--5", "5" * 5000, "٣", "-"])
+def test_odd_seeds_are_text_or_refused(client: TestClient, seed: str) -> None:
+    answer = client.get("/v1/personas", params={"seed": seed})
+    assert answer.status_code in (200, 422)
+    if answer.status_code == 200:
+        assert answer.json()["personas"][0]["seed"] == seed
+
+
+def test_a_long_mistake_is_not_repeated_in_full(client: TestClient) -> None:
+    assert len(client.post("/v1/personas", json={"evidence": {"sex": "x" * 60_000}}).json()["detail"]) < 1_100
+
+
+def test_accept_chooses_the_form_unless_the_request_names_one(client: TestClient) -> None:
+    lines = client.get("/v1/personas?n=2", headers={"Accept": "application/x-ndjson"})
+    assert lines.headers["content-type"] == "application/x-ndjson" and lines.text.count("\n") == 2
+    assert lines.headers["vary"] == "Accept"
+    assert lines.headers["etag"] == client.get("/v1/personas?n=2&format=jsonl").headers["etag"]
+    named = client.post("/v1/personas", json={"format": "json"}, headers={"Accept": "application/x-ndjson"})
+    assert named.headers["content-type"] == "application/json"
+    none = client.get("/v1/personas", headers={"Accept": "text/html"})
+    assert none.status_code == 406 and "application/x-ndjson" in none.json()["allowed"]
+    assert client.get("/v1/catalogue", headers={"Accept": "text/html"}).status_code == 406
+    assert client.get("/v1/catalogue", headers={"Accept": "text/html, */*;q=0.1"}).status_code == 200
+
+
+def test_head_tells_what_get_would_and_sends_nothing(client: TestClient) -> None:
+    head, got = client.head("/v1/personas?n=3"), client.get("/v1/personas?n=3")
+    assert head.status_code == 200 and head.content == b"" and head.headers["etag"] == got.headers["etag"]
+    assert client.head("/v1/personas?n=x").status_code == 422
+    assert client.head("/v1/catalogue").headers["content-length"] == str(len(client.get("/v1/catalogue").content))
+
+
+def test_pages_of_other_origins_may_ask_if_they_are_named(client: TestClient, snapshot: Snapshot) -> None:
+    asking = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
+    assert client.options("/v1/personas", headers=asking).status_code == 405
+    app = create_app({"us": snapshot}, Settings(cors_origins=("https://a.example",), requests_per_minute=1))
+    with TestClient(app) as open_client:
+        may = open_client.options(
+            "/v1/personas", headers={**asking, "Access-Control-Request-Headers": "authorization,content-type"}
+        )
+        assert may.status_code == 200 and may.headers["access-control-allow-origin"] == "https://a.example"
+        other = open_client.options("/v1/personas", headers={**asking, "Origin": "https://b.example"})
+        assert other.status_code == 400
+        for status in (200, 429):  # a page can read refusals as well
+            answer = open_client.get("/v1/personas", headers={"Origin": "https://a.example"})
+            assert answer.status_code == status
+            assert answer.headers["access-control-allow-origin"] == "https://a.example"
+            assert "Retry-After" in answer.headers["access-control-expose-headers"]
+
+
+def test_wrong_methods_name_the_right_ones(client: TestClient) -> None:
+    answer = client.delete("/v1/personas")
+    assert answer.status_code == 405 and set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
+
+
+def test_thin_support_is_told_in_the_answer(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Support, "warning", "thin support")
+    assert client.get("/v1/personas?n=2").json()["warning"] == "thin support"

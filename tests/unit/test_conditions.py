@@ -267,6 +267,15 @@ def test_rare_targets_are_met(sampler: Sampler) -> None:
             assert np.mean([value == category for value in batch.values(name)]) == pytest.approx(share, abs=0.012)
 
 
+def test_targets_of_very_many_dimensions_are_met(tmp_path: Path) -> None:
+    names = [f"coin_{i}" for i in range(70)]
+    build_snapshot(tmp_path / "coins", [ToyDimension(name, ("heads", "tails")) for name in names])
+    wide = Sampler(Snapshot.load(tmp_path / "coins"), "numpy")
+    batch = wide.sample(PEOPLE, 3, target_marginal={name: {"heads": 0.5} for name in names}, fields=names)
+    shares = [float(np.mean(batch.codes(name) == 0)) for name in names]
+    assert max(abs(share - 0.5) for share in shares) < 0.02
+
+
 def test_targets_that_nearly_decide_each_other_are_met(sampler: Sampler) -> None:
     plain = sampler.sample(PEOPLE, 1)
     home = float(np.mean([v == "not_applicable" for v in plain.values("commute_mode")]))
@@ -301,6 +310,8 @@ def test_rare_evidence_is_resampled_and_told(sampler: Sampler, monkeypatch: pyte
     with pytest.warns(SupportWarning, match=r"thin support: \d+ personas .* P\(evidence\) is about"):
         batch = Sampler(sampler.snapshot).sample(400, 8, evidence=rare)
     assert batch.support.resampled > 0 and 1 <= batch.support.effective <= 24
+    silent = Sampler(sampler.snapshot).sample(400, 8, evidence=rare, warn=False)  # a warning would be an error here
+    assert silent.support == batch.support
     assert all(persona[name] == value for persona in batch for name, value in rare.items())
     expected = times(joint(sampler.snapshot), sampler.snapshot, {n: {c: 1} for n, c in rare.items() if n in NAMES})
     ages = expected.sum(axis=tuple(range(1, 7))) / expected.sum()

@@ -214,6 +214,7 @@ def test_seeds_matter_and_zero_is_one(sampler: Sampler) -> None:
         ({"n": 1, "start": -1}, "start must be 0 or more"),
         ({"n": 1, "start": 2**63}, "must stay below 2\\*\\*63"),
         ({"n": 1, "as_of": "2026-11-01"}, "as_of must be a date, not '2026-11-01'"),
+        ({"n": 1, "as_of": date(999, 12, 31)}, "as_of must be 1000-01-01 or later"),
         ({"n": 1, "seed": 0.5}, "seed 0.5 is no seed"),
         ({"n": 1, "do": {"job": "nurse"}}, "unknown dimension 'job'"),
         ({"n": 1, "do": {"age": "30"}}, "dimension 'age' has no category '30': use one of 18_24"),

@@ -1,0 +1,122 @@
+"""Who is let in: API keys, rate limits, room, and the time that a request may take. A middleware of single routes.
+
+Here belongs turning requests away before and while they are worked on. Keys are `serving.api.keys`, the arithmetic of
+limits is `serving.api.rates`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import math
+from collections.abc import Callable, Sequence
+
+import anyio
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.api.keys import Keyring
+from serving.api.negotiation import best
+from serving.api.problems import Problem
+from serving.api.rates import Rates
+from serving.api.settings import Settings
+
+NETWORK = 64  # bits of an IPv6 address that tell one client from another
+
+log = logging.getLogger("personagen.api")
+
+
+class Gate:
+    """What all routes of an application share: the keys, the limits, and how many requests are inside."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Read the key file, if there is one; raises KeyFileError."""
+        self.keyring = Keyring(settings.keys) if settings.keys else None
+        quotas = {"requests": settings.requests_per_minute, "personas": settings.personas_per_minute}
+        self.rates = Rates({resource: quota for resource, quota in quotas.items() if quota is not None})
+        self.timeout = settings.timeout
+        self.room = settings.in_flight
+        self.inside = 0
+
+    def client(self, scope: Scope) -> str:
+        """Who asks: the id of the key, or the address where no keys are asked for. Raises Problem 401."""
+        if self.keyring is None:
+            return _address(scope)
+        scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
+        given = key.strip() if scheme.lower() == "bearer" else ""
+        holder = self.keyring.holder(given) if given else None
+        if holder is None:
+            error = ' error="invalid_token"' if given else ""
+            said = "this API key is not good" if given else "an API key is needed: send 'Authorization: Bearer KEY'"
+            raise Problem(401, said, headers={"WWW-Authenticate": f'Bearer realm="personagen"{error and ","}{error}'})
+        return holder
+
+    def take(self, client: str, resource: str, amount: int) -> None:
+        """Use so much of a client's share; raises Problem 429."""
+        wait = self.rates.take(client, resource, amount)
+        if wait:
+            seconds = math.ceil(wait)
+            raise Problem(
+                429,
+                f"too many {resource} in a short time: ask again in {seconds} s",
+                headers={"Retry-After": str(seconds), **self.rates.headers(client)},
+            )
+
+
+def charge(request: Request, personas: int) -> None:
+    """Count personas that are about to be drawn for whoever asks; raises Problem 429 if they are too many."""
+    spend: Callable[[int], None] = request.state.spend_personas
+    spend(personas)
+
+
+class Admission:
+    """Middleware of a route whose answers are of the media types `offers`, or of one that it chooses itself (None)."""
+
+    def __init__(self, app: ASGIApp, gate: Gate, offers: Sequence[str] | None) -> None:
+        self._app, self._gate, self._offers = app, gate, offers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request in, or raise the Problem that keeps it out."""
+        gate = self._gate
+        if gate.inside >= gate.room:
+            raise Problem(503, "too many requests are being worked on: ask again", headers={"Retry-After": "1"})
+        client = gate.client(scope)
+        gate.take(client, "requests", 1)
+        if self._offers is not None and best(Headers(scope=scope).get("accept", ""), self._offers) is None:
+            raise Problem(406, f"the answer is {self._offers[0]}, which 'Accept' excludes", "Accept", self._offers)
+        scope.setdefault("state", {})["spend_personas"] = lambda n: gate.take(client, "personas", n)
+        started = False
+
+        async def sent(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                MutableHeaders(scope=message).update(gate.rates.headers(client))
+            await send(message)
+
+        gate.inside += 1
+        try:
+            with anyio.move_on_after(gate.timeout) as time:
+                await self._app(scope, receive, sent)
+        finally:
+            gate.inside -= 1
+        if time.cancelled_caught:
+            if not started:
+                raise Problem(
+                    503,
+                    f"the answer takes longer than {gate.timeout:g} s: ask for less, or under less rare conditions",
+                    headers={"Retry-After": str(math.ceil(gate.timeout)), **gate.rates.headers(client)},
+                )
+            # Nothing more is sent, by which the server closes the connection: the client can tell that it is no whole.
+            log.warning("an answer to %s was cut after %g s", scope["path"], gate.timeout)
+
+
+def _address(scope: Scope) -> str:
+    """The client's address, of IPv6 the network; empty where there is none, as on a Unix socket."""
+    host = scope["client"][0] if scope.get("client") else ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return str(host)
+    return str(ipaddress.ip_network((address, NETWORK), strict=False)) if address.version == 6 else host

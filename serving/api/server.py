@@ -1,0 +1,76 @@
+"""Running the API: from the options of `personagen serve` to a server that listens."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvicorn
+
+from serving.api.app import create_app
+from serving.api.settings import PERSONAS_PER_MINUTE, REQUESTS_PER_MINUTE, Limits, Settings
+from serving.snapshot import Snapshot
+from warehouse.errors import SnapshotError
+
+EVERY = 1.0  # seconds between looks at the snapshots
+
+
+def run(
+    host: str,
+    port: int,
+    *,
+    paths: Sequence[str],
+    reload: bool,
+    keys: Path | None,
+    limit_requests: int | None,
+    limit_personas: int | None,
+    timeout: float,
+    threads: int | None,
+    in_flight: int,
+    max_personas: int,
+    max_conditions: int,
+    max_body: int,
+    origins: Sequence[str],
+    grace: int,
+) -> None:
+    """Serve until stopped; the arguments are the options of the command.
+
+    Raises SnapshotError, also for two snapshots of one population, and KeyFileError.
+    """
+    snapshots: dict[str, Snapshot] = {}
+    places: dict[str, str] = {}
+    for path in paths or ("us",):
+        snapshot = Snapshot.load(path)
+        population = snapshot.manifest.population.id
+        if population in snapshots:
+            raise SnapshotError(f"{places[population]} and {path} are both of population {population!r}: serve one")
+        snapshots[population], places[population] = snapshot, path
+    settings = Settings(
+        limits=Limits(max_personas, max_conditions, max_body),
+        keys=keys,
+        requests_per_minute=_limit(limit_requests, REQUESTS_PER_MINUTE if keys else 0),
+        personas_per_minute=_limit(limit_personas, PERSONAS_PER_MINUTE if keys else 0),
+        timeout=timeout,
+        threads=threads or os.cpu_count() or 1,
+        in_flight=in_flight,
+        cors_origins=tuple(origins),
+        places=places,
+        reload_every=EVERY if reload else None,
+    )
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("personagen").setLevel(logging.INFO)
+    uvicorn.run(
+        create_app(snapshots, settings),
+        host=host,
+        port=port,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=grace,
+    )
+
+
+def _limit(given: int | None, default: int) -> int | None:
+    """0 stands for none, on the command line."""
+    return (default if given is None else given) or None
