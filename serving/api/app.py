@@ -67,7 +67,7 @@ def create_app(snapshots: Mapping[str, Snapshot], settings: Settings | None = No
     settings = settings or Settings()
     limits = settings.limits
     metrics = Metrics()
-    service = Service(snapshots, metrics)
+    service = Service(snapshots, metrics, settings.threads)
     gate = Gate(settings)
     reloader = Reloader(service.samplers, settings.places, metrics)
 
@@ -77,13 +77,14 @@ def create_app(snapshots: Mapping[str, Snapshot], settings: Settings | None = No
         headers = {
             "ETag": wanted.etag(sampler.snapshot.id),
             "Cache-Control": "public, no-cache",
+            "Vary": "Accept",
             "X-Snapshot-Id": sampler.snapshot.id,
         }
         if has(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         charge(request, wanted.n)
         whole = wanted.n if wanted.quota else min(wanted.n, PART)
-        first = await anyio.to_thread.run_sync(service.sample, wanted, wanted.start, whole, sampler)
+        first = await service.drawn(wanted, wanted.start, whole, sampler, request.receive)
         parts = _parts(service, sampler, wanted, first)
         forms = {"json": _json, "jsonl": _jsonl, "arrow": _arrow, "prompt": _prompts}
         form = _nothing if request.method == "HEAD" else forms[wanted.format]
@@ -96,8 +97,10 @@ def create_app(snapshots: Mapping[str, Snapshot], settings: Settings | None = No
         _dimension(sampler.snapshot, dimension, 422)
         charge(request, 1)
 
+        batch = await service.drawn(wanted, wanted.start, 1, sampler, request.receive)
+
         def answer() -> bytes:
-            persona = service.sample(wanted, wanted.start, 1, sampler)[0]
+            persona = batch[0]
             why = explain(persona, dimension)
             return encoded(
                 {
@@ -295,7 +298,7 @@ async def _parts(service: Service, sampler: Sampler, wanted: Wanted, first: Batc
     yield first
     for low in range(len(first), wanted.n, PART):
         count = min(PART, wanted.n - low)
-        yield await anyio.to_thread.run_sync(service.sample, wanted, wanted.start + low, count, sampler)
+        yield await service.drawn(wanted, wanted.start + low, count, sampler)
 
 
 async def _nothing(parts: AsyncIterator[Batch]) -> AsyncIterator[bytes]:
@@ -393,7 +396,13 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return Problem(error.status_code, str(error.detail), headers=error.headers).response()
+    headers = error.headers or {}
+    if error.status_code == 404:
+        return Problem(404, f"there is nothing at {request.url.path}: see /v1/openapi.json").response()
+    if error.status_code == 405:
+        allowed = headers.get("Allow", "").split(", ")
+        return Problem(405, f"{request.method} is no method of this", "method", allowed, headers=headers).response()
+    return Problem(error.status_code, str(error.detail), headers=headers).response()
 
 
 async def _left(request: Request, error: Exception) -> Response:

@@ -13,7 +13,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anyio.to_thread
 import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
@@ -76,7 +75,7 @@ def page_routes(service: Service, limits: Limits) -> list[Route]:
         if has(request, tag):
             return cached(request, tag, {})
         charge(request, wanted.n)
-        batch = await anyio.to_thread.run_sync(service.sample, wanted, wanted.start, wanted.n, sampler)
+        batch = await service.drawn(wanted, wanted.start, wanted.n, sampler, request.receive)
         return cached(request, tag, shares_of(batch))
 
     return [

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from serving.api.app import PART, create_app
 from serving.api.settings import Limits, Settings
+from serving.conditions import Support
 from serving.explaining import explain
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
@@ -73,6 +74,8 @@ def test_who_has_the_answer_is_told_so(client: TestClient) -> None:
     tag = first.headers["etag"]
     again = client.get("/v1/personas?n=2&seed=1", headers={"If-None-Match": f'"other", {tag}'})
     assert again.status_code == 304 and again.content == b"" and again.headers["etag"] == tag
+    for known in (f"W/{tag}", "*"):
+        assert client.get("/v1/personas?n=2&seed=1", headers={"If-None-Match": known}).status_code == 304
     assert client.get("/v1/personas?n=2&seed=2", headers={"If-None-Match": tag}).status_code == 200
     assert client.post("/v1/personas", json={"n": 2, "seed": 1}).headers["etag"] == tag
     catalogue = client.get("/v1/catalogue")
@@ -126,8 +129,8 @@ def test_what_there_is_can_be_asked(client: TestClient, snapshot: Snapshot) -> N
         ("/v1/personas?fields=x", 422, "fields", "unknown field 'x'"),
         ("/v1/personas?evidence.sex=male&do.sex=male", 422, "do.sex", "leave one of them out"),
         ("/v1/maps/job", 404, "dimension", "unknown dimension"),
-        ("/v1/nothing", 404, "", "Not Found"),
-        ("/v1/explain", 405, "", "Method Not Allowed"),
+        ("/v1/nothing", 404, "", "there is nothing at /v1/nothing"),
+        ("/v1/explain", 405, "method", "GET is no method"),
     ],
 )
 def test_mistakes_are_problem_details(client: TestClient, path: str, status: int, parameter: str, said: str) -> None:
@@ -258,6 +261,7 @@ def test_a_long_mistake_is_not_repeated_in_full(client: TestClient) -> None:
 def test_accept_chooses_the_form_unless_the_request_names_one(client: TestClient) -> None:
     lines = client.get("/v1/personas?n=2", headers={"Accept": "application/x-ndjson"})
     assert lines.headers["content-type"] == "application/x-ndjson" and lines.text.count("\n") == 2
+    assert lines.headers["vary"] == "Accept"
     assert lines.headers["etag"] == client.get("/v1/personas?n=2&format=jsonl").headers["etag"]
     named = client.post("/v1/personas", json={"format": "json"}, headers={"Accept": "application/x-ndjson"})
     assert named.headers["content-type"] == "application/json"
@@ -295,3 +299,8 @@ def test_pages_of_other_origins_may_ask_if_they_are_named(client: TestClient, sn
 def test_wrong_methods_name_the_right_ones(client: TestClient) -> None:
     answer = client.delete("/v1/personas")
     assert answer.status_code == 405 and set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
+
+
+def test_thin_support_is_told_in_the_answer(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Support, "warning", "thin support")
+    assert client.get("/v1/personas?n=2").json()["warning"] == "thin support"
