@@ -115,7 +115,7 @@ def sampler() -> Sampler:
 
 
 def names_on(page: Any) -> list[str]:
-    page.wait_for_selector("#cards:not([aria-busy]) .card .unusual")
+    page.wait_for_selector("#cards:not([aria-busy]) .card")
     return [str(text) for text in page.locator(".card h2").all_text_contents()]
 
 
@@ -157,6 +157,21 @@ def test_a_seed_may_be_a_text(visit: Open, sampler: Sampler) -> None:
     page.press("#seed", "Enter")
     expect(page.locator(".id a")).to_have_text("seed a <b>seed</b> & more · #0")
     assert names_on(page) == names_of(sampler, 1, "a <b>seed</b> & more")
+
+
+def test_a_long_seed_keeps_its_digits(visit: Open, sampler: Sampler) -> None:
+    page = visit("?seed=9007199254740993&n=1", permissions=["clipboard-read", "clipboard-write"])
+    person = sampler.sample(1, 9007199254740993)[0]
+    assert names_on(page) == [f"{person.first_name} {person.last_name}"]
+    page.get_by_role("button", name="as JSON").click()
+    expect(page.locator("#said")).to_contain_text("as JSON")
+    assert json.loads(page.evaluate("navigator.clipboard.readText()"))["seed"] == 9007199254740993
+    page.locator(".facts button").nth(1).click()
+    expect(page.locator(".figure b").first).to_be_visible()
+    with page.expect_request("**/v1/explain") as asked:
+        page.keyboard.press("Escape")
+        page.locator(".facts button").nth(1).click()
+    assert json.loads(asked.value.post_data)["seed"] == 9007199254740993
 
 
 def test_evidence_and_do_differ_as_they_should(visit: Open, sampler: Sampler) -> None:

@@ -18,6 +18,7 @@ let world = null;
 let drawing = new AbortController();
 let people = [];
 let free = null; // the same people without the pins
+let usual = null; // settled once it is known how common each value is, or that this cannot be had
 
 const reduced = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
@@ -41,7 +42,7 @@ async function refresh() {
   byId("cards").setAttribute("aria-busy", "true");
   try {
     const unpinned = state.pins.length ? draw(world, state, { pinned: false, signal }) : Promise.resolve(null);
-    [people, free] = await Promise.all([draw(world, state, { signal }), unpinned]);
+    [people, free] = await Promise.all([draw(world, state, { signal }), unpinned, usual]);
     showCards();
     put(byId("trouble"));
     announce(`${plural(people.length, "person", "people")} of seed ${state.seed}, from index ${state.start}`);
@@ -223,11 +224,10 @@ async function start() {
   history.replaceState(null, "", `?${write(state)}${location.hash}`);
   showView({ moved: false });
   about().catch(() => {}); // the footer is no reason to stop
+  usual = ask(`v1/shares?n=${BASE_PEOPLE}`)
+    .then(({ shares }) => refreshShares(Object.assign(world, { shares })))
+    .catch(() => {}); // then cards tell of no rarities
   await refresh();
-  // Rings and rarities need to know what is usual; the people are in sight before that.
-  world.shares = (await ask(`v1/shares?n=${BASE_PEOPLE}`)).shares;
-  refreshShares(world);
-  if (people.length) showCards();
 }
 
 start();

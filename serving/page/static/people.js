@@ -3,7 +3,7 @@
 import { ask } from "./api.js";
 import { copy, h, oneIn, plural } from "./dom.js";
 import { rarest, ring } from "./ring.js";
-import { conditions, query, write } from "./state.js";
+import { conditions, digitsOf, query, seedOf, write } from "./state.js";
 import { labelOf, shareOf, TIERS } from "./world.js";
 
 // What is said of everybody; the second stands in where the first says nothing.
@@ -47,7 +47,7 @@ export function card(world, state, persona, before, onWhy) {
         h(
           "p",
           { class: "id" },
-          h("a", { href: `?${write({ ...state, start: persona.index, n: 1 })}`, title: "Only this person" }, `seed ${persona.seed} · #${persona.index}`),
+          h("a", { href: `?${write({ ...state, start: persona.index, n: 1 })}`, title: "Only this person" }, `seed ${state.seed} · #${persona.index}`),
           before && h("span", { class: "changed" }, changed.length ? `${plural(changed.length, "value", "values")} changed by the pins` : "untouched by the pins"),
         ),
       ),
@@ -59,7 +59,7 @@ export function card(world, state, persona, before, onWhy) {
       "div",
       { class: "actions" },
       h("button", { type: "button", "aria-label": `Copy the prompt of ${name}`, on: { click: () => copyPrompt(state, persona, name) } }, "Copy as prompt"),
-      h("button", { type: "button", "aria-label": `Copy ${name} as JSON`, on: { click: () => copyJson(persona, name) } }, "Copy as JSON"),
+      h("button", { type: "button", "aria-label": `Copy ${name} as JSON`, on: { click: () => copyJson(state, persona, name) } }, "Copy as JSON"),
     ),
     everything(rows, name),
   );
@@ -146,9 +146,9 @@ async function copyPrompt(state, persona, name) {
   await copy((await text).trim(), `The prompt of ${name} is copied`);
 }
 
-async function copyJson(persona, name) {
+async function copyJson(state, persona, name) {
   const { summary: _, ...record } = persona;
-  await copy(JSON.stringify(record, null, 2), `${name} is copied as JSON`);
+  await copy(JSON.stringify({ ...record, seed: seedOf(state.seed) }, null, 2), `${name} is copied as JSON`);
 }
 
 /** The same people by URL, by command and in Python. */
@@ -158,10 +158,9 @@ export function code(state) {
   const literal = (pins, of) => `{${pins.map((pin) => `${JSON.stringify(pin.dimension)}: ${of(pin)}`).join(", ")}}`;
   const evidence = state.pins.filter((pin) => pin.mode === "evidence");
   const set = state.pins.filter((pin) => pin.mode === "do");
-  const number = /^-?\d{1,15}$/.test(state.seed);
   const pairs = [["n", state.n], ["seed", state.seed], ["start", state.start], ...(state.exclude ? [["exclude", "sensitive"]] : []), ...given];
   const python = [
-    `${state.n}`, `seed=${number ? state.seed : JSON.stringify(state.seed)}`, state.start ? `start=${state.start}` : "",
+    `${state.n}`, `seed=${digitsOf(state.seed) ?? JSON.stringify(state.seed)}`, state.start ? `start=${state.start}` : "",
     evidence.length ? `evidence=${literal(evidence, (pin) => JSON.stringify(pin.values))}` : "",
     set.length ? `do=${literal(set, (pin) => JSON.stringify(pin.values[0]))}` : "",
     state.exclude ? 'exclude=["sensitive"]' : "",

@@ -52,5 +52,12 @@ export function bodyOf(pins) {
   };
 }
 
-/** A seed as the API reads it in a query: a number if it looks like one. */
-export const seedOf = (text) => (/^-?\d{1,15}$/.test(text) ? Number(text) : text);
+/** A seed as it stands in a query, in the form that JSON and Python have: digits if it looks like a number, else null. */
+export const digitsOf = (text) => (/^-?\d{1,30}$/.test(text) ? String(BigInt(text)) : null);
+
+/** A seed for a JSON body. A number may have more digits than JavaScript's have, and goes out digit by digit where it can. */
+export function seedOf(text) {
+  const digits = digitsOf(text);
+  if (digits === null) return text;
+  return JSON.rawJSON ? JSON.rawJSON(digits) : Number(digits);
+}
