@@ -96,11 +96,11 @@ def test_a_group_that_is_appended_to_the_node_id_changes_nobody(run: pytest.Pyte
     write(run, MANY)
     run.runpytest_inprocess().assert_outcomes(passed=5)
     people = noted(run)
-    # As pytest-xdist does for `--dist loadgroup`, in some versions.
+    # As pytest-xdist does for `--dist loadgroup`, where pytest lets it.
     run.makeconftest("""
-        def pytest_collection_modifyitems(items):
-            for item in items:
-                item._nodeid += "@group"
+        import pytest
+        plain = pytest.Item.nodeid.fget
+        pytest.Item.nodeid = property(lambda item: f"{plain(item)}@group")
     """)
     run.runpytest_subprocess().assert_outcomes(passed=5)
     assert noted(run) == people
