@@ -119,7 +119,7 @@ def _marked(item: pytest.Item) -> dict[str, Any]:
 
 
 def _seed_of(item: pytest.Item) -> str:
-    # Not `item.nodeid`: pytest-xdist appends the test's group to that.
+    # Not `item.nodeid`: pytest-xdist may append the test's group to that.
     parent = item.parent.nodeid if item.parent else ""
     return f"{_setting(item.config, 'persona_seed')} {parent}::{item.name}".strip()
 

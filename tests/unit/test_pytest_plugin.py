@@ -92,6 +92,20 @@ def test_processes_of_xdist_draw_the_same_people_in_any_distribution(run: pytest
         assert noted(run) == people
 
 
+def test_a_group_that_is_appended_to_the_node_id_changes_nobody(run: pytest.Pytester) -> None:
+    write(run, MANY)
+    run.runpytest_inprocess().assert_outcomes(passed=5)
+    people = noted(run)
+    # As pytest-xdist does for `--dist loadgroup`, where pytest lets it.
+    run.makeconftest("""
+        import pytest
+        plain = pytest.Item.nodeid.fget
+        pytest.Item.nodeid = property(lambda item: f"{plain(item)}@group")
+    """)
+    run.runpytest_subprocess().assert_outcomes(passed=5)
+    assert noted(run) == people
+
+
 def test_a_base_seed_gives_other_people(run: pytest.Pytester) -> None:
     write(run, MANY)
     run.runpytest_inprocess().assert_outcomes(passed=5)
