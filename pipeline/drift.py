@@ -26,6 +26,7 @@ from pipeline.combination.bootstrap import REPLICATES, SEED, Interval, Resamples
 from pipeline.combination.problem import Floats
 from pipeline.combination.scores import total_variation
 from serving.batch import Batch
+from serving.comparing import changed_strategies
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
 
@@ -126,7 +127,7 @@ def drift(before: Snapshot, after: Snapshot, *, people: int = PEOPLE, seed: int 
         maps=tuple(sorted(maps, key=lambda m: -m.tv.value)),
         gone=tuple(k for k in tables[0] if k not in comparable),
         new=tuple(k for k in tables[1] if k not in comparable),
-        strategies=tuple(_strategies(before, after)),
+        strategies=tuple((name, *change) for name, change in changed_strategies(before, after)),
         marginals=tuple(sorted(marginals, key=lambda m: -m.tv.value)),
         pairs=tuple(sorted(pairs, key=lambda p: -abs(p.after - p.before))),
         examples=tuple(_examples(drawn[0], drawn[1], codes)),
@@ -220,13 +221,6 @@ def _pair_drift(first: str, second: str, sizes: Mapping[str, int], codes: Sequen
         table = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0]
         values.append(float(contingency.association(table, method="cramer")) if min(table.shape) > 1 else 0.0)
     return PairDrift(first, second, values[0], values[1])
-
-
-def _strategies(before: Snapshot, after: Snapshot) -> Iterator[tuple[str, str, str]]:
-    for dimension, choice in after.manifest.strategies.items():
-        old = before.manifest.strategies.get(dimension)
-        if old is not None and old["winner"] != choice["winner"]:
-            yield dimension, str(old["winner"]), str(choice["winner"])
 
 
 def _examples(one: Batch, other: Batch, codes: Sequence[Mapping[str, Codes]]) -> Iterator[Example]:

@@ -149,6 +149,9 @@ class Persona:
     def __hash__(self) -> int:
         return hash((self.seed, self.index, self.snapshot_id))
 
+    def __reduce__(self) -> tuple[Callable[..., Persona], tuple[object, ...]]:
+        return _persona, (self.seed, self.index, dict(self.values), self.snapshot)
+
     def __repr__(self) -> str:
         return f"Persona(seed={self.seed!r}, index={self.index}, snapshot_id={self.snapshot_id!r}, ...)"
 
@@ -166,6 +169,11 @@ class Persona:
         from serving.rendering import render  # noqa: PLC0415  # words are loaded when prose is asked for
 
         return render(self.snapshot, self.values, person)
+
+
+def _persona(seed: Seed, index: int, values: dict[str, Value], snapshot: Snapshot) -> Persona:
+    """A persona whose values nobody can change any more; also how one is unpickled."""
+    return Persona(seed, index, MappingProxyType(values), snapshot)
 
 
 class Batch:
@@ -304,7 +312,7 @@ class Batch:
         columns = [self.values(name) for name in self.fields]
         for place in range(self._size):
             values = {name: column[place] for name, column in zip(self.fields, columns, strict=True)}
-            yield Persona(self.seed, int(self.indices[place]), MappingProxyType(values), self.snapshot)
+            yield _persona(self.seed, int(self.indices[place]), values, self.snapshot)
 
     def __getitem__(self, place: int) -> Persona:
         """The persona at a place of the batch, 0 to n - 1; negative places count from the end."""

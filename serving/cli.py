@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import re
 import secrets
@@ -46,7 +47,7 @@ KEYS_VARIABLE = "PERSONAGEN_KEYS_FILE"
 LARGEST_QUOTA_BATCH = 1_000_000  # as it is held in memory as a whole
 DIGITS = re.compile(r"\d{10}")  # more of them than any age has
 
-FORMATS = ("prose", "json", "jsonl", "csv", "parquet", "duckdb")
+FORMATS = ("prose", "prompt", "json", "jsonl", "csv", "parquet", "duckdb")
 
 
 class PluginGroup(click.Group):
@@ -171,7 +172,10 @@ def _counts(context: click.Context, option: click.Parameter, texts: tuple[str, .
 
 
 def _names(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> list[str] | None:
-    return [name for text in texts for name in _parts(text) if name] or None
+    names = [name for text in texts for name in _parts(text) if name]
+    if texts and not names:
+        raise click.BadParameter("no field is named: leave the option out, or name some")
+    return names or None
 
 
 def _seed(_: click.Context, __: click.Parameter, text: str) -> int | str:
@@ -189,9 +193,15 @@ def _date(_: click.Context, __: click.Parameter, moment: datetime | None) -> dat
 @click.option("-n", "--number", type=int, default=5, show_default=True, help="How many personas.")
 @click.option("-s", "--seed", default="0", callback=_seed, show_default=True, help="Integer or text.")
 @click.option("--start", type=int, default=0, show_default=True, help="Index of the first persona.")
-@click.option("--population", default="us", show_default=True, help="Population of a packaged snapshot.")
+@click.option("--population", help="Population of a packaged snapshot [default: us].")
 @click.option("--snapshot", "path", type=click.Path(), help="Folder of another snapshot.")
-@click.option("-f", "--format", "form", type=click.Choice(FORMATS), help="Default: by the name of FILE, else prose.")
+@click.option(
+    "-f",
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    help="Default: by the name of FILE, else prose; prompt: prose for system prompts.",
+)
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="File to write; default: standard output.")
 @click.option(
     "--do",
@@ -247,16 +257,14 @@ def _date(_: click.Context, __: click.Parameter, moment: datetime | None) -> dat
 @click.option(
     "--person",
     type=click.Choice(["second", "third"]),
-    default="third",
-    show_default=True,
-    help="Prose as `You are ...` or `She is ...`.",
+    help="Write `You are ...` or `She is ...`. Default: third, for prompts second.",
 )
 @click.option("--accents", is_flag=True, help="Write names as José and Nguyễn rather than Jose and Nguyen.")
 def generate(  # noqa: PLR0917  # click passes options by name
     number: int,
     seed: int | str,
     start: int,
-    population: str,
+    population: str | None,
     path: str | None,
     form: str | None,
     output: str | None,
@@ -277,7 +285,7 @@ def generate(  # noqa: PLR0917  # click passes options by name
     \b
     Examples:
       personagen generate -n 3 --seed 42
-      personagen generate -n 3 --person second --exclude sensitive
+      personagen generate -n 1 --format prompt --exclude sensitive
       personagen generate -n 100 --format jsonl | head
       personagen generate --do education=doctorate --do region=texas
       personagen generate --evidence age=25..34 --evidence occupation=healthcare_practitioner,healthcare_support
@@ -285,17 +293,18 @@ def generate(  # noqa: PLR0917  # click passes options by name
       personagen generate -n 100 --quota sex=female:50,male:50 --evidence education=bachelor..
       personagen generate -n 1000 --fields first_name,age_years,occupation -o people.csv
       personagen generate -n 1000 --start 1000 -o second_thousand.parquet
-      personagen generate -n 100000 -o people.duckdb --table panel
+      personagen generate -n 30000 -o people.duckdb --table panel
     """
-    from serving.sampler import Sampler, SupportWarning  # noqa: PLC0415  # numpy is not needed for help
+    from serving.sampler import Sampler, SupportWarning, check_range  # noqa: PLC0415  # numpy is not needed for help
     from serving.snapshot import Snapshot  # noqa: PLC0415
 
     chosen = form or _format_of(output)
+    check_range(number, start)  # before the first of many batches is drawn
     if quota and number > LARGEST_QUOTA_BATCH:
         raise SamplingError(
             f"a batch with quotas has at most {LARGEST_QUOTA_BATCH:,} personas, not {number:,}: ask for fewer"
         )
-    sampler = Sampler(Snapshot.load(path or population))
+    sampler = Sampler(Snapshot.load(_source(population, path)))
 
     def batches() -> Iterator[Batch]:
         # The first call checks the request, so even an empty one.
@@ -325,23 +334,24 @@ def generate(  # noqa: PLR0917  # click passes options by name
 
     if chosen in ("parquet", "duckdb") and output is None:
         raise SamplingError(f"{chosen} is binary: name a file with --output")
+    drawn = _with_progress(batches(), number, to_terminal=output is None and sys.stdout.isatty())
     if chosen == "duckdb":
-        _write_duckdb(_with_progress(batches(), number), Path(str(output)), table)
+        _write_duckdb(drawn, Path(str(output)), table)
     elif chosen == "parquet":
         with _whole_file(Path(str(output))) as part:
-            _write_parquet(_with_progress(batches(), number), part)
+            _write_parquet(drawn, part)
     elif output is None:
-        _write_lines(_lines(batches(), chosen, person), sys.stdout)
+        _write_lines(_lines(drawn, chosen, person), sys.stdout)
     else:
         with _whole_file(Path(output)) as part, part.open("w", encoding="utf-8", newline="") as file:
-            _write_lines(_lines(_with_progress(batches(), number), chosen, person), file)
+            _write_lines(_lines(drawn, chosen, person), file)
 
 
 @cli.command()
 @click.argument("dimensions", nargs=-1, required=True)
 @click.option("-s", "--seed", default="0", callback=_seed, show_default=True, help="Integer or text.")
-@click.option("-i", "--index", type=int, default=0, show_default=True, help="Index of the persona.")
-@click.option("--population", default="us", show_default=True, help="Population of a packaged snapshot.")
+@click.option("-i", "--index", type=click.IntRange(0), default=0, show_default=True, help="Index of the persona.")
+@click.option("--population", help="Population of a packaged snapshot [default: us].")
 @click.option("--snapshot", "path", type=click.Path(), help="Folder of another snapshot.")
 @click.option("--do", multiple=True, callback=_assignments, metavar="DIMENSION=CATEGORY", help="As it was drawn with.")
 @click.option(
@@ -361,7 +371,7 @@ def explain(  # noqa: PLR0917  # click passes options by name
     dimensions: tuple[str, ...],
     seed: int | str,
     index: int,
-    population: str,
+    population: str | None,
     path: str | None,
     do: dict[str, str],
     evidence: dict[str, list[str] | str],
@@ -379,7 +389,7 @@ def explain(  # noqa: PLR0917  # click passes options by name
     from serving.sampler import Sampler  # noqa: PLC0415
     from serving.snapshot import Snapshot  # noqa: PLC0415
 
-    sampler = Sampler(Snapshot.load(path or population))
+    sampler = Sampler(Snapshot.load(_source(population, path)))
     ids = [dimension.id for dimension in sampler.snapshot.dimensions]
     batch = sampler.sample(1, seed, index, evidence, do, likelihood=likelihood, target_marginal=target, fields=ids)
     click.echo("\n\n".join(explained(batch[0], name).to_text() for name in dimensions))
@@ -455,7 +465,13 @@ def serve(host: str, port: int, **options: Any) -> None:
 
 @cli.group()
 def keys() -> None:
-    """Make, list and revoke the API keys that `serve --keys` asks for."""
+    """Make, list and revoke the API keys that `serve --keys` asks for.
+
+    \b
+    Examples:
+      personagen keys create survey-team --file keys.json
+      personagen serve --keys keys.json
+    """
 
 
 def _key_file(command: Any) -> Any:
@@ -519,6 +535,12 @@ def revoke_key(which: str, path: Path) -> None:
     click.echo(f"revoked {key.id}  {key.name}")
 
 
+def _source(population: str | None, path: str | None) -> str:
+    if population is not None and path is not None:
+        raise PersonaGenError("--population and --snapshot exclude each other: give one of them")
+    return next((given for given in (path, population) if given is not None), "us")
+
+
 def _format_of(output: str | None) -> str:
     suffix = Path(output).suffix.lstrip(".") if output else ""
     return suffix if suffix in FORMATS else "prose"
@@ -529,8 +551,8 @@ def _lines(batches: Iterator[Batch], form: str, person: Any) -> Iterator[str]:
     for batch in batches:
         if form == "csv":
             yield from batch.to_csv(header=first)
-        elif form == "prose":
-            for text in batch.to_prompts(person):
+        elif form in ("prose", "prompt"):
+            for text in batch.to_prompts(person or ("second" if form == "prompt" else "third")):
                 yield from ([text] if first else ["", text])
                 first = False
         elif form == "json":
@@ -567,9 +589,9 @@ def _write_duckdb(batches: Iterator[Batch], target: Path, table: str) -> None:
             write(batch)
 
 
-def _with_progress(batches: Iterator[Batch], number: int) -> Iterator[Batch]:
-    """Show a bar on stderr while a long file is written to a terminal's user."""
-    if number < 5 * CHUNK or not sys.stderr.isatty():
+def _with_progress(batches: Iterator[Batch], number: int, *, to_terminal: bool) -> Iterator[Batch]:
+    """Show a bar on stderr while much is drawn for a terminal's user, unless the personas appear there themselves."""
+    if number <= CHUNK or to_terminal or not sys.stderr.isatty():
         yield from batches
         return
     with click.progressbar(length=number, label="personas", file=sys.stderr) as bar:
@@ -587,23 +609,33 @@ def _whole_file(target: Path) -> Iterator[Path]:
     target = target.resolve()
     if not target.name or target.is_dir():
         raise PersonaGenError(f"cannot write {target}: it is a folder; name a file")
-    if target.exists() and not target.is_file():
-        yield target
-        return
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    whole = not target.exists() or target.is_file()
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part") if whole else target
     try:
         yield part
-        part.replace(target)
+        if whole:
+            part.replace(target)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         remedy = "free some space" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "choose another file"
-        raise PersonaGenError(f"cannot write {target}: {error.strerror or error}; {remedy}") from None
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise PersonaGenError(f"cannot write {target}: {reason}; {remedy}") from None
     finally:
-        part.unlink(missing_ok=True)
+        if whole:
+            part.unlink(missing_ok=True)
 
 
 @cli.group()
 def snapshot() -> None:
-    """List and verify snapshots."""
+    """List, verify and compare snapshots.
+
+    \b
+    Examples:
+      personagen snapshot list
+      personagen snapshot verify us
+      personagen snapshot diff us path/to/snapshot
+    """
 
 
 @snapshot.command("list")
@@ -641,6 +673,39 @@ def verify(path: str) -> None:
     )
 
 
+@snapshot.command()
+@click.argument("before")
+@click.argument("after")
+@click.option(
+    "--people", type=click.IntRange(1, 1_000_000), default=20_000, show_default=True, help="How many to draw."
+)
+@click.option("-s", "--seed", default="0", callback=_seed, show_default=True, help="Whom to draw: integer or text.")
+@click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Rows shown of each table.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Everything as JSON, with the index of each persona that changes."
+)
+def diff(  # noqa: PLR0917  # click passes options by name
+    before: str, after: str, people: int, seed: int | str, top: int, as_json: bool
+) -> None:
+    """Tell what differs from snapshot BEFORE to snapshot AFTER, each a folder or the population of a packaged one.
+
+    Distances of maps and of dimensions among the people are total variations. Those of dimensions that depend on little
+    are exact; for the others the same people are drawn from both, and the standard error is told. How much of a change
+    the disagreement of models explains, `personagen edition diff` tells.
+
+    \b
+    Examples:
+      personagen snapshot diff us path/to/snapshot
+      personagen snapshot diff us path/to/snapshot --people 5000 --seed pilot --top 5
+      personagen snapshot diff us path/to/snapshot --json > difference.json
+    """
+    from serving.comparing import compare  # noqa: PLC0415
+    from serving.snapshot import Snapshot  # noqa: PLC0415
+
+    found = compare(Snapshot.load(before), Snapshot.load(after), people=people, seed=seed)
+    click.echo(json.dumps(found.to_dict(), indent=2, ensure_ascii=False) if as_json else found.to_text(top))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; errors of the user become one line on stderr."""
     if sys.stdout is None or sys.stderr is None:  # closed by whoever started us
@@ -657,6 +722,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         _show(error)
         return error.exit_code
+    except UnicodeEncodeError as error:
+        text = error.object[error.start : error.end]
+        click.echo(
+            f"personagen: {error.encoding} has no {text!a}: set PYTHONIOENCODING=utf-8, or name a file", err=True
+        )
+        return 2
     except (PersonaGenError, ModuleNotFoundError, OSError) as error:
         click.echo(f"personagen: {_explain(error)}", err=True)
         if isinstance(error, OSError):

@@ -165,9 +165,8 @@ def _cells(snapshot: Snapshot, target: SnapshotDimension, persona: Persona) -> d
     """The cells of the dimension's maps that speak of this persona, by what they are given."""
     return {
         tuple(row["given"]): MapRow(row["probability"], row["spread"], row["models"])
-        for row in snapshot.cells(target.id)
-        if row["category"] == persona.values[target.id]
-        and all(persona.values.get(n) == v for n, v in zip(row["given"], row["condition"], strict=True))
+        for row in snapshot.cells(target.id, str(persona.values[target.id]))
+        if all(persona.values.get(n) == v for n, v in zip(row["given"], row["condition"], strict=True))
     }
 
 

@@ -24,7 +24,7 @@ ROUNDS = 12
 UNLISTED = 0.02
 """A heritage that an answer does not list may have up to this share of a name: it was asked to list all above."""
 
-KEPT = 0.75
+KEPT = 0.85
 """Share of those born abroad who have a first name of their heritage, where its names are its own. An assumption: the
 sources count names, not who came with one; the others have one that is common here."""
 
@@ -136,7 +136,7 @@ def mix(names: Floats, routing: Routing, people: Floats, *, exact: bool) -> Mixt
     own = np.bincount(heritage, joint * share, len(people)) / np.maximum(found, TINY)
     wanted = people * np.minimum(OWN * own, 1) * KEPT
     told = np.maximum(told, np.minimum(wanted, RAISED * told))
-    return Mixture(names * free * free, joint, told, np.zeros_like(told))
+    return Mixture(names * free, joint, told, np.zeros_like(told))
 
 
 def spread(told: Floats, people: Floats, strength: Floats) -> Floats:

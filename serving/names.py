@@ -204,7 +204,7 @@ class Names:
         for missing in self._first.missing(cell):
             self._add_first(missing)
         for missing in self._last.missing(of):
-            self._last.add(missing, self._bearers, self._everyone, self._everyone[missing], exact=True)
+            self._last.add(missing, self._bearers, self._everyone, self._everyone[missing])
         own = heritage.astype(np.int64), nativity.astype(np.int64)
         told = uniforms(seed, TOLD_STREAM, index)
         first = self._first.draw(told, uniforms(seed, FIRST_STREAM, index), cell, *own)
@@ -219,15 +219,15 @@ class Names:
             weights = self._births[cohort] * self._sex[sex]
             if ethnicity != self._everybody:
                 weights /= sum((share * tilt[cohort] for share, tilt in self._tilted[sex]), np.zeros(len(weights)))
-            people = self._natives[cohort][ethnicity]
+            self._first.add(cell, weights, self._everyone, self._natives[cohort][ethnicity])
         else:
-            weights = self._names_abroad(sex, band, ethnicity)
-            people = self._everyone[ethnicity] * self._abroad
-        # Counted are births; what there is of the foreign-born is inferred, and gives way to what was told of them.
-        self._first.add(cell, weights, self._everyone, people, exact=band < 0)
+            weights, here = self._names_abroad(sex, band, ethnicity)
+            self._first.add(cell, weights, self._everyone, self._everyone[ethnicity] * self._abroad, common=here)
 
-    def _names_abroad(self, sex: int, band: int, ethnicity: int) -> Floats:
-        """Weights of the names of the foreign-born, a part of whom have names like those born here in these years."""
+    def _names_abroad(self, sex: int, band: int, ethnicity: int) -> tuple[Floats, Floats]:
+        """Weights of the names of the foreign-born, a part of whom have names like those born here in these years; and
+        of those born here.
+        """
         foreign = self._foreign * self._born[band] * self._sex[sex]
         here = (
             sum((self._births[c] for c in np.flatnonzero(self._band_of == band)), np.zeros(len(foreign)))
@@ -235,7 +235,7 @@ class Names:
         )
         share, part = self._first.shares[ethnicity], self._as_born_here[ethnicity]
         both: Floats = foreign * ((1 - part) / total(foreign * share)) + here * (part / total(here * share))
-        return both
+        return both, here
 
 
 def check_names(contents: Mapping[str, bytes], **categories: Sequence[str]) -> None:
@@ -304,7 +304,9 @@ class _Kind:
         found = np.unique(cells)
         return [int(cell) for cell in found[~self._made[found]]]
 
-    def add(self, cell: int, weights: Floats, everyone: Floats, people: Floats, *, exact: bool) -> None:
+    def add(
+        self, cell: int, weights: Floats, everyone: Floats, people: Floats, *, common: Floats | None = None
+    ) -> None:
         """Make the tables of a cell.
 
         Args:
@@ -312,7 +314,9 @@ class _Kind:
             weights: of all names, by row, for all ethnicities together.
             everyone: P(ethnicity, heritage, nativity).
             people: the cell's people, (heritages, nativities), in any unit.
-            exact: whether the weights were counted; else they give way to the heritages.
+            common: if given, the weights are inferred and not counted, and give way to the heritages; and who has no
+                name of a heritage has one by these weights. Rare names from abroad that nobody was asked about are
+                nobody's then: whose they are is not known, and to most they would be foreign.
         """
         ethnicity = cell % len(self.shares)
         share = self.shares[ethnicity]
@@ -321,25 +325,27 @@ class _Kind:
         if not len(possible):
             raise SnapshotError("the snapshot has no names for some sex, cohort and ethnicity: export it again")
         asked = self._asked[possible]
-        rows, others = possible[asked], possible[~asked]
+        rows = possible[asked]
         by_ethnicity = np.cumsum(everyone, axis=2)[:, :, -1]
         share_of = by_ethnicity[ethnicity] / np.cumsum(by_ethnicity, axis=0)[-1]
         routing = route(self._told.of(rows, len(weights)), len(rows), share_of, total(by_ethnicity[ethnicity]))
-        if not exact:
+        if common is not None:
             doubtful = np.minimum(1, DOUBTFUL * routing.expected / share[rows])
             weighed[rows] *= np.where(self._of_one[rows], doubtful, 1)
         weighed /= total(weighed[possible])
         people = people / total(people.ravel())
-        mixture = mix(weighed[rows], routing, np.cumsum(people, axis=1)[:, -1], exact=exact)
-        special, pool = np.flatnonzero(mixture.special), np.flatnonzero(mixture.pool)
+        mixture = mix(weighed[rows], routing, np.cumsum(people, axis=1)[:, -1], exact=common is None)
+        special = np.flatnonzero(mixture.special)
+        pool = weighed if common is None else common * share / total(common * share)
+        pool[rows] = mixture.pool if common is None else pool[rows] * routing.free
+        free = np.flatnonzero(pool)
         self.tables.add(
             cell,
-            np.concatenate([rows[pool], others, rows[routing.row[special]]]),
-            np.concatenate([mixture.pool[pool], weighed[others], mixture.special[special]]),
-            np.append(len(pool) + len(others), np.bincount(routing.heritage[special], minlength=self._lists - 1)),
+            np.concatenate([free, rows[routing.row[special]]]),
+            np.concatenate([pool[free], mixture.special[special]]),
+            np.append(len(free), np.bincount(routing.heritage[special], minlength=self._lists - 1)),
         )
-        free = total(mixture.pool) + total(weighed[others])
-        upto = np.cumsum(np.append(free, mixture.lent))
+        upto = np.cumsum(np.append(total(pool[free]), mixture.lent))
         self._others[cell * self._lists : (cell + 1) * self._lists - 1] = cell + upto[:-1] / upto[-1]
         self._own[cell] = spread(mixture.told, people, self._strength)
         self._made[cell] = True

@@ -66,6 +66,7 @@ class Sampler:
         exclude: Iterable[str] | None = None,
         as_of: date | None = None,
         accents: bool = False,
+        warn: bool = True,
     ) -> Batch:
         """Draw the personas of the indices `start` to `start + n - 1`.
 
@@ -89,13 +90,14 @@ class Sampler:
             exclude: names to leave out; `sensitive` stands for all sensitive dimensions.
             as_of: date at which exact ages hold; None for the snapshot's own date, never today.
             accents: whether names are written as José and Nguyễn rather than Jose and Nguyen.
+            warn: whether thin support is warned of; filters of warnings are no matter of one thread.
 
         Raises SamplingError for an unknown name or category, a negative count, or values set by `do` that leave no
         possible category for another dimension, or evidence of probability zero. Warns with `SupportWarning` where
         support is thin; `Batch.support` has the figures.
         """
         seed = check_seed(seed)
-        n, start = _check_range(n, start)
+        n, start = check_range(n, start)
         asked = _check_conditions(
             evidence=evidence, do=do, likelihood=likelihood, target_marginal=target_marginal, quota=quota
         )
@@ -114,7 +116,7 @@ class Sampler:
             indices, met, support = filled(self.snapshot, places, known.joined(lean), meeting, n=n, start=start)
         elif known.likelihoods and n:
             met, support = self._met(known, indices, fixed=fixed, seed=seed)
-        if support.warning:
+        if support.warning and warn:
             warnings.warn(support.warning, SupportWarning, stacklevel=2)
         drawn = self._engine.draw(indices, seed, wanted, {**fixed, **met})
         return Batch(
@@ -219,7 +221,8 @@ def _check_date(as_of: object) -> date:
     return as_of
 
 
-def _check_range(n: object, start: object) -> tuple[int, int]:
+def check_range(n: object, start: object) -> tuple[int, int]:
+    """Read n and start; SamplingError if one is no integer or negative, or the last index too large."""
     numbers = []
     for name, value in (("n", n), ("start", start)):
         try:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,15 +75,15 @@ class SnapshotDimension:
     code_of: Mapping[str, int] = field(repr=False)
 
     def code(self, category: str) -> int:
-        """Code of a category id; SamplingError lists what there is if it is unknown."""
+        """Code of a category id; SamplingError names near ones, or all there are, if it is unknown."""
         try:
             return self.code_of[category]
         except KeyError:
-            known = ", ".join(self.categories)
+            hint = f": use one of {', '.join(self.categories)}"
+            if near := near_ones(category, self.categories):
+                hint = f": did you mean {' or '.join(near)}?"
             raise SamplingError(
-                f"dimension {self.id!r} has no category {category!r}: use one of {known}",
-                about=self.id,
-                allowed=self.categories,
+                f"dimension {self.id!r} has no category {category!r}{hint}", about=self.id, allowed=self.categories
             ) from None
 
 
@@ -175,17 +175,29 @@ class Snapshot:
     def _named_by(self) -> dict[str, tuple[str, ...]]:
         return {argument: self.dimension(dimension).categories for argument, dimension in NAMED_BY.items()}
 
-    def maps(self) -> pa.Table:
-        """The pooled maps, for explanations: columns of `COLUMNS[MAPS]`. Read from disk on each call."""
+    @cached_property
+    def _maps(self) -> pa.Table:
         return _table(_read_verified(self.folder, MAPS, self.manifest.files[MAPS]), MAPS)
 
-    def cells(self, dimension: str) -> list[dict[str, Any]]:
-        """The cells of one dimension's pooled maps, as `maps` has them."""
+    def maps(self) -> pa.Table:
+        """The pooled maps, for explanations: columns of `COLUMNS[MAPS]`. Read on the first call, then kept."""
+        return self._maps
+
+    def cells(self, dimension: str, category: str | None = None) -> list[dict[str, Any]]:
+        """The cells of one dimension's pooled maps, as `maps` has them; those of one category if it is named."""
         import pyarrow.compute as pc  # noqa: PLC0415  # keeps `import serving` light
 
         table = self.maps()
-        found: list[dict[str, Any]] = table.filter(pc.equal(table["dimension"], dimension)).to_pylist()
+        chosen = pc.equal(table["dimension"], dimension)
+        if category is not None:
+            chosen = pc.and_(chosen, pc.equal(table["category"], category))
+        found: list[dict[str, Any]] = table.filter(chosen).to_pylist()
         return found
+
+    def __reduce__(self) -> tuple[Callable[[str, str], Snapshot], tuple[str, str]]:
+        # A packaged one travels by name: elsewhere the package may be installed in another place.
+        packaged = self.folder.parent == PACKAGED.resolve()
+        return _loaded_again, (self.folder.name if packaged else str(self.folder), self.id)
 
     def __repr__(self) -> str:
         return (
@@ -194,26 +206,39 @@ class Snapshot:
         )
 
 
+@lru_cache(maxsize=4)
+def _loaded_again(place: str, identifier: str) -> Snapshot:
+    """Unpickle: a snapshot travels as its place and id, so that whoever receives it needs the same files."""
+    snapshot = Snapshot.load(place)
+    if snapshot.id != identifier:
+        raise SnapshotError(f"{place!r} is snapshot {snapshot.id} here, not {identifier}: provide the same one")
+    return snapshot
+
+
 def suggest(wrong: str, known: Mapping[str, object] | list[str]) -> str:
     """Tail of an error message: the nearest known names, or all of them when they are few."""
-    from difflib import get_close_matches  # noqa: PLC0415  # error path only
-
-    near = get_close_matches(wrong, list(known), n=3, cutoff=0.5)
-    if near:
+    if near := near_ones(wrong, known):
         return f": did you mean {' or '.join(near)}?"
     shown = list(known)[:8]
     return f": there is {', '.join(shown)}{', ...' if len(known) > len(shown) else ''}"
 
 
+def near_ones(wrong: str, known: Iterable[str]) -> list[str]:
+    """The known ids, three at most, that are likest to a wrong one, whatever its capitals and spaces."""
+    from difflib import get_close_matches  # noqa: PLC0415  # error path only
+
+    return get_close_matches(wrong.casefold().replace(" ", "_"), list(known), n=3, cutoff=0.5)
+
+
 def find_snapshot(path_or_population: str | os.PathLike[str]) -> Path:
     """Folder of a snapshot, by path, else by the population of a packaged one."""
     path = Path(path_or_population)
-    if (path / MANIFEST).is_file():
-        return path
     text = os.fspath(path_or_population)
+    if text and (path / MANIFEST).is_file():
+        return path
     if text and Path(text).name == text and (PACKAGED / text / MANIFEST).is_file():
         return PACKAGED / text
-    if path.exists():
+    if text and path.exists():
         raise SnapshotError(f"{path} is not a snapshot: it holds no {MANIFEST}; give the folder of one")
     packaged = packaged_populations()
     known = f"packaged are: {', '.join(packaged)}" if packaged else "none is packaged"

@@ -43,7 +43,12 @@ def catalogue(context: click.Context, population: str) -> None:
 )
 @click.pass_obj
 def graph(catalogue: Catalogue, output: Path) -> None:
-    """Draw which dimension depends on which, by tier."""
+    """Draw which dimension depends on which, by tier.
+
+    \b
+    Example:
+      personagen catalogue graph -o catalogue.svg
+    """
     from pipeline.catalogue.graph import draw  # noqa: PLC0415  # matplotlib is slow to import
 
     draw(catalogue, output)

@@ -41,7 +41,13 @@ def corpus_group() -> None:
 def export_command(  # noqa: PLR0917 (click passes them by name)
     target: Path, only: str, model: str | None, home: Path | None, edition: str | None, corpus: Path | None
 ) -> None:
-    """Write requests as OpenAI Batch input into the folder TARGET, a file per panel member."""
+    """Write requests as OpenAI Batch input into the folder TARGET, a file per panel member.
+
+    \b
+    Examples:
+      personagen corpus export batch/
+      personagen corpus export batch/ --only missing
+    """
     from pipeline.corpus import exported  # noqa: PLC0415
 
     paths = exported(build_of(home, edition, corpus).plan, target, only_missing=only == "missing", model=model)
@@ -62,6 +68,10 @@ def import_command(files: tuple[Path, ...], home: Path | None, edition: str | No
     Files may be partial, in any order, and of several members. Failures are counted by reason and not stored, except
     where they tell what they took, for the books. An answer of another model than was asked, and a line that repeats an
     API key, are failures that are not stored.
+
+    \b
+    Example:
+      personagen corpus import batch/output.jsonl
     """
     from pipeline.corpus import imported  # noqa: PLC0415
 
@@ -83,7 +93,13 @@ def import_command(files: tuple[Path, ...], home: Path | None, edition: str | No
 @EDITION
 @CORPUS
 def status_command(home: Path | None, edition: str | None, corpus: Path | None) -> None:
-    """Count requests, answers, rejections and calls of an edition, by panel member and reason."""
+    """Count requests, answers, rejections and calls of an edition, by panel member and reason.
+
+    \b
+    Examples:
+      personagen corpus status
+      personagen corpus status --edition 2026.12
+    """
     from pipeline.corpus import status  # noqa: PLC0415
 
     told = status(build_of(home, edition, corpus).plan)
@@ -114,6 +130,11 @@ def prune_command(dry_run: bool, home: Path | None, edition: str | None, corpus:
     """Move lines whose request no longer exists out of the edition's files.
 
     They go into pruned/pruned-<n>.jsonl.gz within the same folder, which no build reads.
+
+    \b
+    Examples:
+      personagen corpus prune --dry-run
+      personagen corpus prune
     """
     from pipeline.corpus import prunable, pruned  # noqa: PLC0415
 

@@ -35,7 +35,13 @@ def edition_group() -> None:
 @click.option("--like", help="Ask whom this edition asked.")
 @HOME
 def new(name: str, members: tuple[str, ...], like: str | None, home: Path | None) -> None:
-    """Begin the edition NAME: write who is asked and what it is. Without options all live members are asked."""
+    """Begin the edition NAME: write who is asked and what it is. Without options all live members are asked.
+
+    \b
+    Examples:
+      personagen edition new 2026.12
+      personagen edition new 2027.01 --like 2026.12
+    """
     from pipeline.editions import askable, new_edition, panel_members  # noqa: PLC0415  # Dagster takes seconds to import
     from pipeline.elicitation.edition import members_of  # noqa: PLC0415
     from pipeline.elicitation.panel import load_panel  # noqa: PLC0415
@@ -70,6 +76,10 @@ def list_command(home: Path | None) -> None:
     """List the editions: members, requests answered, maps accepted, snapshots built, and which one serves.
 
     An answer is not yet a map: it may have been rejected, as `personagen corpus status` tells.
+
+    \b
+    Example:
+      personagen edition list
     """
     from pipeline.editions import editions  # noqa: PLC0415
 
@@ -97,6 +107,10 @@ def diff(before: str, after: str, population: str, top: int, home: Path | None) 
     """Tell what changes from edition BEFORE to edition AFTER: maps, strategies, personas; the greatest moves first.
 
     Total variation with its 95 % interval. Of an edition that serves, the snapshot that serves is compared.
+
+    \b
+    Example:
+      personagen edition diff 2026.11 2026.12
     """
     from pipeline.build import compare  # noqa: PLC0415  # Dagster takes seconds to import
 
@@ -114,7 +128,13 @@ def diff(before: str, after: str, population: str, top: int, home: Path | None) 
 @click.option("--accept-drift", default="", metavar="SNAPSHOT", help="Id of the snapshot whose drift report you read.")
 @HOME
 def promote(name: str, population: str, accept_drift: str, home: Path | None) -> None:
-    """Let the edition NAME serve a population, if it passes the gate. Promoting an older edition rolls back."""
+    """Let the edition NAME serve a population, if it passes the gate. Promoting an older edition rolls back.
+
+    \b
+    Examples:
+      personagen edition promote 2026.12
+      personagen edition promote 2026.12 --accept-drift 0123456789abcdef
+    """
     from pipeline.build import alone  # noqa: PLC0415
     from pipeline.build import promote as let_serve  # noqa: PLC0415
     from pipeline.promotion import serving  # noqa: PLC0415

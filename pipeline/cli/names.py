@@ -42,7 +42,12 @@ def names_group() -> None:
 @POPULATION
 @CORPUS
 def export_command(target: Path, only: str, model: str | None, population: str, corpus: Path | None) -> None:
-    """Write requests as OpenAI Batch input into the folder TARGET."""
+    """Write requests as OpenAI Batch input into the folder TARGET.
+
+    \b
+    Example:
+      personagen names export batch/ --only missing
+    """
     enrichment = _enrichment(population, corpus)
     paths = enrichment.exported(target, only_missing=only == "missing", model=model)
     for path in paths:
@@ -56,7 +61,12 @@ def export_command(target: Path, only: str, model: str | None, population: str, 
 @POPULATION
 @CORPUS
 def import_command(files: tuple[Path, ...], population: str, corpus: Path | None) -> None:
-    """Take the answers in OpenAI Batch output FILES into the record."""
+    """Take the answers in OpenAI Batch output FILES into the record.
+
+    \b
+    Example:
+      personagen names import batch/output.jsonl
+    """
     told = _enrichment(population, corpus).imported(files)
     click.echo(
         f"{len(told.completions)} answers imported, {told.repeated} were there already, {len(told.failures)} failures, "
@@ -70,7 +80,12 @@ def import_command(files: tuple[Path, ...], population: str, corpus: Path | None
 @POPULATION
 @CORPUS
 def status_command(population: str, corpus: Path | None) -> None:
-    """Count names asked about, accepted and rejected, by kind and reason."""
+    """Count names asked about, accepted and rejected, by kind and reason.
+
+    \b
+    Example:
+      personagen names status
+    """
     from pipeline.names.candidates import KINDS, asked  # noqa: PLC0415
 
     enrichment = _enrichment(population, corpus)
@@ -92,7 +107,12 @@ def status_command(population: str, corpus: Path | None) -> None:
 @POPULATION
 @CORPUS
 def prune_command(dry_run: bool, population: str, corpus: Path | None) -> None:
-    """Move answers whose request no longer exists into pruned/ within the folder, which nothing reads."""
+    """Move answers whose request no longer exists into pruned/ within the folder, which nothing reads.
+
+    \b
+    Example:
+      personagen names prune --dry-run
+    """
     from pipeline.elicitation.prune import orphans, prune  # noqa: PLC0415
 
     enrichment = _enrichment(population, corpus)

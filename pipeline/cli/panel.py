@@ -47,6 +47,11 @@ def check(context: click.Context, names: tuple[str, ...]) -> None:
     """Ask each endpoint for its models and each live or local member one tiny request; exit code 1 if any fails.
 
     The request costs a fraction of a cent. Where the list tells other prices than panel.toml, that is shown.
+
+    \b
+    Examples:
+      personagen panel check
+      personagen panel check --member local/smollm2-135m
     """
     listed = load_panel()
     members = {m.id: m for m in listed if m.source != "recorded"}

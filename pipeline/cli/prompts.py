@@ -67,7 +67,13 @@ def trial(
     budget: str,
     write: bool,
 ) -> None:
-    """Score every variant on the answers stored in a folder, rank them, and say which one to use."""
+    """Score every variant on the answers stored in a folder, rank them, and say which one to use.
+
+    \b
+    Examples:
+      personagen prompts trial
+      personagen prompts trial --maps 8 --variant '*.one_row.*'
+    """
     from pipeline.elicitation.asker import ask_endpoints  # noqa: PLC0415
     from pipeline.elicitation.costs import parse_money  # noqa: PLC0415
     from pipeline.elicitation.local import reachable  # noqa: PLC0415

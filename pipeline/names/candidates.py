@@ -4,13 +4,14 @@ Belongs here: the choice, made from the vendored tables of `warehouse.names`, an
 prompts (`requests`), the sources of the tables, drawing.
 
 The choice is kept in `asked.parquet` beside this module, because a recorded answer belongs to a request with exactly
-these names: what the tables or the spelling rules become later must not move a name to another request. To make it
-anew, which starts a new record: `python -m pipeline.names.candidates`.
+these names: what the tables or the spelling rules become later must not move a name to another request. To add to it
+what is nominated: `python -m pipeline.names.candidates`. To make it anew, which starts a new record, remove it first.
 """
 
 from __future__ import annotations
 
 import hashlib
+import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -27,7 +28,10 @@ KINDS: tuple[Kind, ...] = ("first", "last")
 ASKED = Path(__file__).parent / "asked.parquet"
 PER_REQUEST = 100
 TOTAL = 12_600
-"""Names of each kind."""
+"""Names of each kind that figures choose."""
+
+NOMINATED = Path(__file__).parent / "nominated.toml"
+"""What language models name as typical of a heritage, by heritage and kind; asked about after the others."""
 
 UNBORN = 2_000
 """First names without US birth data among them."""
@@ -96,8 +100,17 @@ def chosen(kind: Kind, folder: Path = Path(export.__file__).parent) -> pl.DataFr
     return pl.concat(taken).sort("bearers", "key", descending=[True, False]).select("key", "name", "births")
 
 
-def in_requests(names: pl.DataFrame) -> pl.DataFrame:
-    """Number the requests from 1 and lay the names out in them; adds the column `request`.
+def nominated(kind: Kind, folder: Path = Path(export.__file__).parent) -> pl.DataFrame:
+    """The names of a kind in NOMINATED that can be drawn, as `chosen` gives names, by frequency."""
+    known = _first_names(folder) if kind == "first" else _surnames(folder)
+    named = tomllib.loads(NOMINATED.read_text(encoding="utf-8")).values()
+    keys = {casing.key_of(casing.without_accents(name)) for of_heritage in named for name in of_heritage[kind]}
+    found = known.filter(pl.col("key").is_in(keys)).sort("bearers", "key", descending=[True, False])
+    return found.select("key", "name", "births")
+
+
+def in_requests(names: pl.DataFrame, after: int = 0) -> pl.DataFrame:
+    """Number the requests from `after` + 1 and lay the names out in them; adds the column `request`.
 
     Names with and without birth data stand in different requests. Within each half the order is that of a hash, so that
     a request mixes frequent and rare names.
@@ -105,11 +118,11 @@ def in_requests(names: pl.DataFrame) -> pl.DataFrame:
     ordered = names.with_columns(
         order=pl.Series([hashlib.sha256(key.encode()).hexdigest() for key in names["key"]], dtype=pl.String)
     )
-    number, parts = 0, []
+    number, parts = after, []
     for births in (True, False):
         half = ordered.filter(pl.col("births") == births).sort("order")
         place = pl.int_range(pl.len(), dtype=pl.Int32)
-        parts.append(half.with_columns(request=place // PER_REQUEST + number + 1))
+        parts.append(half.with_columns(request=(place // PER_REQUEST + number + 1).cast(pl.Int32)))
         number += -(-len(half) // PER_REQUEST)
     return pl.concat(parts).drop("order")
 
@@ -153,8 +166,13 @@ def _shown(drawn: pl.DataFrame) -> pl.DataFrame:
 
 
 def main() -> None:
-    """Write `asked.parquet`."""
-    tables = [in_requests(chosen(kind)).select(pl.lit(kind).alias("kind"), pl.all()) for kind in KINDS]
+    """Write `asked.parquet`: what it holds already, or else the choice by figures, and what is nominated beside it."""
+    tables = []
+    for kind in KINDS:
+        kept = asked(kind) if ASKED.exists() else in_requests(chosen(kind))
+        more = nominated(kind).join(kept, on="key", how="anti", maintain_order="left")
+        both = pl.concat([kept, in_requests(more, after=len(kept["request"].unique()))])
+        tables.append(both.select(pl.lit(kind).alias("kind"), pl.all()))
     write(pl.concat(tables), ASKED)
 
 

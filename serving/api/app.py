@@ -38,14 +38,20 @@ from serving.api.reloading import Reloader
 from serving.api.requests import Wanted
 from serving.api.service import Service
 from serving.api.settings import Limits, Settings
-from serving.batch import Batch
+from serving.batch import Batch, derived_needs
 from serving.explaining import explain
+from serving.page.routes import page_routes
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
 from warehouse.errors import PersonaGenError, SamplingError, SnapshotError
 
 PART = 1_000  # personas drawn and sent at a time
-MEDIA = {"json": "application/json", "jsonl": "application/x-ndjson", "arrow": "application/vnd.apache.arrow.stream"}
+MEDIA = {
+    "json": "application/json",
+    "jsonl": "application/x-ndjson",
+    "arrow": "application/vnd.apache.arrow.stream",
+    "prompt": "text/plain",
+}
 # What pages of other origins may send, and what they see of an answer.
 CORS_SENT = ("Authorization", "Content-Type", "If-None-Match")
 CORS_SEEN = ("ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Snapshot-Id")
@@ -61,7 +67,7 @@ def create_app(snapshots: Mapping[str, Snapshot], settings: Settings | None = No
     settings = settings or Settings()
     limits = settings.limits
     metrics = Metrics()
-    service = Service(snapshots, metrics)
+    service = Service(snapshots, metrics, settings.threads)
     gate = Gate(settings)
     reloader = Reloader(service.samplers, settings.places, metrics)
 
@@ -71,6 +77,7 @@ def create_app(snapshots: Mapping[str, Snapshot], settings: Settings | None = No
         headers = {
             "ETag": wanted.etag(sampler.snapshot.id),
             "Cache-Control": "public, no-cache",
+            "Vary": "Accept",
             "X-Snapshot-Id": sampler.snapshot.id,
         }
         if has(request, headers["ETag"]):
@@ -79,11 +86,10 @@ def create_app(snapshots: Mapping[str, Snapshot], settings: Settings | None = No
         if request.method != "HEAD" and (line := service.line(wanted, sampler)):
             return Response(_alone(line, wanted.format), headers=headers, media_type=MEDIA[wanted.format])
         whole = wanted.n if wanted.quota else min(wanted.n, PART)
-        first = await anyio.to_thread.run_sync(service.sample, wanted, wanted.start, whole, sampler)
+        first = await service.drawn(wanted, wanted.start, whole, sampler, request.receive)
         parts = _parts(service, sampler, wanted, first)
-        form = (
-            _nothing if request.method == "HEAD" else {"json": _json, "jsonl": _jsonl, "arrow": _arrow}[wanted.format]
-        )
+        forms = {"json": _json, "jsonl": _jsonl, "arrow": _arrow, "prompt": _prompts}
+        form = _nothing if request.method == "HEAD" else forms[wanted.format]
         return StreamingResponse(form(parts), headers=headers, media_type=MEDIA[wanted.format])
 
     async def explained(request: Request) -> Response:
@@ -93,8 +99,10 @@ def create_app(snapshots: Mapping[str, Snapshot], settings: Settings | None = No
         _dimension(sampler.snapshot, dimension, 422)
         charge(request, 1)
 
+        batch = await service.drawn(wanted, wanted.start, 1, sampler, request.receive)
+
         def answer() -> bytes:
-            persona = service.sample(wanted, wanted.start, 1, sampler)[0]
+            persona = batch[0]
             why = explain(persona, dimension)
             return encoded(
                 {
@@ -127,6 +135,7 @@ def create_app(snapshots: Mapping[str, Snapshot], settings: Settings | None = No
             {
                 "snapshot_id": snapshot.id,
                 "population": snapshot.manifest.population.id,
+                "derived": list(derived_needs(snapshot)),
                 "dimensions": [
                     {
                         "id": d.id,
@@ -197,6 +206,7 @@ def create_app(snapshots: Mapping[str, Snapshot], settings: Settings | None = No
         Route("/v1/openapi.json", openapi),
         Route("/metrics", measured),
         Route("/healthz", health),
+        *page_routes(service, limits),
     ]
     return Starlette(
         routes=[admitted(one) if one.path.startswith(("/v1/", "/metrics")) else one for one in routes],
@@ -290,7 +300,7 @@ async def _parts(service: Service, sampler: Sampler, wanted: Wanted, first: Batc
     yield first
     for low in range(len(first), wanted.n, PART):
         count = min(PART, wanted.n - low)
-        yield await anyio.to_thread.run_sync(service.sample, wanted, wanted.start + low, count, sampler)
+        yield await service.drawn(wanted, wanted.start + low, count, sampler)
 
 
 async def _nothing(parts: AsyncIterator[Batch]) -> AsyncIterator[bytes]:
@@ -311,6 +321,20 @@ async def _jsonl(parts: AsyncIterator[Batch]) -> AsyncIterator[bytes]:
 def _alone(line: bytes, form: str) -> bytes:
     """The body that `_json` or `_jsonl` make of one line."""
     return line + b"\n" if form == "jsonl" else b'{"personas": [\n' + line + b"]}\n"
+
+
+def _prose(batch: Batch) -> bytes:
+    return "\n\n".join(batch.to_prompts()).encode("utf-8", "backslashreplace")
+
+
+async def _prompts(parts: AsyncIterator[Batch]) -> AsyncIterator[bytes]:
+    between = b""
+    async for batch in parts:
+        text = await anyio.to_thread.run_sync(_prose, batch)
+        if text:
+            yield between + text
+            between = b"\n\n"
+    yield b"\n" if between else b""
 
 
 async def _json(parts: AsyncIterator[Batch]) -> AsyncIterator[bytes]:
@@ -379,7 +403,13 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return Problem(error.status_code, str(error.detail), headers=error.headers).response()
+    headers = error.headers or {}
+    if error.status_code == 404:
+        return Problem(404, f"there is nothing at {request.url.path}: see /v1/openapi.json").response()
+    if error.status_code == 405:
+        allowed = headers.get("Allow", "").split(", ")
+        return Problem(405, f"{request.method} is no method of this", "method", allowed, headers=headers).response()
+    return Problem(error.status_code, str(error.detail), headers=headers).response()
 
 
 async def _left(request: Request, error: Exception) -> Response:

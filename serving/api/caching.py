@@ -11,8 +11,9 @@ from starlette.responses import Response
 
 
 def has(request: Request, tag: str) -> bool:
-    """Whether the client has the answer of this ETag already."""
-    return tag in [one.strip() for one in request.headers.get("if-none-match", "").split(",")]
+    """Whether the client has the answer of this ETag already; weak ones, as proxies that compress make them, count."""
+    known = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
+    return tag in known or "*" in known
 
 
 def cached(request: Request, tag: str, body: Mapping[str, Any]) -> Response:

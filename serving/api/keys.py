@@ -10,7 +10,6 @@ all; of these there are 2**256.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import hmac
 import json
@@ -149,6 +148,8 @@ def _write(path: Path, keys: list[Key]) -> None:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Held while the file is changed, so that of two changes at once none is lost."""
+    import fcntl  # noqa: PLC0415  # which not every system has; a server only reads
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = os.open(path.with_name(f".{path.name}.lock"), os.O_WRONLY | os.O_CREAT, 0o600)

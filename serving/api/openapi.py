@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import Any
 
 from serving.api.problems import MEDIA as PROBLEM
-from serving.api.requests import FORMATS, LARGEST_INDEX, LONGEST_TEXT, MAPPINGS, MOST_NAMES
+from serving.api.requests import COUNTED, FORMATS, LARGEST_INDEX, LONGEST_TEXT, MAPPINGS, MOST_COUNTED, MOST_NAMES
 from serving.api.settings import Limits
 from serving.batch import SENSITIVE, SUMMARY, derived_needs
 from serving.evidence import OLDEST
@@ -105,6 +105,28 @@ def description(
                 _json("The cells of its pooled maps.", "Maps", cached=True),
                 [*errors, "404", "422"],
                 parameters=[_parameter("dimension", dimension, "path", example=first), population],
+            )
+        },
+        "/v1/trials": {
+            "get": _operation(
+                "Which combination strategy won for each dimension, and by how much.",
+                _json("In sampling order; margins in nats of held-out divergence.", "Trials", cached=True),
+                [*errors, "422"],
+                parameters=[population],
+            )
+        },
+        "/v1/shares": {
+            "get": _operation(
+                "Shares of the categories among people drawn under conditions.",
+                _json("By dimension, and how well the conditions are supported.", "Shares", cached=True),
+                [*errors, "414", "422"],
+                parameters=[
+                    _parameter(
+                        "n", {"type": "integer", "minimum": 1, "maximum": MOST_COUNTED, "default": COUNTED}, "query"
+                    ),
+                    *(one for one in _query(known, limits) if one["name"] in ("seed", "start", "population")),
+                    *condition,
+                ],
             )
         },
         "/v1/snapshots": {"get": _operation("What is served.", _json("By population.", "Snapshots"), errors)},
@@ -304,6 +326,7 @@ def _personas(known: _Known) -> Schema:
         "application/json": {"schema": _schema("Personas")},
         "application/x-ndjson": {},
         "application/vnd.apache.arrow.stream": {},
+        "text/plain": {},
     }
     return {"200": {"description": "Streamed in parts.", "headers": headers, "content": content}, "304": _HAS_IT}
 
@@ -356,6 +379,18 @@ def _schemas(known: _Known) -> Schema:
         "odds_ratio": {"type": ["number", "null"]},
         "map": _or_null("MapRow"),
     }
+    trial = {
+        **dict.fromkeys(("dimension", "winner"), text),
+        **{key: {"type": ["string", "null"]} for key in ("runner_up", "override_reason")},
+        "margin": {"type": ["number", "null"]},
+    }
+    support = {
+        "probability": _PROBABILITY,
+        **dict.fromkeys(("tries", "resampled"), whole),
+        "effective": {"type": ["number", "null"], "description": "null where nobody was resampled"},
+        "excess": {"type": "number"},
+        "warning": text,
+    }
     snapshot = dict.fromkeys(("population", "snapshot_id", "edition", "label", "licence"), text)
     return {
         **_conditions(known),
@@ -387,8 +422,22 @@ def _schemas(known: _Known) -> Schema:
                 **echo,
             }
         ),
-        "Catalogue": _object({"snapshot_id": text, "population": text, "dimensions": _array(_object(dimension))}),
+        "Catalogue": _object(
+            {"snapshot_id": text, "population": text, "derived": _array(text), "dimensions": _array(_object(dimension))}
+        ),
         "Maps": _object({"snapshot_id": text, "dimension": text, "cells": _array({"type": "object"})}),
+        "Trials": _object({"snapshot_id": text, "edition": text, "trials": _array(_object(trial))}),
+        "Shares": _object(
+            {
+                "snapshot_id": text,
+                "n": whole,
+                "support": _object(support),
+                "shares": {
+                    "type": "object",
+                    "additionalProperties": {"type": "object", "additionalProperties": _PROBABILITY},
+                },
+            }
+        ),
         "Snapshots": _object({"snapshots": _array(_object({**snapshot, "dimensions": whole}))}),
     }
 

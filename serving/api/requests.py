@@ -22,8 +22,9 @@ from warehouse.errors import SamplingError
 LONGEST_TEXT = 200
 WHOLE = re.compile(r"-?[0-9]{1,30}")
 MOST_NAMES = 200  # in a list
+COUNTED, MOST_COUNTED = 4_000, 20_000  # people drawn for shares: by default, and at most, as they are drawn at once
 LARGEST_INDEX = 2**62  # far enough from the end that none of its followers is past it
-FORMATS = ("json", "jsonl", "arrow")
+FORMATS = ("json", "jsonl", "arrow", "prompt")
 MAPPINGS = ("evidence", "do", "likelihood", "target_marginal", "quota")
 DEFAULT = Limits()
 VERSION = version("personagen")  # another one may tell of the same people in other words
@@ -68,6 +69,21 @@ _FIELDS = tuple(one.name for one in fields(Wanted))
 
 def from_query(pairs: Sequence[tuple[str, str]], limits: Limits = DEFAULT) -> Wanted:
     """Read a query string: `n=5&seed=a&evidence.sex=female&evidence.age=25..34&do.education=master&fields=sex,age`."""
+    return from_mapping(_values(pairs), limits)
+
+
+def to_count(pairs: Sequence[tuple[str, str]], limits: Limits = DEFAULT) -> Wanted:
+    """Read a query string that says among whom shares are counted: `n`, `seed`, `start`, evidence and `do`."""
+    names = ("seed", "evidence", "do", "population")
+    checks = {
+        "n": _whole(MOST_COUNTED, least=1),
+        **{name: _SAMPLING[name] for name in names},
+        "start": _SEVERAL["start"],
+    }
+    return Wanted(**{"n": COUNTED, **_checked(_values(pairs), checks, limits)})
+
+
+def _values(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, text in pairs:
         group, dot, dimension = name.partition(".")
@@ -89,7 +105,7 @@ def from_query(pairs: Sequence[tuple[str, str]], limits: Limits = DEFAULT) -> Wa
             values[name] = [one for one in text.split(",") if one]
         else:
             values[name] = text
-    return from_mapping(values, limits)
+    return values
 
 
 def population_of(pairs: Sequence[tuple[str, str]]) -> str:
@@ -151,10 +167,10 @@ def _number(name: str, text: str) -> int:
     return int(text[:30])
 
 
-def _whole(most: int) -> Callable[[str, Any], int]:
+def _whole(most: int, least: int = 0) -> Callable[[str, Any], int]:
     def check(name: str, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
-            raise Problem(422, f"{name!r} must be a whole number from 0 to {most}", name)
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise Problem(422, f"{name!r} must be a whole number from {least} to {most}", name)
         return value
 
     return check

@@ -35,7 +35,7 @@ class Settings:
         requests_per_minute, personas_per_minute: what a key, or an address where there are no keys, may use; None for
             no limit. As much as that may be used at once, if the minute before was quiet.
         timeout: seconds that a request may take, with the sending of its answer.
-        threads: how many draw at once.
+        threads: how many draw at once, and how many besides under conditions that people are searched for by.
         in_flight: requests that are worked on at once; others are turned away with 503.
         cors_origins: web origins whose pages may use the API, `*` for all.
         places: by population, where to look for its snapshot when it is to be read again.

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from serving.api.app import PART, create_app
 from serving.api.settings import Limits, Settings
+from serving.conditions import Support
 from serving.explaining import explain
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
@@ -73,6 +74,8 @@ def test_who_has_the_answer_is_told_so(client: TestClient) -> None:
     tag = first.headers["etag"]
     again = client.get("/v1/personas?n=2&seed=1", headers={"If-None-Match": f'"other", {tag}'})
     assert again.status_code == 304 and again.content == b"" and again.headers["etag"] == tag
+    for known in (f"W/{tag}", "*"):
+        assert client.get("/v1/personas?n=2&seed=1", headers={"If-None-Match": known}).status_code == 304
     assert client.get("/v1/personas?n=2&seed=2", headers={"If-None-Match": tag}).status_code == 200
     assert client.post("/v1/personas", json={"n": 2, "seed": 1}).headers["etag"] == tag
     catalogue = client.get("/v1/catalogue")
@@ -100,6 +103,8 @@ def test_what_there_is_can_be_asked(client: TestClient, snapshot: Snapshot) -> N
         "/v1/explain",
         "/v1/catalogue",
         "/v1/maps/{dimension}",
+        "/v1/trials",
+        "/v1/shares",
         "/v1/snapshots",
         "/v1/openapi.json",
         "/metrics",
@@ -115,7 +120,7 @@ def test_what_there_is_can_be_asked(client: TestClient, snapshot: Snapshot) -> N
         ("/v1/personas?n=1&n=2", 422, "n", "given twice"),
         ("/v1/personas?start=1e3", 422, "start", "whole number"),
         ("/v1/personas?m=3", 422, "m", "unknown parameter 'm'"),
-        ("/v1/personas?format=xml", 422, "format", "one of json, jsonl, arrow"),
+        ("/v1/personas?format=xml", 422, "format", "one of json, jsonl, arrow, prompt"),
         ("/v1/personas?accents=1", 422, "accents", "true or false"),
         ("/v1/personas?as_of=today", 422, "as_of", "a date such as"),
         ("/v1/personas?population=mars", 422, "population", "unknown population 'mars'"),
@@ -124,8 +129,8 @@ def test_what_there_is_can_be_asked(client: TestClient, snapshot: Snapshot) -> N
         ("/v1/personas?fields=x", 422, "fields", "unknown field 'x'"),
         ("/v1/personas?evidence.sex=male&do.sex=male", 422, "do.sex", "leave one of them out"),
         ("/v1/maps/job", 404, "dimension", "unknown dimension"),
-        ("/v1/nothing", 404, "", "Not Found"),
-        ("/v1/explain", 405, "", "Method Not Allowed"),
+        ("/v1/nothing", 404, "", "there is nothing at /v1/nothing"),
+        ("/v1/explain", 405, "method", "GET is no method"),
     ],
 )
 def test_mistakes_are_problem_details(client: TestClient, path: str, status: int, parameter: str, said: str) -> None:
@@ -256,6 +261,7 @@ def test_a_long_mistake_is_not_repeated_in_full(client: TestClient) -> None:
 def test_accept_chooses_the_form_unless_the_request_names_one(client: TestClient) -> None:
     lines = client.get("/v1/personas?n=2", headers={"Accept": "application/x-ndjson"})
     assert lines.headers["content-type"] == "application/x-ndjson" and lines.text.count("\n") == 2
+    assert lines.headers["vary"] == "Accept"
     assert lines.headers["etag"] == client.get("/v1/personas?n=2&format=jsonl").headers["etag"]
     named = client.post("/v1/personas", json={"format": "json"}, headers={"Accept": "application/x-ndjson"})
     assert named.headers["content-type"] == "application/json"
@@ -307,3 +313,8 @@ def test_one_persona_is_the_first_of_two(client: TestClient, form: str, more: st
         assert one.text == two.text.split(",\n", 1)[0] + "]}\n"
     else:
         assert one.text == two.text.splitlines(keepends=True)[0]
+
+
+def test_thin_support_is_told_in_the_answer(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Support, "warning", "thin support")
+    assert client.get("/v1/personas?n=2").json()["warning"] == "thin support"

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from starlette.testclient import TestClient
 
@@ -144,6 +145,47 @@ def test_what_takes_too_long_ends_and_frees_its_thread(snapshot: Snapshot, monke
             assert late.headers["retry-after"] == "1"
             assert api.post("/v1/explain", json={"dimension": "sex"}).status_code == 503
         assert api.get("/v1/personas?n=2").status_code == 200  # by the one thread that there is
+
+
+def test_a_search_ends_when_its_client_leaves(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = create_app({"us": snapshot}, Settings(timeout=30))
+    monkeypatch.setattr(Sampler, "sample", endless)
+    received = iter([{"type": "http.request", "body": b"", "more_body": False}, {"type": "http.disconnect"}])
+    sent = []
+
+    async def receive() -> Any:
+        return next(received)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/v1/personas", "query_string": b"evidence.sex=male"}
+    anyio.run(app, {**scope, "headers": []}, receive, send)
+    assert sent[0]["status"] == 400  # which nobody reads; 503 would be the time limit
+
+
+def test_rare_evidence_keeps_nobody_waiting_who_asks_for_anybody(
+    snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, left = threading.Event(), threading.Event()
+    sample = Sampler.sample
+
+    def searching(*arguments: Any, **named: Any) -> Any:
+        if arguments[4]:  # the evidence
+            entered.set()
+            assert left.wait(30)
+        return sample(*arguments, **named)
+
+    with client(snapshot, threads=1) as api:
+        monkeypatch.setattr(Sampler, "sample", searching)
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(api.get("/v1/personas?evidence.sex=male").status_code))
+        asking.start()
+        assert entered.wait(30)
+        assert api.get("/v1/personas?do.sex=male").status_code == 200
+        left.set()
+        asking.join()
+        assert answers == [200]
 
 
 def test_who_finds_no_room_is_told_to_come_again(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,6 +65,66 @@ def test_prose_is_a_paragraph_each(toy: str, capsys: Capture) -> None:
     assert second.startswith("You are a")
 
 
+def test_prompts_are_prose_in_the_second_person_unless_told_otherwise(toy: str, capsys: Capture) -> None:
+    batch = Sampler(Snapshot.load(toy)).sample(3, 1)
+    assert generate(toy, "-n", "3", "--seed", "1", "-f", "prompt") == 0
+    assert capsys.readouterr().out == "\n\n".join(batch.to_prompts("second")) + "\n"
+    assert generate(toy, "-n", "3", "--seed", "1", "-f", "prompt", "--person", "third") == 0
+    assert capsys.readouterr().out == "\n\n".join(batch.to_prompts("third")) + "\n"
+
+
+def test_a_quota_goes_with_every_format(toy: str, tmp_path: Path, capsys: Capture) -> None:
+    quota = {"party": {"none": 4, "democrat": 3}}
+    batch = Sampler(Snapshot.load(toy)).sample(7, 2, quota=quota)
+    asked = ["-n", "7", "--seed", "2", "--quota", "party=none:4,democrat:3"]
+    printed = {
+        "prose": "\n\n".join(batch.to_prompts("third")),
+        "prompt": "\n\n".join(batch.to_prompts("second")),
+        "jsonl": "\n".join(batch.to_jsonl()),
+        "csv": "\n".join(batch.to_csv()),
+    }
+    for form, text in printed.items():
+        assert generate(toy, *asked, "-f", form) == 0
+        assert capsys.readouterr().out == f"{text}\n"
+    assert generate(toy, *asked, "-f", "json") == 0
+    assert json.loads(capsys.readouterr().out) == [json.loads(line) for line in batch.to_jsonl()]
+    for form in ("parquet", "duckdb"):
+        assert generate(toy, *asked, "-o", str(tmp_path / f"people.{form}")) == 0
+    with duckdb.connect(tmp_path / "people.duckdb") as connection:
+        stored = connection.sql("from personas order by index").pl()
+    for frame in (pl.read_parquet(tmp_path / "people.parquet"), stored):
+        assert frame.cast(pl.String).equals(batch.to_polars().cast(pl.String))
+
+
+@pytest.mark.parametrize(
+    ("n", "terminals", "to_file", "shown"),
+    [
+        (25, {"stdout", "stderr"}, True, True),
+        (25, {"stderr"}, False, True),
+        (25, {"stdout", "stderr"}, False, False),  # the personas themselves are what moves
+        (10, {"stdout", "stderr"}, True, False),
+        (25, set[str](), True, False),
+    ],
+)
+def test_progress_is_shown_to_who_waits_at_a_terminal(  # noqa: PLR0917
+    toy: str,
+    tmp_path: Path,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    n: int,
+    terminals: set[str],
+    to_file: bool,
+    shown: bool,
+) -> None:
+    monkeypatch.setattr(serving.cli, "CHUNK", 10)
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(getattr(sys, name), "isatty", lambda name=name: name in terminals)
+    assert generate(toy, "-n", str(n), "-f", "csv", *(["-o", str(tmp_path / "people.csv")] if to_file else [])) == 0
+    out, err = capsys.readouterr()
+    assert ("personas" in err) == shown
+    assert len(((tmp_path / "people.csv").read_text() if to_file else out).splitlines()) == n + 1
+
+
 def test_chunks_do_not_show(toy: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     outputs = []
     for chunk in (3, 1000):
@@ -151,6 +211,8 @@ def test_a_seed_may_be_text(toy: str, capsys: Capture) -> None:
     [
         (["-n", "-1"], "n must be 0 or more, not -1"),
         (["--start", "-1"], "start must be 0 or more"),
+        (["-n", "9" * 30], "start + n must stay below 2**63"),
+        (["--start", str(2**63 - 3)], "start + n must stay below 2**63"),
         (["--do", "job=nurse"], "unknown dimension 'job'"),
         (["--evidence", "sex"], "'sex' is not of the form dimension=category"),
         (["--evidence", "sex=man"], "has no category 'man'"),
@@ -158,6 +220,9 @@ def test_a_seed_may_be_text(toy: str, capsys: Capture) -> None:
         (["--target", "sex=female:2"], "must be from 0 to 1"),
         (["--quota", "sex=female:1.5"], "must be a whole number, not 1.5"),
         (["--quota", "sex=female:9"], "sums to 9, but 5 personas are asked for"),
+        (["--do", "education=Bachelor's"], "'education' has no category \"Bachelor's\": did you mean bachelor?"),
+        (["--fields", ""], "no field is named: leave the option out, or name some"),
+        (["--exclude", ","], "no field is named"),
         (["--do", "age=30"], "dimension 'age' has no category '30': use one of 18_24"),
         (["--fields", "eduction"], "unknown field 'eduction': did you mean education"),
         (["-f", "parquet"], "parquet is binary: name a file with --output"),
@@ -170,6 +235,11 @@ def test_a_seed_may_be_text(toy: str, capsys: Capture) -> None:
         (["-f", "duckdb", "-o", ":memory:"], ":memory: is no file, so that nothing would be kept: name a file"),
         (["-o", "/nowhere/at/all.csv"], "cannot write /nowhere/at/all.csv: No such file or directory"),
         (["--snapshot", "/nowhere"], "no snapshot '/nowhere'"),
+        (["--snapshot", ""], "no snapshot ''"),
+        (["--population", "us"], "--population and --snapshot exclude each other: give one of them"),
+        (["-f", "csv", "-o", "/dev/full"], "cannot write /dev/full: No space left on device; free some space"),
+        (["-f", "parquet", "-o", "/dev/full"], "cannot write /dev/full: No space left on device; free some space"),
+        (["-o", "/nowhere/at/all.parquet"], "cannot write /nowhere/at/all.parquet: No such file or directory"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(toy: str, capsys: Capture, arguments: list[str], message: str) -> None:
@@ -248,6 +318,13 @@ def test_a_full_disk_behind_stdout_is_one_line(toy: str, unbuffered: str) -> Non
         command = [sys.executable, "-m", "serving.cli", "generate", "--snapshot", toy, "-n", "2"]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
     assert (done.returncode, done.stderr) == (2, "personagen: No space left on device\n")
+
+
+def test_an_output_that_cannot_hold_a_letter_says_so_in_one_line(toy: str) -> None:
+    arguments = ["generate", "--snapshot", toy, "-n", "1", "-f", "csv", "--seed", "Jos\u00e9"]
+    done = run_process(*arguments, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 2
+    assert done.stderr == "personagen: ascii has no '\\xe9': set PYTHONIOENCODING=utf-8, or name a file\n"
 
 
 def test_a_reader_that_stops_is_no_error(toy: str) -> None:

@@ -310,6 +310,8 @@ def test_rare_evidence_is_resampled_and_told(sampler: Sampler, monkeypatch: pyte
     with pytest.warns(SupportWarning, match=r"thin support: \d+ personas .* P\(evidence\) is about"):
         batch = Sampler(sampler.snapshot).sample(400, 8, evidence=rare)
     assert batch.support.resampled > 0 and 1 <= batch.support.effective <= 24
+    silent = Sampler(sampler.snapshot).sample(400, 8, evidence=rare, warn=False)  # a warning would be an error here
+    assert silent.support == batch.support
     assert all(persona[name] == value for persona in batch for name, value in rare.items())
     expected = times(joint(sampler.snapshot), sampler.snapshot, {n: {c: 1} for n, c in rare.items() if n in NAMES})
     ages = expected.sum(axis=tuple(range(1, 7))) / expected.sum()

@@ -111,3 +111,11 @@ def test_what_several_causes_leave_alone_is_told_of_each(tmp_path: Path) -> None
         ("wind",): None,
         ("sun", "wind"): None,
     }
+
+
+def test_maps_are_read_once(tmp_path: Path) -> None:
+    build_snapshot(tmp_path / "s")
+    persona = Sampler(Snapshot.load(tmp_path / "s")).sample(1, 2)[0]
+    before = explain(persona, "party")
+    (tmp_path / "s" / "maps.parquet").unlink()
+    assert explain(persona, "party") == before and explain(persona, "sex").base is not None

@@ -15,6 +15,7 @@ from pipeline.names.candidates import (
     asked,
     chosen,
     in_requests,
+    nominated,
 )
 from warehouse.names import casing
 from warehouse.names.build_locale_names import LOCALES
@@ -23,7 +24,7 @@ from warehouse.names.build_locale_names import LOCALES
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_kept_choice_is_the_one_that_the_tables_give(kind: Kind) -> None:
     # It is kept because rules of spelling and dropping may change after the answers: a few names may then differ.
-    anew, kept = in_requests(chosen(kind)), asked(kind)
+    anew, kept = in_requests(chosen(kind)), asked(kind).head(TOTAL)
     assert anew.schema == kept.schema
     assert anew.join(kept, on="key", how="semi").height >= 0.98 * kept.height
 
@@ -31,15 +32,16 @@ def test_the_kept_choice_is_the_one_that_the_tables_give(kind: Kind) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_name_stands_once_in_a_full_request(kind: Kind) -> None:
     names = asked(kind)
-    assert names.height == TOTAL == names["key"].n_unique() == names["name"].n_unique()
-    assert set(names.group_by("request").len()["len"]) == {PER_REQUEST}
+    assert names.height == names["key"].n_unique() == names["name"].n_unique()
+    assert set(names.head(TOTAL).group_by("request").len()["len"]) == {PER_REQUEST}
+    assert names["request"].n_unique() == names["request"].max()
     assert names["request"].to_list() == sorted(names["request"])
     assert [casing.key_of(name) for name in names["name"]] == names["key"].to_list()
 
 
 def test_names_without_birth_data_stand_apart() -> None:
     names = asked("first")
-    assert names.filter(~pl.col("births")).height == UNBORN
+    assert names.head(TOTAL).filter(~pl.col("births")).height == UNBORN
     assert names.group_by("request").agg(pl.col("births").n_unique())["births"].max() == 1
     assert {"SIOBHAN", "JAMES"} <= set(names.filter("births")["key"])
     assert {"XIAOMING", "FATEMEH"} <= set(names.filter(~pl.col("births"))["key"])
@@ -48,7 +50,8 @@ def test_names_without_birth_data_stand_apart() -> None:
 def test_a_request_mixes_frequent_and_rare_names() -> None:
     order = {key: place for place, key in enumerate(chosen("last")["key"])}
     middle = [
-        sorted(order[key] for key in rows["key"])[PER_REQUEST // 2] for _, rows in asked("last").group_by("request")
+        sorted(order[key] for key in rows["key"])[PER_REQUEST // 2]
+        for _, rows in asked("last").head(TOTAL).group_by("request")
     ]
     assert min(middle) > TOTAL / 4 and max(middle) < 3 * TOTAL / 4
 
@@ -60,6 +63,17 @@ def test_the_most_frequent_and_every_people_are_among_them() -> None:
     assert {"GIOVANNI", "LAKSHMI", "MAHMOUD", "DASHAWN", "GUADALUPE", "OLUWASEUN"} <= first
     for people, form in FORMS.items():
         assert sum(pl.Series(list(last)).str.contains(form)) > 20, people
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_nominated_follows_the_choice_by_figures(kind: Kind) -> None:
+    names, named = asked(kind), nominated(kind)
+    more = names.tail(-TOTAL)
+    assert more.height >= 400
+    assert more["request"].min() == names.head(TOTAL)["request"].max() + 1
+    assert more.join(named, on="key", how="semi").height >= 0.98 * more.height
+    assert named.join(names, on="key", how="semi").height >= 0.98 * named.height
+    assert {"first": "FARHAD", "last": "TEHRANI"}[kind] in set(names["key"])
 
 
 def test_placeholders_are_not_asked_about() -> None:

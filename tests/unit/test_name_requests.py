@@ -23,7 +23,7 @@ def first(us: Catalogue) -> tuple[NameRequest, ...]:
 
 
 def test_ids_tell_what_is_asked_and_are_no_later_asking(first: tuple[NameRequest, ...]) -> None:
-    assert len({r.custom_id for r in first}) == len(first) == 126
+    assert len({r.custom_id for r in first}) == len(first) == 131
     assert re.fullmatch(r"us\.name\.first\.0007\.recorded-names\.plain-[0-9a-f]{8}", first[6].custom_id)
     assert all(base_id(r.custom_id) == r.custom_id for r in first)
 
@@ -45,7 +45,7 @@ def test_a_prompt_lists_its_names_and_every_heritage(us: Catalogue, first: tuple
 
 
 def test_only_names_without_births_are_asked_for_a_cohort_curve(first: tuple[NameRequest, ...]) -> None:
-    assert [r.born for r in first] == [False] * 106 + [True] * 20
+    assert [r.born for r in first] == [False] * 106 + [True] * 20 + [False] * 2 + [True] * 3
     for request in (first[0], first[-1]):
         text = request.messages[1]["content"]
         assert ("when they were born" in text) == request.born

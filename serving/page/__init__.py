@@ -1,0 +1,1 @@
+"""The page that the API serves at `/`: its files, and the read-only answers that it alone needs."""
