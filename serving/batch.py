@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
+    from serving.names import Names
     from serving.rendering import Person
 
 COMBINATIONS = 1_000  # of values whose texts are kept joined
@@ -250,17 +251,21 @@ class Batch:
         return bands(self.snapshot.dimension(dimension).categories)
 
     @cached_property
-    def _names(self) -> tuple[list[str], list[str]]:
+    def _names(self) -> Names:
         names = self.snapshot.names
         if names is None:
             raise SamplingError(f"snapshot {self.snapshot.id} has no names: leave them out")
+        return names
+
+    @cached_property
+    def _name_rows(self) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         years = self._births.astype("datetime64[Y]").astype(np.int64) + 1970
         sex = self.codes("sex")
         # `sex` is the one recorded at birth; a trans woman bears a woman's name.
         crossed = self._is(HINT, CROSSED)
         if crossed is not None and len(self.snapshot.dimension("sex").categories) == 2:
             sex = np.where(crossed, 1 - sex, sex)
-        first, last = names.draw(
+        return self._names.draw_rows(
             self.seed,
             self.indices,
             accents=self.accents,
@@ -270,7 +275,6 @@ class Batch:
             birth_year=years,
             nativity=self.codes("nativity"),
         )
-        return first.tolist(), last.tolist()
 
     def _is(self, dimension: str, category: str) -> npt.NDArray[np.bool_] | None:
         """Who has a category, bool (n,); None if the snapshot does not know it."""
@@ -303,7 +307,9 @@ class Batch:
         if name == "birth_date":
             return list(self._births.astype(object).tolist())
         if name in NAMES:
-            return list(self._names[NAMES.index(name)])
+            kind = NAMES.index(name)
+            named: list[Value] = self._names.spellings[kind][self._name_rows[kind]].tolist()
+            return named
         if name == SUMMARY:
             return list(self._prose(self._selection.prose, "third"))
         raise SamplingError(f"unknown field {name!r}{suggest(name, list(self.fields))}")
@@ -423,6 +429,9 @@ class Batch:
                 columns[name] = pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(categories))
             elif name == "birth_date":
                 columns[name] = pa.array(self._births, type=pa.date32())
+            elif name in NAMES:
+                kind = NAMES.index(name)
+                columns[name] = self._names.arrow_spellings[kind].take(pa.array(self._name_rows[kind]))
             elif name == "age_years":
                 columns[name] = pa.array(self._ages.astype(np.int16))
             elif name == "height_cm":

@@ -147,10 +147,21 @@ class Names:
         return _texts(self._files[1], "name")
 
     @cached_property
-    def accented(self) -> tuple[Objects, Objects]:
-        """`first` and `last` as their bearers write them: José and Nguyễn, not Jose and Nguyen."""
-        first, last = (_texts(table, "accented") for table in self._files)
-        return np.where(first == "", self.first, first), np.where(last == "", self.last, last)
+    def spellings(self) -> tuple[Objects, Objects]:
+        """`first` and `last`, and after all of these the same as their bearers write them: José and Nguyễn."""
+        found = []
+        for table, plain in zip(self._files, (self.first, self.last), strict=True):
+            accented = _texts(table, "accented")
+            found.append(np.concatenate([plain, np.where(accented == "", plain, accented)]))
+        return found[0], found[1]
+
+    @cached_property
+    def arrow_spellings(self) -> tuple[Any, Any]:
+        """`spellings` as Arrow arrays."""
+        import pyarrow as pa  # noqa: PLC0415
+
+        first, last = (pa.array(texts.tolist(), type=pa.string()) for texts in self.spellings)
+        return first, last
 
     @property
     def _kinds(self) -> tuple[_Kind, _Kind]:
@@ -161,24 +172,10 @@ class Names:
         """Bytes of the tables made so far."""
         return self._first.tables.nbytes + self._last.tables.nbytes
 
-    def draw(
-        self, seed: Seed, index: npt.NDArray[np.uint64], *, accents: bool = False, **codes: Codes
-    ) -> tuple[Objects, Objects]:
-        """First names and surnames, object arrays of str of the shape (n,) that all arguments have; see `draw_rows`.
-
-        `accents` changes how names are written and not whose they are: José and Nguyễn for those born abroad and their
-        children, if the name is one of their heritage. Later generations have mostly lost the marks.
-        """
+    def draw(self, seed: Seed, index: npt.NDArray[np.uint64], **codes: Any) -> tuple[Objects, Objects]:
+        """First names and surnames, object arrays of str of the shape (n,) that all arguments have; see `draw_rows`."""
         rows = self.draw_rows(seed, index, **codes)
-        first, last = self.first[rows[0]], self.last[rows[1]]
-        if accents:
-            near = self._near[codes["nativity"]]
-            own = [near & kind.own(row, codes["heritage"]) for kind, row in zip(self._kinds, rows, strict=True)]
-            first, last = (
-                np.where(is_own, written[row], plain)
-                for is_own, written, row, plain in zip(own, self.accented, rows, (first, last), strict=True)
-            )
-        return first, last
+        return self.spellings[0][rows[0]], self.spellings[1][rows[1]]
 
     def draw_rows(
         self,
@@ -190,8 +187,12 @@ class Names:
         sex: Codes,
         birth_year: Codes,
         nativity: Codes,
+        accents: bool = False,
     ) -> tuple[Rows, Rows]:
-        """Rows of `first` and of `last`, two uint32 arrays of shape (n,), as indices of Arrow dictionaries.
+        """Rows of `spellings`, two uint32 arrays of shape (n,).
+
+        `accents` changes how names are written and not whose they are: José and Nguyễn for those born abroad and their
+        children, if the name is one of their heritage. Later generations have mostly lost the marks.
 
         All but `birth_year` hold codes in the order given to `load`. A name depends on its own index and arguments
         alone, whatever else is in the batch.
@@ -208,7 +209,12 @@ class Names:
         own = heritage.astype(np.int64), nativity.astype(np.int64)
         told = uniforms(seed, TOLD_STREAM, index)
         first = self._first.draw(told, uniforms(seed, FIRST_STREAM, index), cell, *own)
-        return first, self._last.draw(told, uniforms(seed, LAST_STREAM, index), of, *own)
+        last = self._last.draw(told, uniforms(seed, LAST_STREAM, index), of, *own)
+        if accents:
+            near = self._near[nativity]
+            for kind, rows, texts in zip(self._kinds, (first, last), (self.first, self.last), strict=True):
+                rows[near & kind.own(rows, heritage)] += len(texts)
+        return first, last
 
     def _add_first(self, cell: int) -> None:
         """Make the tables of a cell of first names."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -28,8 +29,8 @@ class SingleNames:
         self._abroad = names._abroad.tolist()
         self._near = names._near.tolist()
         self._bands = list(BANDS[1:])
-        self._plain = names.first, names.last
-        self._accented = names.accented if accents else None
+        self._accents = accents
+        self._texts = names.spellings
         told = [kind._told.row * kind._lists + kind._told.heritage for kind in names._kinds] if accents else []
         self._told = [frozenset(one.tolist()) for one in told]
 
@@ -51,19 +52,18 @@ class SingleNames:
         first, last = names._kinds
         if not (first._made.item(cell) and last._made.item(ethnicity)):
             at = np.array([index], dtype=np.uint64)
-            arrays = {name: np.array([code]) for name, code in codes.items()}
+            arrays: dict[str, Any] = {name: np.array([code]) for name, code in codes.items()}
             names.draw_rows(seed, at, birth_year=np.array([birth_year]), **arrays)  # makes the tables
         told, of_first, of_last = uniforms
-        rows = (
+        rows = [
             _row(first, told, of_first, cell, heritage, nativity),
             _row(last, told, of_last, ethnicity, heritage, nativity),
-        )
-        texts = list(self._plain)
-        if self._accented is not None and self._near[nativity]:
+        ]
+        if self._accents and self._near[nativity]:
             for place, kind in enumerate((first, last)):
                 if rows[place] * kind._lists + heritage in self._told[place]:
-                    texts[place] = self._accented[place]
-        return texts[0][rows[0]], texts[1][rows[1]]
+                    rows[place] += len(self._texts[place]) // 2
+        return self._texts[0][rows[0]], self._texts[1][rows[1]]
 
 
 def _row(kind: _Kind, told: float, uniform: float, cell: int, heritage: int, nativity: int) -> int:  # noqa: PLR0917
