@@ -48,6 +48,10 @@ ONE_PEOPLE, DOUBTFUL = 0.8, 2.0
 """If so much of a name is of one heritage, then among its bearers born abroad an ethnicity has at most DOUBTFUL times
 the share that this leaves to it: more is the smoothing of the sources, and no African is called Mamoru."""
 
+UNASKED = 0.1
+"""Share of names from abroad that nobody was asked about, among those of people without a name of their heritage. Whose
+they are is not known, and to most they would be foreign: by the weights alone it would be a third."""
+
 LAST_PLACE = 1 - 2.0**-40
 """Below 1 by more than a sum with the number of a cell is rounded by."""
 
@@ -321,8 +325,7 @@ class _Kind:
             everyone: P(ethnicity, heritage, nativity).
             people: the cell's people, (heritages, nativities), in any unit.
             common: if given, the weights are inferred and not counted, and give way to the heritages; and who has no
-                name of a heritage has one by these weights. Rare names from abroad that nobody was asked about are
-                nobody's then: whose they are is not known, and to most they would be foreign.
+                name of a heritage has one by these weights, or rarely one from abroad that nobody was asked about.
         """
         ethnicity = cell % len(self.shares)
         share = self.shares[ethnicity]
@@ -342,8 +345,14 @@ class _Kind:
         people = people / total(people.ravel())
         mixture = mix(weighed[rows], routing, np.cumsum(people, axis=1)[:, -1], exact=common is None)
         special = np.flatnonzero(mixture.special)
-        pool = weighed if common is None else common * share / total(common * share)
-        pool[rows] = mixture.pool if common is None else pool[rows] * routing.free
+        if common is None:
+            pool = weighed
+            pool[rows] = mixture.pool
+        else:
+            pool = common * share
+            pool[rows] *= routing.free
+            others = np.where(self._asked, 0, weighed)
+            pool = pool * ((1 - UNASKED) / total(pool)) + others * (UNASKED / max(total(others), NOBODY))
         free = np.flatnonzero(pool)
         self.tables.add(
             cell,
