@@ -76,7 +76,7 @@ def effective(weights: Floats) -> float:
 
 
 def cramers_v(counts: Floats) -> float:
-    """Cramer's V of a table of counts, 0 to 1, without the bias of small samples (Bergsma 2013); 0 if a side is constant."""
+    """Cramer's V of a table of counts, 0 to 1, corrected for bias (Bergsma 2013); 0 if a side is constant."""
     counts = counts[counts.sum(axis=1) > 0][:, counts.sum(axis=0) > 0]
     n, (rows, columns) = counts.sum(), counts.shape
     if min(rows, columns) < 2 or n <= 1:

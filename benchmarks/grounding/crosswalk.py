@@ -136,13 +136,13 @@ def crosswalk(name: str, source: Mapping[str, Any], catalogue: Catalogue) -> Cro
     )
     made = Crosswalk(name, columns, leanings, source)
     wanted = [(one.column, one.categories) for one in leanings] + [(group, ()) for group in source["groups"]]
-    wanted += [
-        (other, tuple(kept)) for c in columns for other, kept in c.source.get("among", {}).items()
-    ]
+    wanted += [(other, tuple(kept)) for c in columns for other, kept in c.source.get("among", {}).items()]
     for column, categories in wanted:
         known = next((c.categories for c in columns if c.id == column), None)
         if known is None or not set(categories) <= set(known):
-            raise SystemExit(f"{name}: '{column}' with {', '.join(categories)} is referred to; it is not among its columns")
+            raise SystemExit(
+                f"{name}: '{column}' with {', '.join(categories)} is referred to; it is not among its columns"
+            )
     return made
 
 
@@ -180,7 +180,9 @@ def _column(survey: str, dimension: Dimension, source: Mapping[str, Any]) -> Col
         raise SystemExit(f"{survey}.{dimension.id}: the category 'outside' must be the last")
     named = _raw_categories(source, dimension)
     if not named <= set(categories):
-        raise SystemExit(f"{survey}.{dimension.id}: raw values lead to {min(named - set(categories))}, no category of it")
+        raise SystemExit(
+            f"{survey}.{dimension.id}: raw values lead to {min(named - set(categories))}, no category of it"
+        )
     to_column = np.full(len(dimension.categories), -1, dtype=np.int16)
     for code, group in enumerate(groups.values()):
         to_column[[dimension.category_ids.index(c) for c in group]] = code
@@ -215,7 +217,7 @@ def _raw_codes(frame: pd.DataFrame, column: Column) -> IntCodes:
 def scale_means(frame: pd.DataFrame, items: Sequence[str], low: int, high: int) -> Floats:
     """Mean of a scale's items, (n,), those with a minus reversed; nan for whoever left one out."""
     turned = [low + high - frame[i[1:]] if i.startswith("-") else frame[i] for i in items]
-    return np.mean([one.to_numpy(dtype=float) for one in turned], axis=0)
+    return np.asarray(np.mean([one.to_numpy(dtype=float) for one in turned], axis=0))
 
 
 def banded(scores: Floats, shares: Sequence[float]) -> IntCodes:

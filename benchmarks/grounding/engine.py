@@ -6,6 +6,7 @@ Does not belong here: what is done with them (`two_sample`).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +17,22 @@ from benchmarks.combination.tasks import People as TaskPeople
 from benchmarks.combination.tasks import Task
 from benchmarks.grounding.crosswalk import Column, Crosswalk, People
 from pipeline.catalogue.models import Catalogue, Category, Dimension, Given, Population
+from pipeline.combination.choice import choose
 from pipeline.combination.evaluated import projected
 from pipeline.combination.factors import rounded
 from pipeline.combination.goodness import draw
-from pipeline.combination.max_entropy import max_entropy_shrunk
-from pipeline.combination.problem import Codes, ElicitedMap, Strategy
+from pipeline.combination.problem import Bools, Codes, ElicitedMap, Strategy
 from pipeline.combination.reference import ReferencePopulation
+from pipeline.combination.strategies import STRATEGIES
+from pipeline.combination.trial import run_trials
 from pipeline.frames import MAP_COLUMNS, dimension_frame, map_arrays, weight_frame
 from pipeline.problems import dimension_problem
+from pipeline.prompts.validation import allowed_mask
 from serving import Snapshot
 from warehouse.snapshot_format import PopulationInfo, write_snapshot
 
 FLOOR_PEOPLE = 20_000
+FLOOR_STRATEGIES = ("max_entropy", "max_entropy_shrunk")
 REFERENCE_PEOPLE = 20_000
 
 
@@ -35,7 +40,8 @@ def floor(walk: Crosswalk, places: list[int], train: People, n: int, seed: int) 
     """n people made from the exact maps of `train`, who have the columns `places` and no others.
 
     Column by column in the catalogue's order, each given all columns before it by one-way maps, and by the two-way maps
-    that the catalogue has of it: the default strategy over people made so far, as a build does.
+    that the catalogue has of it, under the catalogue's structural zeros. As in a build, strategies are tried on
+    the people made so far, and the rule of choice takes one; tried are the two that win most dimensions.
     """
     columns = [walk.columns[p] for p in places]
     codes = _by_weight(train, seed).astype(np.uint8)
@@ -45,9 +51,28 @@ def floor(walk: Crosswalk, places: list[int], train: People, n: int, seed: int) 
         people = TaskPeople(np.ascontiguousarray(codes[:, :i]), codes[:, i])
         maps = [exact_map(task, people, given) for given in task.target.givens]
         problem = problem_of(task, TaskPeople(made, people.target), maps[0], maps[1:])
-        rows = max_entropy_shrunk(problem).probabilities(made)
+        problem = replace(problem, allowed=_zeros(columns[:i], columns[i]))
+        tried, _ = run_trials(problem, (), made, {name: STRATEGIES[name] for name in FLOOR_STRATEGIES})
+        rows = choose(task.id, tried).winner.model.probabilities(made)
         made = np.column_stack([made, draw(rows, 100 * seed + i)])
     return People(made[:n].astype(np.int16), np.ones(n))
+
+
+def _zeros(before: list[Column], target: Column) -> tuple[tuple[Given, Bools], ...]:
+    """The structural zeros of the catalogue in the data set's categories: never is what none of those merged may be."""
+    found = []
+    known = {c.id: c for c in before}
+    for given in dict.fromkeys(tuple(zero.given) for zero in target.dimension.zeros):
+        if set(given) <= known.keys():
+            columns = [*(known[g] for g in given), target]
+            fine = allowed_mask(target.dimension, [c.dimension for c in columns[:-1]])
+            mask = np.zeros(tuple(len(c.categories) for c in columns), dtype=np.bool_)
+            for cell in np.argwhere(fine):
+                place = tuple(int(c.to_column[code]) for c, code in zip(columns, cell, strict=True))
+                if min(place) >= 0:
+                    mask[place] = True
+            found.append((given, mask))
+    return tuple(found)
 
 
 def snapshot_maps(snapshot: Snapshot, catalogue: Catalogue) -> dict[str, dict[Given, ElicitedMap]]:

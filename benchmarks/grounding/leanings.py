@@ -56,7 +56,7 @@ def leaning_rows(walk: Crosswalk, asked: People, made: People) -> list[LeaningRo
     for leaning in walk.leanings:
         target = walk.place(leaning.column)
         wanted = [walk.columns[target].categories.index(c) for c in leaning.categories]
-        found.append(_leaning(leaning, "", "", asked.of([target]), made.of([target]), wanted))
+        found.append(_leaning(leaning, asked.of([target]), made.of([target]), wanted))
         for group in walk.source["groups"]:
             if group == leaning.column:
                 continue
@@ -65,15 +65,15 @@ def leaning_rows(walk: Crosswalk, asked: People, made: People) -> list[LeaningRo
             for code, category in enumerate(walk.columns[place].categories):
                 pair = [one.rows(one.codes[:, 0] == code) for one in (theirs, ours)]
                 if min(len(one) for one in pair) >= FEWEST:
-                    found.append(_leaning(leaning, group, category, pair[0], pair[1], wanted))
+                    found.append(_leaning(leaning, pair[0], pair[1], wanted, group=group, category=category))
     return found
 
 
 def diversity(asked: People, made: People, dimensions: int, seed: int) -> Diversity | None:
     """Compare the profiles over `dimensions` of the columns; None if there are not so many.
 
-    `made` is a pool much larger than `asked`: batches of it of the respondents' effective number show by how much the number
-    of profiles varies by chance, which is taken to be the same for respondents.
+    `made` is a pool much larger than `asked`: batches of it, of the respondents' effective number, show by how much the
+    number of profiles varies by chance, which is taken to be the same for respondents.
     """
     columns = asked.codes.shape[1]
     if columns < dimensions:
@@ -100,7 +100,7 @@ def profiles(codes: np.ndarray[tuple[int, ...], np.dtype[np.int16]], weights: Fl
 
 
 def _leaning(
-    leaning: Leaning, group: str, category: str, asked: People, made: People, wanted: list[int]
+    leaning: Leaning, asked: People, made: People, wanted: list[int], *, group: str = "", category: str = ""
 ) -> LeaningRow:
     (p, n), (q, m) = ((_share(one, wanted), effective(one.weights)) for one in (asked, made))
     # With a success and a failure added to each, so that a share of 0 or 1 has an error (Agresti & Caffo 2000).

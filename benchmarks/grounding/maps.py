@@ -49,6 +49,7 @@ def map_rows(
     asked: People,
     made: People,
     catalogue: Catalogue,
+    *,
     maps: Mapping[str, Mapping[Given, ElicitedMap]],
     everybody: Mapping[str, Codes],
 ) -> list[MapRow]:
@@ -61,7 +62,8 @@ def map_rows(
     found = []
     for column in walk.columns:
         for given in catalogue.dimension(column.id).asked:
-            if set(given) <= places.keys():
+            # Whom a column is told of is no condition of it.
+            if set(given) <= places.keys() - column.source.get("among", {}).keys():
                 columns = [walk.columns[places[g]] for g in given]
                 chosen = [*(places[g] for g in given), places[column.id]]
                 own = maps.get(column.id, {}).get(given)

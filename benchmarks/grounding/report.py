@@ -32,15 +32,14 @@ def write_page(found: Sequence[Finding], snapshot: Snapshot) -> Path:
     fill(
         PAGE,
         {
-            "snapshot": f"Snapshot {snapshot.id}, edition {snapshot.manifest.edition}, {snapshot.manifest.population.label},"
-            f" {snapshot.manifest.population.year}.",
+            "snapshot": _snapshot(snapshot),
             "goals": goals(found),
             "sources": _sources(found),
             "areas": _areas(found),
             "pair-counts": _pair_counts(found),
-            "pairs": _pairs(found),
+            "pairs": pair_table(found),
             "map-counts": _map_counts(found),
-            "maps": _maps(found),
+            "maps": map_table(found),
             "leanings": _leanings(found),
             "groups": _groups(found),
             "diversity": _diversity(found),
@@ -48,6 +47,11 @@ def write_page(found: Sequence[Finding], snapshot: Snapshot) -> Path:
         },
     )
     return PAGE
+
+
+def _snapshot(snapshot: Snapshot) -> str:
+    people = snapshot.manifest.population
+    return f"Snapshot {snapshot.id}, edition {snapshot.manifest.edition}: {people.label}, {people.year}."
 
 
 def summary(finding: Finding) -> str:
@@ -69,6 +73,7 @@ def goals(found: Sequence[Finding]) -> str:
                     one.walk.id,
                     _signed(above),
                     "met" if above.value <= MOST_ABOVE_FLOOR else "**missed**",
+                    _signed(area(one.areas["matched"] - one.areas["floor"])),
                     f"{len(apart)} of {len(one.pairs)}",
                     f"{worst.first} x {worst.second} {worst.difference.value:+.2f}",
                     "**missed**" if apart else "met",
@@ -78,6 +83,7 @@ def goals(found: Sequence[Finding]) -> str:
         "data set",
         "AUC above the floor",
         f"at most {MOST_ABOVE_FLOOR:.2f}",
+        "with margins matched",
         f"pairs off by more than {MOST_V_APART:.2f} in V",
         "worst pair",
         "none",
@@ -137,7 +143,8 @@ def _pair_counts(found: Sequence[Finding]) -> str:
     return table(head, rows)
 
 
-def _pairs(found: Sequence[Finding]) -> str:
+def pair_table(found: Sequence[Finding]) -> str:
+    """The worst pairs of each data set."""
     rows = [
         [
             one.walk.id,
@@ -161,23 +168,25 @@ def _map_counts(found: Sequence[Finding]) -> str:
             chosen = [row for row in one.maps if len(row.given) == order]
             if chosen:
                 beyond = sum(row.personas > row.chance_high for row in chosen)
-                elicited = [row.elicited for row in chosen if row.elicited is not None]
+                both = [(row.elicited, row.personas) for row in chosen if row.elicited is not None]
                 rows.append(
                     [
                         one.walk.id,
                         name,
                         str(len(chosen)),
                         f"{np.mean([row.personas for row in chosen]):.3f}",
-                        f"{np.mean(elicited):.3f} ({len(elicited)})" if elicited else "",
+                        "{:.3f} / {:.3f} ({})".format(*np.mean(both, axis=0), len(both)) if both else "",
                         f"{np.mean([row.chance for row in chosen]):.3f}",
                         str(beyond),
                     ]
                 )
-    head = ["data set", "maps", "number", "personas: mean TV", "elicited maps (number)", "by chance", "beyond chance"]
+    head = ["data set", "maps", "number", "personas: mean TV", "elicited / personas (maps that have both)", "by chance"]
+    head.append("beyond chance")
     return table(head, rows)
 
 
-def _maps(found: Sequence[Finding]) -> str:
+def map_table(found: Sequence[Finding]) -> str:
+    """All maps, those that exceed chance the most first in each data set."""
     rows = [
         [
             one.walk.id,
@@ -198,7 +207,7 @@ def _maps(found: Sequence[Finding]) -> str:
 
 def _leanings(found: Sequence[Finding]) -> str:
     rows = [
-        [row.theme, row.label, one.walk.id, one.walk.source["years"], f"{row.respondents:.1f}", _points(row)]
+        [row.theme, row.label, one.walk.id, one.walk.source["years"], f"{row.respondents:.1f}", points(row)]
         for one in found
         for row in one.leanings
         if not row.group
@@ -215,7 +224,7 @@ def _groups(found: Sequence[Finding]) -> str:
             if row.group:
                 grouped.setdefault((row.theme, row.label, row.group), []).append(row)
         for (theme, label, group), members in grouped.items():
-            text = ", ".join(f"{row.category} {_points(row)}" for row in members)
+            text = ", ".join(f"{row.category} {points(row)}" for row in members)
             rows.append([theme, label, one.walk.id, group, text])
     rows.sort(key=lambda r: (r[0], r[1], r[2]))
     return table(["theme", "share", "data set", "by", "personas, points more than respondents"], rows)
@@ -234,7 +243,9 @@ def _diversity(found: Sequence[Finding]) -> str:
         for one in found
         for row in one.diversity
     ]
-    return table(["data set", "dimensions (subsets)", "people", "respondents", "personas", "personas to respondents"], rows)
+    return table(
+        ["data set", "dimensions (subsets)", "people", "respondents", "personas", "personas to respondents"], rows
+    )
 
 
 def _crosswalks(found: Sequence[Finding]) -> str:
@@ -254,7 +265,7 @@ def _signed(one: Interval) -> str:
     return f"{one.value:+.2f} ({one.low:+.2f} to {one.high:+.2f})"
 
 
-def _points(row: LeaningRow) -> str:
+def points(row: LeaningRow) -> str:
     """The difference in points and half its interval; in bold where the interval leaves out 0."""
     one = row.difference
     text = f"{one.value:+.1f} ±{(one.high - one.low) / 2:.1f}"

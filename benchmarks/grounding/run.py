@@ -1,6 +1,7 @@
 """`make bench-grounding`: the packaged snapshot against public microdata; the tables of docs/grounding.md.
 
-Does not belong here: recoding (`crosswalk`), measures (`maps`, `association`, `two_sample`, `leanings`), tables (`report`).
+Does not belong here: recoding (`crosswalk`), measures (`maps`, `association`, `two_sample`, `leanings`), tables
+(`report`).
 """
 
 from __future__ import annotations
@@ -109,8 +110,8 @@ def _find(name: str, folder: Path) -> Finding:
             asked,
             made,
             catalogue,
-            snapshot_maps(snapshot, catalogue),
-            {c.id: everybody.codes(c.id) for c in walk.columns},
+            maps=snapshot_maps(snapshot, catalogue),
+            everybody={c.id: everybody.codes(c.id) for c in walk.columns},
         ),
         pairs=pair_rows(walk, asked, made),
         areas=_areas(walk, joint, whole, pool, folder),

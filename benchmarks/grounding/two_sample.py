@@ -75,9 +75,7 @@ def matched(pool: People, like: People, sizes: list[int], n: int, seed: int) -> 
     the weights as long as the pool is much larger than n.
     """
     weights = np.ones(len(pool))
-    targets = [
-        np.bincount(like.codes[:, i], like.weights, size) / like.weights.sum() for i, size in enumerate(sizes)
-    ]
+    targets = [np.bincount(like.codes[:, i], like.weights, size) / like.weights.sum() for i, size in enumerate(sizes)]
     for _ in range(30):
         for i, target in enumerate(targets):
             share = np.bincount(pool.codes[:, i], weights, len(target)) / weights.sum()

@@ -26,7 +26,7 @@ def test_v_has_next_to_no_bias_where_the_plain_one_has_a_lot() -> None:
     tables = rng.multinomial(200, np.full(40, 1 / 40), 200).reshape(-1, 8, 5).astype(float)
     plain = [np.sqrt(_phi(t) / 4) for t in tables]
     assert np.mean(plain) > 0.17
-    assert np.mean([cramers_v(t) for t in tables]) < 0.04
+    assert np.mean([cramers_v(t) for t in tables]) < 0.06
 
 
 def test_weights_count_for_as_many_people_as_they_are_worth() -> None:

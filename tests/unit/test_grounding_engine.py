@@ -40,6 +40,29 @@ def test_the_floor_has_the_margins_and_the_ties_of_the_people_it_was_made_from()
         assert np.bincount(of_sex, minlength=3)[[value, 2]] / len(of_sex) == pytest.approx([0.8, 0.2], abs=0.02)
 
 
+def test_the_floor_keeps_to_the_structural_zeros_of_the_catalogue() -> None:
+    source = {
+        "groups": [],
+        "adults": True,
+        "frame": "made-up people",
+        "columns": {
+            "siblings": {"match": "exact", "column": "x", "values": {}},
+            "birth_order": {
+                "match": "rough",
+                "note": "only child or not",
+                "column": "x",
+                "values": {},
+                "personas": {"only": ["only_child"], "with_siblings": ["first_born", "middle", "last_born"]},
+            },
+        },
+    }
+    walk = crosswalk("made_up", source, CATALOGUE)
+    siblings = np.random.default_rng(0).integers(0, 5, 2_000)
+    codes = np.column_stack([siblings, siblings > 0]).astype(np.int16)
+    made = floor(walk, [0, 1], People(codes, np.ones(2_000)), 5_000, seed=1)
+    assert ((made.codes[:, 0] > 0) == (made.codes[:, 1] == 1)).all()
+
+
 def test_the_snapshots_maps_are_those_that_the_catalogue_asks_for() -> None:
     maps = snapshot_maps(SNAPSHOT, CATALOGUE)
     assert set(maps) == set(CATALOGUE.by_id)

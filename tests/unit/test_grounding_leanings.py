@@ -14,7 +14,9 @@ SOURCE = {
     "groups": ["sex"],
     "adults": True,
     "columns": {"sex": EXACT, "handedness": EXACT},
-    "leanings": [{"theme": "hands", "label": "not right", "column": "handedness", "categories": ["left", "ambidextrous"]}],
+    "leanings": [
+        {"theme": "hands", "label": "not right", "column": "handedness", "categories": ["left", "ambidextrous"]}
+    ],
 }
 
 

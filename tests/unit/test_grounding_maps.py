@@ -41,14 +41,12 @@ def test_maps_are_compared_with_chance_beside_them() -> None:
     other = _people(100_000, TRUTH[::-1], 5)
     own = {"handedness": {("sex",): ElicitedMap(("sex",), TRUTH, np.zeros_like(TRUTH))}}
     everybody = {"sex": alike.codes[:, 0].astype(np.uint8), "handedness": alike.codes[:, 1].astype(np.uint8)}
-    rows = {
-        (r.dimension, r.given): r for r in map_rows(WALK, asked, alike, CATALOGUE, own, everybody)
-    }
+    rows = {(r.dimension, r.given): r for r in map_rows(WALK, asked, alike, CATALOGUE, maps=own, everybody=everybody)}
     assert set(rows) == {("sex", ()), ("handedness", ()), ("handedness", ("sex",))}
     row = rows[("handedness", ("sex",))]
     assert row.personas < row.chance_high
     assert row.elicited == pytest.approx(row.personas, abs=0.01)
-    wrong = map_rows(WALK, asked, other, CATALOGUE, own, everybody)[-1]
+    wrong = map_rows(WALK, asked, other, CATALOGUE, maps=own, everybody=everybody)[-1]
     assert wrong.personas == pytest.approx(0.3, abs=0.03)
     assert wrong.personas > 5 * wrong.chance_high
     assert wrong.elicited == row.elicited
@@ -73,5 +71,5 @@ def test_there_is_no_map_to_compare_where_the_frame_is_not_everybody() -> None:
     narrow = crosswalk("made_up", {**WALK.source, "evidence": {"age": "26..59"}}, CATALOGUE)
     asked = _people(500, TRUTH, 1)
     own = {"handedness": {("sex",): ElicitedMap(("sex",), TRUTH, np.zeros_like(TRUTH))}}
-    rows = map_rows(narrow, asked, asked, CATALOGUE, own, {})
+    rows = map_rows(narrow, asked, asked, CATALOGUE, maps=own, everybody={})
     assert [r.elicited for r in rows] == [None] * 3
