@@ -69,9 +69,10 @@ def main() -> None:
     if not names:
         parser.error(f"no data set contains '{options.data}'")
     found: list[Finding] = []
+    # One thread a worker: libraries that each start as many as there are cores would only wait for each other.
     with (
         tempfile.TemporaryDirectory() as folder,
-        ProcessPoolExecutor(options.workers, initializer=_one_thread) as pool,
+        ProcessPoolExecutor(options.workers, initializer=threadpool_limits, initargs=(1,)) as pool,
     ):
         list(pool.map(partial(_control, folder=Path(folder)), CONTROLS))
         for finding in pool.map(partial(_find, folder=Path(folder)), names):
@@ -79,13 +80,6 @@ def main() -> None:
             print(summary(finding), file=sys.stderr, flush=True)
     if not options.data:
         print(write_page(found, Snapshot.load(POPULATION)))
-
-
-def _one_thread() -> None:
-    """One thread a worker: libraries that each start as many as there are cores would only wait for each other."""
-    import sklearn.ensemble  # noqa: F401, PLC0415  # only libraries that are loaded can be limited
-
-    threadpool_limits(1)
 
 
 def _control(strategy: str, folder: Path) -> None:

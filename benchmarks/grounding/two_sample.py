@@ -6,6 +6,7 @@ Does not belong here: making the personas, whether by the snapshot or by a contr
 from __future__ import annotations
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from benchmarks.grounding.crosswalk import People
 from pipeline.combination.bootstrap import LEVEL, Interval
@@ -36,8 +37,10 @@ def held_out_scores(asked: People, made: People, nominal: list[bool], seed: int)
             early_stopping=True,
             random_state=seed,
         )
-        model.fit(x[train], y[train], sample_weight=weights[train])
-        scores[test] = model.decision_function(x[test])
+        # Set here, as a limit holds only for libraries that are loaded; threads of two processes wait for each other.
+        with threadpool_limits(1):
+            model.fit(x[train], y[train], sample_weight=weights[train])
+            scores[test] = model.decision_function(x[test])
     return scores[y == 0], scores[y == 1]
 
 
