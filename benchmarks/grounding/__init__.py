@@ -1,0 +1,1 @@
+"""The maps against public microdata."""
