@@ -265,9 +265,25 @@ def diversity_block(subject: Subject) -> str:
             ["effective number of first names, US-born", f"{mine:,.0f}", f"{theirs:,.0f} ({mine / theirs - 1:+.1%})"],
             ["effective number of first names, all", f"{effective(first):,.0f}", ""],
             ["effective number of surnames, all", f"{effective(last):,.0f}", ""],
+            *raised(subject, last),
             ["Sarah Chen among a million personas", f"{sarahs:.1f}", f"{expected:.1f}"],
         ],
     )
+
+
+def raised(subject: Subject, last: Texts) -> list[list[str]]:
+    """How many of these people bear a surname that stands for rarer ones, by how many times its own bearers it does."""
+    names = pl.read_parquet(subject.snapshot.folder / LAST, columns=["name", "bearers"])
+    counted = pl.read_parquet(VENDORED / "surnames.parquet", columns=["key", "count"])
+    known = names.with_columns(key=pl.Series(as_keys(names["name"].to_numpy()), dtype=pl.String)).join(
+        counted, on="key"
+    )
+    times = dict(known.select("name", pl.col("bearers") / pl.col("count")).iter_rows())
+    each = np.array([times[name] for name in last])
+    return [
+        [f"of them with a surname that stands for over {most} times its bearers", f"{(each > most).mean():.1%}", ""]
+        for most in (2, 5)
+    ]
 
 
 def same_births(subject: Subject, batch: Batch, chosen: npt.NDArray[np.bool_]) -> Texts:

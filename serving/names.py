@@ -48,9 +48,10 @@ ONE_PEOPLE, DOUBTFUL = 0.8, 2.0
 """If so much of a name is of one heritage, then among its bearers born abroad an ethnicity has at most DOUBTFUL times
 the share that this leaves to it: more is the smoothing of the sources, and no African is called Mamoru."""
 
-UNASKED = 0.1
-"""Share of names from abroad that nobody was asked about, among those of people without a name of their heritage. Whose
-they are is not known, and to most they would be foreign: by the weights alone it would be a third."""
+COMMON, UNASKED = 0.5, 0.1
+"""Of those born abroad without a name of their heritage, the shares that have one like those born here, and one from
+abroad that nobody was asked about. Whose the latter are is not known: by the weights alone they would be a third. The
+others have one from abroad that is shared by many heritages. An assumption, as KEPT is."""
 
 LAST_PLACE = 1 - 2.0**-40
 """Below 1 by more than a sum with the number of a cell is rounded by."""
@@ -325,7 +326,7 @@ class _Kind:
             everyone: P(ethnicity, heritage, nativity).
             people: the cell's people, (heritages, nativities), in any unit.
             common: if given, the weights are inferred and not counted, and give way to the heritages; and who has no
-                name of a heritage has one by these weights, or rarely one from abroad that nobody was asked about.
+                name of a heritage has one by these weights or one that is shared by many, see COMMON.
         """
         ethnicity = cell % len(self.shares)
         share = self.shares[ethnicity]
@@ -349,10 +350,15 @@ class _Kind:
             pool = weighed
             pool[rows] = mixture.pool
         else:
-            pool = common * share
-            pool[rows] *= routing.free
-            others = np.where(self._asked, 0, weighed)
-            pool = pool * ((1 - UNASKED) / total(pool)) + others * (UNASKED / max(total(others), NOBODY))
+            part = np.ones(len(weights))
+            part[rows] = routing.free
+            # The more a name from abroad is of other ethnicities, the less of it is for anybody of this one.
+            near = weighed * part * share * share
+            pool = _joined(
+                (common * share * part, COMMON),
+                (near * (self._asked & ~self._of_one), 1 - COMMON - UNASKED),
+                (near * ~self._asked, UNASKED),
+            )
         free = np.flatnonzero(pool)
         self.tables.add(
             cell,
@@ -381,6 +387,12 @@ class _Kind:
         )  # few: the others have the pool's
         number[lent] = np.searchsorted(self._others, place[lent], side="right") - first[lent]
         return self.tables.draw(cell, number, uniform)
+
+
+def _joined(*parts: tuple[Floats, float]) -> Floats:
+    """Sum of weights of which each is first brought to the total beside it; one that is 0 throughout is left out."""
+    found = [weights * (size / whole) for weights, size in parts if (whole := total(weights)) > 0]
+    return sum(found, np.zeros(len(parts[0][0])))
 
 
 def _read(path: Any) -> Any:
