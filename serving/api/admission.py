@@ -17,6 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.api.connections import DROP
 from serving.api.keys import Keyring
 from serving.api.negotiation import best
 from serving.api.problems import Problem
@@ -109,8 +110,11 @@ class Admission:
                     f"the answer takes longer than {gate.timeout:g} s: ask for less, or under less rare conditions",
                     headers={"Retry-After": str(math.ceil(gate.timeout)), **gate.rates.headers(client)},
                 )
-            # Nothing more is sent, by which the server closes the connection: the client can tell that it is no whole.
+            # Nothing more is sent, and what was not read is thrown away: the client can tell that it is no whole.
             log.warning("an answer to %s was cut after %g s", scope["path"], gate.timeout)
+            drop: Callable[[], None] | None = scope.get("extensions", {}).get(DROP)
+            if drop is not None:
+                drop()
 
 
 def _address(scope: Scope) -> str:

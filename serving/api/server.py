@@ -10,6 +10,7 @@ from pathlib import Path
 import uvicorn
 
 from serving.api.app import create_app
+from serving.api.connections import impatient
 from serving.api.settings import PERSONAS_PER_MINUTE, REQUESTS_PER_MINUTE, Limits, Settings
 from serving.snapshot import Snapshot
 from warehouse.errors import SnapshotError
@@ -65,6 +66,7 @@ def run(
         create_app(snapshots, settings),
         host=host,
         port=port,
+        http=impatient(timeout),
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=grace,
