@@ -9,8 +9,9 @@ from __future__ import annotations
 import ipaddress
 import logging
 import math
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import lru_cache, partial
 
 import anyio
 from starlette.datastructures import Headers, MutableHeaders
@@ -23,6 +24,7 @@ from serving.api.negotiation import best
 from serving.api.problems import Problem
 from serving.api.rates import Rates
 from serving.api.settings import Settings
+from warehouse.errors import PersonaGenError
 
 NETWORK = 64  # bits of an IPv6 address that tell one client from another
 
@@ -65,11 +67,24 @@ class Gate:
                 headers={"Retry-After": str(seconds), **self.rates.headers(client)},
             )
 
+    @contextmanager
+    def charged(self, client: str, personas: int) -> Iterator[None]:
+        """Take them first, as others may ask meanwhile, and give them back if the request turns out to be wrong."""
+        self.take(client, "personas", personas)
+        try:
+            yield
+        except (Problem, PersonaGenError):
+            self.rates.give_back(client, "personas", personas)
+            raise
 
-def charge(request: Request, personas: int) -> None:
-    """Count personas that are about to be drawn for whoever asks; raises Problem 429 if they are too many."""
-    spend: Callable[[int], None] = request.state.spend_personas
-    spend(personas)
+
+def charged(request: Request, personas: int) -> AbstractContextManager[None]:
+    """Count personas that are drawn within this block for whoever asks, unless the request is refused there.
+
+    Raises Problem 429 if they are too many.
+    """
+    charge: Callable[[int], AbstractContextManager[None]] = request.state.charged
+    return charge(personas)
 
 
 class Admission:
@@ -87,7 +102,7 @@ class Admission:
         gate.take(client, "requests", 1)
         if self._offers is not None and best(Headers(scope=scope).get("accept", ""), self._offers) is None:
             raise Problem(406, f"the answer is {self._offers[0]}, which 'Accept' excludes", "Accept", self._offers)
-        scope.setdefault("state", {})["spend_personas"] = lambda n: gate.take(client, "personas", n)
+        scope.setdefault("state", {})["charged"] = partial(gate.charged, client)
         started = False
 
         async def sent(message: Message) -> None:

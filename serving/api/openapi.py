@@ -68,7 +68,7 @@ def description(
         "/v1/personas": {
             "get": _operation(
                 "Draw personas.",
-                _personas(known),
+                {**_personas(known), "304": _HAS_IT},
                 [*errors, "414", "422"],
                 parameters=[*_query(known, limits), *condition],
             ),
@@ -129,9 +129,11 @@ def description(
                 ],
             )
         },
-        "/v1/snapshots": {"get": _operation("What is served.", _json("By population.", "Snapshots"), errors)},
+        "/v1/snapshots": {
+            "get": _operation("What is served.", _json("By population.", "Snapshots", cached=True), errors)
+        },
         "/v1/openapi.json": {
-            "get": _operation("This description.", {"200": _content("OpenAPI 3.1.", {"type": "object"})}, errors)
+            "get": _operation("This description.", _cached(_content("OpenAPI 3.1.", {"type": "object"})), errors)
         },
         "/metrics": {
             "get": _operation(
@@ -312,8 +314,10 @@ def _content(said: str, schema: Schema) -> Schema:
 
 def _json(said: str, schema: str, *, cached: bool = False) -> Schema:
     answer = _content(said, _schema(schema))
-    if not cached:
-        return {"200": answer}
+    return _cached(answer) if cached else {"200": answer}
+
+
+def _cached(answer: Schema) -> Schema:
     return {"200": {**answer, "headers": {"ETag": {"schema": {"type": "string"}}}}, "304": _HAS_IT}
 
 
@@ -328,7 +332,7 @@ def _personas(known: _Known) -> Schema:
         "application/vnd.apache.arrow.stream": {},
         "text/plain": {},
     }
-    return {"200": {"description": "Streamed in parts.", "headers": headers, "content": content}, "304": _HAS_IT}
+    return {"200": {"description": "Streamed in parts.", "headers": headers, "content": content}}
 
 
 def _problems() -> Schema:

@@ -57,10 +57,10 @@ class Wanted:
         """The date, None where none was named."""
         return date.fromisoformat(self.as_of) if self.as_of else None
 
-    def etag(self, snapshot_id: str) -> str:
-        """What the answer is a function of, hashed."""
+    def etag(self, manifest_digest: str) -> str:
+        """What the answer is a function of, hashed: the snapshot, by its manifest, what is wanted, and the release."""
         values = {name: getattr(self, name) for name in _FIELDS}
-        text = json.dumps([VERSION, snapshot_id, values], sort_keys=True, ensure_ascii=False)
+        text = json.dumps([VERSION, manifest_digest, values], sort_keys=True, ensure_ascii=False)
         return f'"{hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]}"'
 
 

@@ -100,6 +100,15 @@ def test_requests_and_personas_are_limited_by_key(snapshot: Snapshot, tmp_path: 
         assert api.get("/v1/personas?n=60", headers=bearer(two)).status_code == 200
 
 
+def test_only_what_is_drawn_counts(snapshot: Snapshot) -> None:
+    with client(snapshot, personas_per_minute=1500) as api:
+        for path in ("personas?n=1500&fields=job", "personas?n=1500&do.sex=man", "shares?n=1500&evidence.sex=man"):
+            refused = api.get(f"/v1/{path}")
+            assert refused.status_code == 422 and '"personas";r=1500;' in refused.headers["ratelimit"], path
+        assert api.post("/v1/explain", json={"dimension": "sex", "do": {"sex": "man"}}).status_code == 422
+        assert '"personas";r=500;' in api.head("/v1/personas?n=1500").headers["ratelimit"]  # which draws one part
+
+
 @pytest.mark.parametrize(
     ("first", "same", "other"),
     [("192.0.2.1", "192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::2:0:0:9", "2001:db8:0:1::1")],
