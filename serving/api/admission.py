@@ -103,7 +103,14 @@ class Admission:
         if self._offers is not None and best(Headers(scope=scope).get("accept", ""), self._offers) is None:
             raise Problem(406, f"the answer is {self._offers[0]}, which 'Accept' excludes", "Accept", self._offers)
         scope.setdefault("state", {})["charged"] = partial(gate.charged, client)
-        started = False
+        started, awaited, whole = False, False, False
+
+        async def received() -> Message:
+            nonlocal awaited, whole
+            awaited = True
+            message = await receive()
+            whole = whole or not message.get("more_body", False)
+            return message
 
         async def sent(message: Message) -> None:
             nonlocal started
@@ -115,10 +122,16 @@ class Admission:
         gate.inside += 1
         try:
             with anyio.move_on_after(gate.timeout) as time:
-                await self._app(scope, receive, sent)
+                await self._app(scope, received, sent)
         finally:
             gate.inside -= 1
         if time.cancelled_caught:
+            if not started and awaited and not whole:  # of the body
+                raise Problem(
+                    408,
+                    f"the body of the request has not come within {gate.timeout:g} s: send it faster",
+                    headers={"Connection": "close", **gate.rates.headers(client)},
+                )
             if not started:
                 raise Problem(
                     503,

@@ -263,8 +263,8 @@ def _dimension(snapshot: Snapshot, dimension: str, status: int) -> str:
 async def _wanted(request: Request, limits: Limits) -> Wanted:
     """What the request asks for, in the form that it names or else the one that Accept prefers."""
     if request.method in ("GET", "HEAD"):
-        if len(request.scope["query_string"]) > limits.body:
-            raise Problem(414, f"the query string is longer than {limits.body} bytes: send a POST")
+        if len(request.scope["query_string"]) > limits.query:
+            raise Problem(414, f"the query string is longer than {limits.query} bytes: send a POST")
         formed = "format" in request.query_params
         wanted = requests.from_query(request.query_params.multi_items(), limits)
     elif request.query_params:

@@ -75,7 +75,7 @@ def description(
             "post": _operation(
                 "Draw personas, under conditions of every kind.",
                 _personas(known),
-                [*errors, "400", "413", "415", "422"],
+                [*errors, "400", "408", "413", "415", "422"],
                 body=_body(_sampling(known) | _several(known, limits), example=example),
             ),
         },
@@ -83,7 +83,7 @@ def description(
             "post": _operation(
                 "Why a persona has a value.",
                 _json("The value, its causes and what could have been instead.", "Explanation"),
-                [*errors, "400", "413", "415", "422"],
+                [*errors, "400", "408", "413", "415", "422"],
                 body=_body(
                     {"dimension": dimension, "index": _index(), **_sampling(known)},
                     required=["dimension"],
@@ -341,6 +341,7 @@ def _problems() -> Schema:
         "401": "An API key is needed, or the one sent is not good.",
         "404": "There is no such thing; what there is, is listed.",
         "406": "Accept excludes what can be answered.",
+        "408": "The body came too slowly.",
         "413": "The body is too large.",
         "414": "The query string is too long.",
         "415": "The body is not JSON by its type.",

@@ -103,9 +103,17 @@ def _values(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
             values[name] = {"true": True, "false": False}.get(text, text)
         elif name in ("fields", "exclude"):
             values[name] = [one for one in text.split(",") if one]
+        elif group in MAPPINGS:
+            raise Problem(422, _how_written(group), name[: 2 * LONGEST_TEXT])
         else:
             values[name] = text
     return values
+
+
+def _how_written(group: str) -> str:
+    if group in ("evidence", "do"):
+        return f"{group!r} is written {group}.DIMENSION=CATEGORY in a query string: see /v1/catalogue for both"
+    return f"{group!r} has numbers by category: send them as the JSON body of a POST to /v1/personas"
 
 
 def population_of(pairs: Sequence[tuple[str, str]]) -> str:

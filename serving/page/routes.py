@@ -65,8 +65,8 @@ def page_routes(service: Service, limits: Limits) -> list[Route]:
         return cached(request, trials_of(snapshot))
 
     async def shares(request: Request) -> Response:
-        if len(request.url.query) > limits.body:
-            raise Problem(414, f"the query string is longer than {limits.body} bytes: name fewer conditions")
+        if len(request.scope["query_string"]) > limits.query:
+            raise Problem(414, f"the query string is longer than {limits.query} bytes: name fewer conditions")
         wanted = requests.to_count(request.query_params.multi_items(), limits)
         sampler = service.sampler(wanted.population)
         wanted = replace(wanted, fields=tuple(d.id for d in sampler.snapshot.dimensions))

@@ -206,6 +206,32 @@ def test_a_body_is_read_no_further_than_it_may_be_long(client: TestClient) -> No
     assert answer.status_code == 413 and sent >= Limits().body
 
 
+@pytest.mark.parametrize("route", ["personas", "shares"])
+def test_a_query_string_is_refused_before_the_server_takes_it_for_no_http(client: TestClient, route: str) -> None:
+    answer = client.get(f"/v1/{route}?seed={'x' * 33_000}")
+    assert answer.status_code == 414 and "longer than 32768 bytes" in answer.json()["detail"]
+    assert client.get(f"/v1/{route}?seed={'x' * 32_000}").status_code == 422  # too long for a seed
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter", "said"),
+    [
+        ("likelihood.age=1", "likelihood.age", "body of a POST"),
+        ("target_marginal=1", "target_marginal", "body of a POST"),
+        ("quota.sex=3", "quota.sex", "body of a POST"),
+        ("evidence=5", "evidence", "evidence.DIMENSION=CATEGORY"),
+        ("do=sex", "do", "do.DIMENSION=CATEGORY"),
+    ],
+)
+@pytest.mark.parametrize("route", ["personas", "shares"])
+def test_conditions_that_no_query_holds_like_that(
+    client: TestClient, route: str, query: str, parameter: str, said: str
+) -> None:
+    problem = client.get(f"/v1/{route}?{query}").json()
+    assert problem["status"] == 422 and problem["parameter"] == parameter and "allowed" not in problem
+    assert said in problem["detail"]
+
+
 def test_too_many_conditions_are_refused(client: TestClient) -> None:
     many = {f"d{i}": "x" for i in range(101)}
     answer = client.post("/v1/personas", json={"evidence": many})

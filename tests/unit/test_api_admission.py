@@ -156,6 +156,27 @@ def test_what_takes_too_long_ends_and_frees_its_thread(snapshot: Snapshot, monke
         assert api.get("/v1/personas?n=2").status_code == 200  # by the one thread that there is
 
 
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_body_that_does_not_come_is_told_from_an_answer_that_takes_long(snapshot: Snapshot, begun: bool) -> None:
+    app = create_app({"us": snapshot}, Settings(timeout=0.1))
+    received = iter([{"type": "http.request", "body": b'{"n":', "more_body": True}] if begun else [])
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        message = next(received, None)
+        if message is None:
+            await anyio.sleep_forever()
+        return message
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/personas", "query_string": b"", "headers": []}
+    anyio.run(app, scope, receive, send)
+    assert sent[0]["status"] == 408 and (b"connection", b"close") in sent[0]["headers"]
+    assert b"has not come within 0.1 s" in sent[1]["body"]
+
+
 def test_a_search_ends_when_its_client_leaves(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
     app = create_app({"us": snapshot}, Settings(timeout=30))
     monkeypatch.setattr(Sampler, "sample", endless)
