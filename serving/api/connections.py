@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from contextlib import suppress
 from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -71,5 +72,6 @@ def impatient(timeout: float) -> type[asyncio.Protocol]:
 
 def _drop(transport: asyncio.Transport) -> None:
     """Reset the connection, so that the system does not keep on offering either what it has taken over to send."""
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with suppress(OSError, ValueError):  # it is closed already
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()

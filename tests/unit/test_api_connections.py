@@ -6,14 +6,15 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
 
 from serving.api.app import create_app
-from serving.api.connections import impatient
+from serving.api.connections import DROP, impatient
 from serving.api.settings import Settings
 from serving.snapshot import Snapshot
 from tests.support.toy_snapshot import build_snapshot
@@ -21,22 +22,31 @@ from tests.support.toy_snapshot import build_snapshot
 TIMEOUT, PATIENCE = 0.5, 10.0
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[uvicorn.Server]:
+@contextmanager
+def running(app: Any, **options: Any) -> Iterator[uvicorn.Server]:
     """A server on a free port, in a thread."""
-    build_snapshot(tmp_path / "toy")
-    app = create_app({"us": Snapshot.load(tmp_path / "toy")}, Settings(timeout=TIMEOUT))
-    config = uvicorn.Config(app, port=0, http=impatient(TIMEOUT), log_config=None, timeout_keep_alive=60)
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=0, http=impatient(TIMEOUT), log_config=None, timeout_keep_alive=60, **options)
+    )
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    # So little that most of an answer waits in the server, not in the system.
-    server.servers[0].sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
-    yield server
-    server.should_exit = True
-    thread.join()
+    try:
+        yield server
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[uvicorn.Server]:
+    build_snapshot(tmp_path / "toy")
+    app = create_app({"us": Snapshot.load(tmp_path / "toy")}, Settings(timeout=TIMEOUT))
+    with running(app) as server:
+        # So little that most of an answer waits in the server, not in the system.
+        server.servers[0].sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        yield server
 
 
 def connected(server: uvicorn.Server) -> socket.socket:
@@ -81,3 +91,21 @@ def test_who_reads_keeps_the_connection(server: uvicorn.Server) -> None:
                 received += client.recv(1 << 16)
             assert received.count(b'"seed"') == 300
             time.sleep(1.5 * TIMEOUT)  # it is idle, and owes nothing
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "auto"])
+def test_what_is_dropped_already_can_be_dropped(loop: str) -> None:
+    """As when time is up for the request and for what it has left unread at once."""
+    dropped = 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal dropped
+        for _ in range(3):
+            scope["extensions"][DROP]()
+            dropped += 1
+
+    with running(app, loop=loop, lifespan="off") as server, connected(server) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+    assert dropped == 3
