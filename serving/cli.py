@@ -438,7 +438,11 @@ def explain(  # noqa: PLR0917  # click passes options by name
     "--max-conditions", type=click.IntRange(0), default=100, show_default=True, help="Conditions of a request."
 )
 @click.option(
-    "--max-body", type=click.IntRange(1), default=65_536, show_default=True, help="Bytes of a body or query string."
+    "--max-body",
+    type=click.IntRange(1),
+    default=65_536,
+    show_default=True,
+    help="Bytes of a body; of a query string as well, up to 32,768.",
 )
 @click.option("--cors-origin", "origins", multiple=True, help="Origin whose pages may ask, `*` for all; repeatable.")
 @click.option(

@@ -31,12 +31,13 @@ import numpy.typing as npt
 
 from serving.counter import Seed, offspring, uniforms
 from serving.engine import Drawn, Engine, Floats, Indices
-from serving.snapshot import Snapshot, SnapshotDimension
+from serving.snapshot import Factor, Snapshot, SnapshotDimension
 from warehouse.errors import SamplingError
 
 TRIES: Final = 32_768
 FIRST_TRIES, GROWTH = 4, 4  # of tries for a persona; of the pilot
 FEW = 4_096  # tries in all that cost little more than one
+HOPELESS = 2  # personas that are searched for at a time where perhaps there are none
 ROWS = 65_536  # tries drawn at a time
 CELLS = 2_000_000  # of a table over all combinations of parents, to find a bound from
 PILOT, LARGEST_PILOT, PILOT_SEED, PILOT_ROOM = 4_096, 262_144, "pilot", 1.5
@@ -131,7 +132,35 @@ def draw(engine: Engine, ready: Condition, indices: Indices, seed: Seed) -> tupl
     """
     trier = _Trier(engine, ready, seed)
     chosen, meets = trier.as_they_are(indices)
-    left = np.flatnonzero(~meets)
+    unmet = np.flatnonzero(~meets)
+    # Where the pilot has met nobody, nobody may: then few at a time, so that the first who are hopeless end it all.
+    size = max(len(unmet), 1) if ready.probability else HOPELESS
+    found = [_search(trier, indices, unmet[low : low + size], chosen) for low in range(0, len(unmet), size)]
+    tries, mass = sum(one.tries for one in found), sum(one.mass for one in found)
+    over, resampled = sum(one.over for one in found), sum(one.resampled for one in found)
+    return chosen, Support(
+        probability=mass / tries if tries else ready.probability,
+        tries=tries + TRIES * resampled,
+        resampled=resampled,
+        effective=min((one.effective for one in found), default=math.inf),
+        excess=max(over / mass if mass else 0.0, ready.excess),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a search came to: tries made, the sums of their weights and of what exceeds the bound; who is resampled."""
+
+    tries: int
+    mass: float
+    over: float
+    resampled: int
+    effective: float
+
+
+def _search(trier: _Trier, indices: Indices, left: npt.NDArray[np.intp], chosen: Drawn) -> _Found:
+    """Put codes that meet the evidence into these places of `chosen`; raises SamplingError if there are none."""
+    ready = trier.ready
     tries, mass, over = 0, 0.0, 0.0
     first = 1
     while len(left) and first <= TRIES:
@@ -160,18 +189,11 @@ def draw(engine: Engine, ready: Condition, indices: Indices, seed: Seed) -> tupl
                 f"the evidence has probability zero, or less than 1 in {TRIES:,} draws shows: drop or widen some of it"
             )
         effective = min(effective, float(running[-1] ** 2 / np.cumsum(weights[0] ** 2)[-1]))
-        threshold = uniforms(seed, RESAMPLE_STREAM, indices[place : place + 1])[0] * running[-1]
+        threshold = uniforms(trier.seed, RESAMPLE_STREAM, indices[place : place + 1])[0] * running[-1]
         at = int(np.searchsorted(running, threshold, side="right"))
         for position in chosen:
             chosen[position][place] = rows[position][at]
-    support = Support(
-        probability=mass / tries if tries else ready.probability,
-        tries=tries + TRIES * len(left),
-        resampled=len(left),
-        effective=effective,
-        excess=max(over / mass if mass else 0.0, ready.excess),
-    )
-    return chosen, support
+    return _Found(tries, mass, over, len(left), effective)
 
 
 def _count(done: int, left: int, ready: Condition) -> int:
@@ -225,14 +247,17 @@ def _possible(
     return [
         category
         for category, likelihood in zip(dimension.categories, alone, strict=True)
-        if _largest(dimension, snapshot, {**likelihoods, dimension.id: likelihood}, fixed)
+        if _largest(dimension, snapshot, {**likelihoods, dimension.id: likelihood}, fixed) != 0
     ]
 
 
 def _largest(
     dimension: SnapshotDimension, snapshot: Snapshot, likelihoods: Mapping[str, Floats], fixed: Mapping[int, int]
 ) -> float | None:
-    """The largest sum of P(category | parents) * likelihood over the parents' possible values; None if too many."""
+    """The largest sum of P(category | parents) * likelihood over the parents' possible values.
+
+    None if these are too many to look at all of them; but 0 all the same where single factors rule it out.
+    """
     allowed = []
     for name in dimension.parents:
         parent = snapshot.dimension(name)
@@ -244,12 +269,14 @@ def _largest(
             allowed.append(np.arange(len(parent.categories)))
     width = len(dimension.categories)
     if math.prod(len(codes) for codes in allowed) * width > CELLS:
-        return None
+        possible = likelihoods[dimension.id] > 0
+        for factor in dimension.factors:
+            _, table = _restricted(factor, dimension.parents, allowed, width)
+            possible &= (table > 0).reshape(-1, width).any(axis=0)
+        return None if possible.any() else 0.0
     weights = np.ones((*(len(codes) for codes in allowed), width))
     for factor in dimension.factors:
-        axes = [dimension.parents.index(parent) for parent in factor.given]
-        table = factor.table.reshape(*factor.sizes, width)
-        table = table[np.ix_(*(allowed[axis] for axis in axes), np.arange(width))] if axes else table
+        axes, table = _restricted(factor, dimension.parents, allowed, width)
         order = np.argsort(axes)
         shape = [len(allowed[axis]) if axis in axes else 1 for axis in range(len(allowed))]
         weights = weights * table.transpose(*order, len(axes)).reshape(*shape, width)
@@ -258,3 +285,12 @@ def _largest(
     part = np.divide(left, total, out=np.zeros_like(left), where=total > 0)
     # A little more, as the sums above are not those of the engine to the last bit.
     return min(1.0, float(part.max()) * (1 + 1e-12))
+
+
+def _restricted(
+    factor: Factor, parents: tuple[str, ...], allowed: list[npt.NDArray[np.intp]], width: int
+) -> tuple[list[int], Floats]:
+    """A factor's axes among the parents, and its table over the codes allowed there, the categories last."""
+    axes = [parents.index(parent) for parent in factor.given]
+    table = factor.table.reshape(*factor.sizes, width)
+    return axes, table[np.ix_(*(allowed[axis] for axis in axes), np.arange(width))] if axes else table

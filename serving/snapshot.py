@@ -6,6 +6,7 @@ Here belongs everything between a folder on disk and arrays that a sampler can u
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -128,6 +129,11 @@ class Snapshot:
     def id(self) -> str:
         """16 hex digits that stand for the whole content."""
         return self.manifest.snapshot_id
+
+    @cached_property
+    def manifest_digest(self) -> str:
+        """SHA-256 of the manifest, which stands for edition, labels and strategies besides the content."""
+        return hashlib.sha256(self.manifest.to_json().encode("utf-8", "surrogatepass")).hexdigest()
 
     @property
     def as_of(self) -> date:

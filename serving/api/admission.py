@@ -9,19 +9,22 @@ from __future__ import annotations
 import ipaddress
 import logging
 import math
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import lru_cache, partial
 
 import anyio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.api.connections import DROP
 from serving.api.keys import Keyring
 from serving.api.negotiation import best
 from serving.api.problems import Problem
 from serving.api.rates import Rates
 from serving.api.settings import Settings
+from warehouse.errors import PersonaGenError
 
 NETWORK = 64  # bits of an IPv6 address that tell one client from another
 
@@ -64,11 +67,24 @@ class Gate:
                 headers={"Retry-After": str(seconds), **self.rates.headers(client)},
             )
 
+    @contextmanager
+    def charged(self, client: str, personas: int) -> Iterator[None]:
+        """Take them first, as others may ask meanwhile, and give them back if the request turns out to be wrong."""
+        self.take(client, "personas", personas)
+        try:
+            yield
+        except (Problem, PersonaGenError):
+            self.rates.give_back(client, "personas", personas)
+            raise
 
-def charge(request: Request, personas: int) -> None:
-    """Count personas that are about to be drawn for whoever asks; raises Problem 429 if they are too many."""
-    spend: Callable[[int], None] = request.state.spend_personas
-    spend(personas)
+
+def charged(request: Request, personas: int) -> AbstractContextManager[None]:
+    """Count personas that are drawn within this block for whoever asks, unless the request is refused there.
+
+    Raises Problem 429 if they are too many.
+    """
+    charge: Callable[[int], AbstractContextManager[None]] = request.state.charged
+    return charge(personas)
 
 
 class Admission:
@@ -86,8 +102,15 @@ class Admission:
         gate.take(client, "requests", 1)
         if self._offers is not None and best(Headers(scope=scope).get("accept", ""), self._offers) is None:
             raise Problem(406, f"the answer is {self._offers[0]}, which 'Accept' excludes", "Accept", self._offers)
-        scope.setdefault("state", {})["spend_personas"] = lambda n: gate.take(client, "personas", n)
-        started = False
+        scope.setdefault("state", {})["charged"] = partial(gate.charged, client)
+        started, awaited, whole = False, False, False
+
+        async def received() -> Message:
+            nonlocal awaited, whole
+            awaited = True
+            message = await receive()
+            whole = whole or not message.get("more_body", False)
+            return message
 
         async def sent(message: Message) -> None:
             nonlocal started
@@ -99,18 +122,27 @@ class Admission:
         gate.inside += 1
         try:
             with anyio.move_on_after(gate.timeout) as time:
-                await self._app(scope, receive, sent)
+                await self._app(scope, received, sent)
         finally:
             gate.inside -= 1
         if time.cancelled_caught:
+            if not started and awaited and not whole:  # of the body
+                raise Problem(
+                    408,
+                    f"the body of the request has not come within {gate.timeout:g} s: send it faster",
+                    headers={"Connection": "close", **gate.rates.headers(client)},
+                )
             if not started:
                 raise Problem(
                     503,
                     f"the answer takes longer than {gate.timeout:g} s: ask for less, or under less rare conditions",
                     headers={"Retry-After": str(math.ceil(gate.timeout)), **gate.rates.headers(client)},
                 )
-            # Nothing more is sent, by which the server closes the connection: the client can tell that it is no whole.
+            # Nothing more is sent, and what was not read is thrown away: the client can tell that it is no whole.
             log.warning("an answer to %s was cut after %g s", scope["path"], gate.timeout)
+            drop: Callable[[], None] | None = scope.get("extensions", {}).get(DROP)
+            if drop is not None:
+                drop()
 
 
 def _address(scope: Scope) -> str:

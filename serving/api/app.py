@@ -7,7 +7,6 @@ gets 304 without a draw. Large answers are drawn and sent in parts, one at a tim
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import logging
@@ -28,8 +27,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from serving.api import requests
-from serving.api.admission import Admission, Gate, charge
-from serving.api.caching import cached, encoded, has
+from serving.api.admission import Admission, Gate, charged
+from serving.api.caching import ANY, cached, encoded, has
 from serving.api.metrics import Measured, Metrics
 from serving.api.negotiation import best
 from serving.api.openapi import description
@@ -75,21 +74,26 @@ def create_app(snapshots: Mapping[str, Snapshot], settings: Settings | None = No
         wanted = await _wanted(request, limits)
         sampler = service.sampler(wanted.population)
         headers = {
-            "ETag": wanted.etag(sampler.snapshot.id),
+            "ETag": wanted.etag(sampler.snapshot.manifest_digest),
             "Cache-Control": "public, no-cache",
             "Vary": "Accept",
             "X-Snapshot-Id": sampler.snapshot.id,
         }
         if has(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
-        charge(request, wanted.n)
-        if request.method != "HEAD" and (line := service.line(wanted, sampler)):
-            return Response(_alone(line, wanted.format), headers=headers, media_type=MEDIA[wanted.format])
         whole = wanted.n if wanted.quota else min(wanted.n, PART)
-        first = await service.drawn(wanted, wanted.start, whole, sampler, request.receive)
+        head, asterisk = request.method == "HEAD", has(request, ANY)
+        with charged(request, whole if head or asterisk else wanted.n):
+            line = None if head else service.line(wanted, sampler)
+            if line is None:
+                first = await service.drawn(wanted, wanted.start, whole, sampler, request.receive)
+        if asterisk:  # and the request is one that has an answer
+            return Response(status_code=304, headers=headers)
+        if line is not None:
+            return Response(_alone(line, wanted.format), headers=headers, media_type=MEDIA[wanted.format])
         parts = _parts(service, sampler, wanted, first)
         forms = {"json": _json, "jsonl": _jsonl, "arrow": _arrow, "prompt": _prompts}
-        form = _nothing if request.method == "HEAD" else forms[wanted.format]
+        form = _nothing if head else forms[wanted.format]
         return StreamingResponse(form(parts), headers=headers, media_type=MEDIA[wanted.format])
 
     async def explained(request: Request) -> Response:
@@ -97,9 +101,8 @@ def create_app(snapshots: Mapping[str, Snapshot], settings: Settings | None = No
         sampler = service.sampler(wanted.population)
         wanted = replace(wanted, fields=tuple(d.id for d in sampler.snapshot.dimensions))
         _dimension(sampler.snapshot, dimension, 422)
-        charge(request, 1)
-
-        batch = await service.drawn(wanted, wanted.start, 1, sampler, request.receive)
+        with charged(request, 1):
+            batch = await service.drawn(wanted, wanted.start, 1, sampler, request.receive)
 
         def answer() -> bytes:
             persona = batch[0]
@@ -131,7 +134,6 @@ def create_app(snapshots: Mapping[str, Snapshot], settings: Settings | None = No
         snapshot = service.sampler(requests.population_of(request.query_params.multi_items())).snapshot
         return cached(
             request,
-            f'"{snapshot.id}"',
             {
                 "snapshot_id": snapshot.id,
                 "population": snapshot.manifest.population.id,
@@ -158,8 +160,7 @@ def create_app(snapshots: Mapping[str, Snapshot], settings: Settings | None = No
         snapshot = service.sampler(requests.population_of(request.query_params.multi_items())).snapshot
         dimension = _dimension(snapshot, request.path_params["dimension"], 404)
         cells = await anyio.to_thread.run_sync(snapshot.cells, dimension)
-        body = {"snapshot_id": snapshot.id, "dimension": dimension, "cells": cells}
-        return cached(request, f'"{snapshot.id}"', body)
+        return cached(request, {"snapshot_id": snapshot.id, "dimension": dimension, "cells": cells})
 
     async def snapshots_(request: Request) -> Response:
         listed = [
@@ -173,15 +174,14 @@ def create_app(snapshots: Mapping[str, Snapshot], settings: Settings | None = No
             }
             for population, sampler in service.samplers.items()
         ]
-        return Response(encoded({"snapshots": listed}), media_type="application/json")
+        return cached(request, {"snapshots": listed})
 
     async def health(request: Request) -> Response:
         return Response(b'{"status":"ok"}', media_type="application/json")
 
     async def openapi(request: Request) -> Response:
         served = {population: sampler.snapshot for population, sampler in service.samplers.items()}
-        body = description(served, limits, keyed=gate.keyring is not None, limited=gate.rates.any)
-        return cached(request, f'"{hashlib.sha256(encoded(body)).hexdigest()[:32]}"', body)
+        return cached(request, description(served, limits, keyed=gate.keyring is not None, limited=gate.rates.any))
 
     async def measured(request: Request) -> Response:
         content, media = metrics.exposed(request.headers.get("accept", ""))
@@ -263,8 +263,8 @@ def _dimension(snapshot: Snapshot, dimension: str, status: int) -> str:
 async def _wanted(request: Request, limits: Limits) -> Wanted:
     """What the request asks for, in the form that it names or else the one that Accept prefers."""
     if request.method in ("GET", "HEAD"):
-        if len(request.scope["query_string"]) > limits.body:
-            raise Problem(414, f"the query string is longer than {limits.body} bytes: send a POST")
+        if len(request.scope["query_string"]) > limits.query:
+            raise Problem(414, f"the query string is longer than {limits.query} bytes: send a POST")
         formed = "format" in request.query_params
         wanted = requests.from_query(request.query_params.multi_items(), limits)
     elif request.query_params:

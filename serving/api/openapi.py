@@ -68,14 +68,14 @@ def description(
         "/v1/personas": {
             "get": _operation(
                 "Draw personas.",
-                _personas(known),
+                {**_personas(known), "304": _HAS_IT},
                 [*errors, "414", "422"],
                 parameters=[*_query(known, limits), *condition],
             ),
             "post": _operation(
                 "Draw personas, under conditions of every kind.",
                 _personas(known),
-                [*errors, "400", "413", "415", "422"],
+                [*errors, "400", "408", "413", "415", "422"],
                 body=_body(_sampling(known) | _several(known, limits), example=example),
             ),
         },
@@ -83,7 +83,7 @@ def description(
             "post": _operation(
                 "Why a persona has a value.",
                 _json("The value, its causes and what could have been instead.", "Explanation"),
-                [*errors, "400", "413", "415", "422"],
+                [*errors, "400", "408", "413", "415", "422"],
                 body=_body(
                     {"dimension": dimension, "index": _index(), **_sampling(known)},
                     required=["dimension"],
@@ -129,9 +129,11 @@ def description(
                 ],
             )
         },
-        "/v1/snapshots": {"get": _operation("What is served.", _json("By population.", "Snapshots"), errors)},
+        "/v1/snapshots": {
+            "get": _operation("What is served.", _json("By population.", "Snapshots", cached=True), errors)
+        },
         "/v1/openapi.json": {
-            "get": _operation("This description.", {"200": _content("OpenAPI 3.1.", {"type": "object"})}, errors)
+            "get": _operation("This description.", _cached(_content("OpenAPI 3.1.", {"type": "object"})), errors)
         },
         "/metrics": {
             "get": _operation(
@@ -312,8 +314,10 @@ def _content(said: str, schema: Schema) -> Schema:
 
 def _json(said: str, schema: str, *, cached: bool = False) -> Schema:
     answer = _content(said, _schema(schema))
-    if not cached:
-        return {"200": answer}
+    return _cached(answer) if cached else {"200": answer}
+
+
+def _cached(answer: Schema) -> Schema:
     return {"200": {**answer, "headers": {"ETag": {"schema": {"type": "string"}}}}, "304": _HAS_IT}
 
 
@@ -328,7 +332,7 @@ def _personas(known: _Known) -> Schema:
         "application/vnd.apache.arrow.stream": {},
         "text/plain": {},
     }
-    return {"200": {"description": "Streamed in parts.", "headers": headers, "content": content}, "304": _HAS_IT}
+    return {"200": {"description": "Streamed in parts.", "headers": headers, "content": content}}
 
 
 def _problems() -> Schema:
@@ -337,6 +341,7 @@ def _problems() -> Schema:
         "401": "An API key is needed, or the one sent is not good.",
         "404": "There is no such thing; what there is, is listed.",
         "406": "Accept excludes what can be answered.",
+        "408": "The body came too slowly.",
         "413": "The body is too large.",
         "414": "The query string is too long.",
         "415": "The body is not JSON by its type.",

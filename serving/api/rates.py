@@ -49,6 +49,12 @@ class Rates:
             self._clients.popitem(last=False)
         return 0.0
 
+    def give_back(self, client: str, resource: str, amount: int) -> None:
+        """Put back what was taken and not used."""
+        if resource in self._clients.get(client, {}):  # else it is full
+            level = min(float(self._per_minute[resource]), self._level(client, resource) + amount)
+            self._clients[client][resource] = (level, self._clock())
+
     def headers(self, client: str) -> dict[str, str]:
         """`RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers), none without limits."""
         if not self._per_minute:

@@ -73,7 +73,7 @@ class Reloader:
         old = self._samplers[population].snapshot
         try:
             new = Snapshot.load(place)
-            if new.id == old.id:
+            if new.manifest == old.manifest:
                 return "unchanged"
             if new.manifest.population.id != population:
                 log.error(

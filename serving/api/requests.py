@@ -57,10 +57,10 @@ class Wanted:
         """The date, None where none was named."""
         return date.fromisoformat(self.as_of) if self.as_of else None
 
-    def etag(self, snapshot_id: str) -> str:
-        """What the answer is a function of, hashed."""
+    def etag(self, manifest_digest: str) -> str:
+        """What the answer is a function of, hashed: the snapshot, by its manifest, what is wanted, and the release."""
         values = {name: getattr(self, name) for name in _FIELDS}
-        text = json.dumps([VERSION, snapshot_id, values], sort_keys=True, ensure_ascii=False)
+        text = json.dumps([VERSION, manifest_digest, values], sort_keys=True, ensure_ascii=False)
         return f'"{hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]}"'
 
 
@@ -103,9 +103,17 @@ def _values(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
             values[name] = {"true": True, "false": False}.get(text, text)
         elif name in ("fields", "exclude"):
             values[name] = [one for one in text.split(",") if one]
+        elif group in MAPPINGS:
+            raise Problem(422, _how_written(group), name[: 2 * LONGEST_TEXT])
         else:
             values[name] = text
     return values
+
+
+def _how_written(group: str) -> str:
+    if group in ("evidence", "do"):
+        return f"{group!r} is written {group}.DIMENSION=CATEGORY in a query string: see /v1/catalogue for both"
+    return f"{group!r} has numbers by category: send them as the JSON body of a POST to /v1/personas"
 
 
 def population_of(pairs: Sequence[tuple[str, str]]) -> str:

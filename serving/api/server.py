@@ -10,10 +10,12 @@ from pathlib import Path
 import uvicorn
 
 from serving.api.app import create_app
+from serving.api.connections import impatient
 from serving.api.settings import PERSONAS_PER_MINUTE, REQUESTS_PER_MINUTE, Limits, Settings
 from serving.snapshot import Snapshot
 from warehouse.errors import SnapshotError
 
+TRUSTED = "FORWARDED_ALLOW_IPS"  # the variable in which uvicorn looks for proxies whose word on addresses counts
 EVERY = 1.0  # seconds between looks at the snapshots
 
 
@@ -65,8 +67,11 @@ def run(
         create_app(snapshots, settings),
         host=host,
         port=port,
+        http=impatient(timeout),
         access_log=False,
         server_header=False,
+        # uvicorn would believe whoever is on this machine, so that a client could say that it is another every time.
+        proxy_headers=TRUSTED in os.environ,
         timeout_graceful_shutdown=grace,
     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 REQUESTS_PER_MINUTE, PERSONAS_PER_MINUTE = 600, 1_000_000  # of a key, unless said otherwise
+LONGEST_QUERY = 32_768  # half of what is the longest address that httptools reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +18,17 @@ class Limits:
     Attributes:
         personas: the largest `n`.
         conditions: entries of evidence, do, likelihood, target_marginal and quota together.
-        body: bytes of a body, and of a query string.
+        body: bytes of a body.
     """
 
     personas: int = 100_000
     conditions: int = 100
     body: int = 65_536
+
+    @property
+    def query(self) -> int:
+        """Bytes of a query string: as many as of a body, but fewer than what the server itself takes for no HTTP."""
+        return min(self.body, LONGEST_QUERY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ and served as it lies there. All that it tells comes from the API: it shows noth
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -19,8 +18,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serving.api import requests
-from serving.api.admission import charge
-from serving.api.caching import cached, has
+from serving.api.admission import charged
+from serving.api.caching import ANY, cached, has, tag_of, unchanged
 from serving.api.problems import Problem
 from serving.api.requests import LONGEST_TEXT
 from serving.batch import Batch
@@ -63,20 +62,20 @@ def page_routes(service: Service, limits: Limits) -> list[Route]:
 
     async def trials(request: Request) -> Response:
         snapshot = service.sampler(requests.population_of(request.query_params.multi_items())).snapshot
-        return cached(request, f'"{snapshot.id}"', trials_of(snapshot))
+        return cached(request, trials_of(snapshot))
 
     async def shares(request: Request) -> Response:
-        if len(request.url.query) > limits.body:
-            raise Problem(414, f"the query string is longer than {limits.body} bytes: name fewer conditions")
+        if len(request.scope["query_string"]) > limits.query:
+            raise Problem(414, f"the query string is longer than {limits.query} bytes: name fewer conditions")
         wanted = requests.to_count(request.query_params.multi_items(), limits)
         sampler = service.sampler(wanted.population)
         wanted = replace(wanted, fields=tuple(d.id for d in sampler.snapshot.dimensions))
-        tag = wanted.etag(sampler.snapshot.id)
+        tag = wanted.etag(sampler.snapshot.manifest_digest)
         if has(request, tag):
-            return cached(request, tag, {})
-        charge(request, wanted.n)
-        batch = await service.drawn(wanted, wanted.start, wanted.n, sampler, request.receive)
-        return cached(request, tag, shares_of(batch))
+            return unchanged(tag)
+        with charged(request, wanted.n):
+            batch = await service.drawn(wanted, wanted.start, wanted.n, sampler, request.receive)
+        return cached(request, shares_of(batch), tag)
 
     return [
         Route("/", page, include_in_schema=False),
@@ -120,7 +119,7 @@ def _file(request: Request, name: str, files: Mapping[str, bytes]) -> Response:
     if name not in files:
         raise Problem(404, f"the page has no file {name[:LONGEST_TEXT]!r}")
     content = files[name]
-    headers = {**HEADERS, "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
-    if has(request, headers["ETag"]):
+    headers = {**HEADERS, "ETag": tag_of(content)}
+    if has(request, headers["ETag"]) or has(request, ANY):
         return Response(status_code=304, headers=headers)
     return Response(content, headers=headers, media_type=MEDIA[Path(name).suffix])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,9 +78,37 @@ def test_who_has_the_answer_is_told_so(client: TestClient) -> None:
     for known in (f"W/{tag}", "*"):
         assert client.get("/v1/personas?n=2&seed=1", headers={"If-None-Match": known}).status_code == 304
     assert client.get("/v1/personas?n=2&seed=2", headers={"If-None-Match": tag}).status_code == 200
-    assert client.post("/v1/personas", json={"n": 2, "seed": 1}).headers["etag"] == tag
-    catalogue = client.get("/v1/catalogue")
-    assert client.get("/v1/catalogue", headers={"If-None-Match": catalogue.headers["etag"]}).status_code == 304
+    posted = client.post("/v1/personas", json={"n": 2, "seed": 1}, headers={"If-None-Match": tag})
+    assert posted.status_code == 200 and posted.headers["etag"] == tag  # a POST has no condition of that kind
+
+
+@pytest.mark.parametrize("path", ["catalogue", "maps/sex", "trials", "shares", "snapshots", "openapi.json"])
+def test_every_answer_to_a_get_has_a_tag(client: TestClient, path: str) -> None:
+    for known in (client.get(f"/v1/{path}").headers["etag"], "*"):
+        assert client.get(f"/v1/{path}", headers={"If-None-Match": known}).status_code == 304
+    template = path.replace("/sex", "/{dimension}")
+    assert "304" in client.get("/v1/openapi.json").json()["paths"][f"/v1/{template}"]["get"]["responses"]
+
+
+@pytest.mark.parametrize("query", ["fields=job", "n=2&evidence.sex=man", "do.sex=man"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_an_asterisk_makes_no_answer_of_a_mistake(client: TestClient, query: str, method: str) -> None:
+    answer = client.request(method, f"/v1/personas?{query}", headers={"If-None-Match": "*"})
+    assert answer.status_code == 422
+
+
+def test_another_manifest_is_another_answer(snapshot: Snapshot, tmp_path: Path) -> None:
+    """Though the id of the snapshot, which stands for its people, is the same."""
+    shutil.copytree(snapshot.folder, tmp_path / "later")
+    manifest = json.loads((tmp_path / "later" / "manifest.json").read_text())
+    manifest["strategies"]["sex"] = {"winner": "a", "runner_up": None, "margin": None, "override_reason": None}
+    manifest["edition"] = "2027.03"
+    (tmp_path / "later" / "manifest.json").write_text(json.dumps(manifest))
+    later = Snapshot.load(tmp_path / "later")
+    assert later.id == snapshot.id
+    with TestClient(create_app({"us": snapshot})) as one, TestClient(create_app({"us": later})) as two:
+        for path in ("/v1/trials", "/v1/snapshots", "/v1/personas?fields=birth_date", "/v1/shares"):
+            assert one.get(path).headers["etag"] != two.get(path).headers["etag"], path
 
 
 def test_explanations_are_those_of_the_library(client: TestClient, snapshot: Snapshot) -> None:
@@ -175,6 +204,32 @@ def test_a_body_is_read_no_further_than_it_may_be_long(client: TestClient) -> No
 
     answer = client.post("/v1/personas", content=endless(), headers={"content-type": "application/json"})
     assert answer.status_code == 413 and sent >= Limits().body
+
+
+@pytest.mark.parametrize("route", ["personas", "shares"])
+def test_a_query_string_is_refused_before_the_server_takes_it_for_no_http(client: TestClient, route: str) -> None:
+    answer = client.get(f"/v1/{route}?seed={'x' * 33_000}")
+    assert answer.status_code == 414 and "longer than 32768 bytes" in answer.json()["detail"]
+    assert client.get(f"/v1/{route}?seed={'x' * 32_000}").status_code == 422  # too long for a seed
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter", "said"),
+    [
+        ("likelihood.age=1", "likelihood.age", "body of a POST"),
+        ("target_marginal=1", "target_marginal", "body of a POST"),
+        ("quota.sex=3", "quota.sex", "body of a POST"),
+        ("evidence=5", "evidence", "evidence.DIMENSION=CATEGORY"),
+        ("do=sex", "do", "do.DIMENSION=CATEGORY"),
+    ],
+)
+@pytest.mark.parametrize("route", ["personas", "shares"])
+def test_conditions_that_no_query_holds_like_that(
+    client: TestClient, route: str, query: str, parameter: str, said: str
+) -> None:
+    problem = client.get(f"/v1/{route}?{query}").json()
+    assert problem["status"] == 422 and problem["parameter"] == parameter and "allowed" not in problem
+    assert said in problem["detail"]
 
 
 def test_too_many_conditions_are_refused(client: TestClient) -> None:

@@ -100,6 +100,15 @@ def test_requests_and_personas_are_limited_by_key(snapshot: Snapshot, tmp_path: 
         assert api.get("/v1/personas?n=60", headers=bearer(two)).status_code == 200
 
 
+def test_only_what_is_drawn_counts(snapshot: Snapshot) -> None:
+    with client(snapshot, personas_per_minute=1500) as api:
+        for path in ("personas?n=1500&fields=job", "personas?n=1500&do.sex=man", "shares?n=1500&evidence.sex=man"):
+            refused = api.get(f"/v1/{path}")
+            assert refused.status_code == 422 and '"personas";r=1500;' in refused.headers["ratelimit"], path
+        assert api.post("/v1/explain", json={"dimension": "sex", "do": {"sex": "man"}}).status_code == 422
+        assert '"personas";r=500;' in api.head("/v1/personas?n=1500").headers["ratelimit"]  # which draws one part
+
+
 @pytest.mark.parametrize(
     ("first", "same", "other"),
     [("192.0.2.1", "192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::2:0:0:9", "2001:db8:0:1::1")],
@@ -145,6 +154,27 @@ def test_what_takes_too_long_ends_and_frees_its_thread(snapshot: Snapshot, monke
             assert late.headers["retry-after"] == "1"
             assert api.post("/v1/explain", json={"dimension": "sex"}).status_code == 503
         assert api.get("/v1/personas?n=2").status_code == 200  # by the one thread that there is
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_body_that_does_not_come_is_told_from_an_answer_that_takes_long(snapshot: Snapshot, begun: bool) -> None:
+    app = create_app({"us": snapshot}, Settings(timeout=0.1))
+    received = iter([{"type": "http.request", "body": b'{"n":', "more_body": True}] if begun else [])
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        message = next(received, None)
+        if message is None:
+            await anyio.sleep_forever()
+        return message
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/personas", "query_string": b"", "headers": []}
+    anyio.run(app, scope, receive, send)
+    assert sent[0]["status"] == 408 and (b"connection", b"close") in sent[0]["headers"]
+    assert b"has not come within 0.1 s" in sent[1]["body"]
 
 
 def test_a_search_ends_when_its_client_leaves(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:

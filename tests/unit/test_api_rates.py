@@ -50,6 +50,15 @@ def test_a_refusal_takes_nothing(clock: Clock) -> None:
         assert rates.take("a", "personas", 10) == pytest.approx(10.0)
 
 
+def test_what_is_given_back_was_not_taken(clock: Clock) -> None:
+    rates = Rates({"personas": 60}, clock)
+    rates.take("a", "personas", 100)
+    rates.give_back("a", "personas", 100)
+    assert rates.headers("a")["RateLimit"] == '"personas";r=60;t=0'
+    rates.give_back("b", "personas", 10)
+    assert rates.take("b", "personas", 61) == 0.0 and rates.take("b", "personas", 1) > 0
+
+
 def test_what_has_no_limit_is_always_there(clock: Clock) -> None:
     rates = Rates({}, clock)
     assert rates.take("a", "requests", 10**9) == 0.0 and rates.headers("a") == {} and not rates.any

@@ -128,6 +128,16 @@ def test_files_that_are_replaced_in_place_are_noticed(world: World) -> None:
     assert world.serves == "two"
 
 
+def test_another_manifest_of_the_same_people_is_taken(world: World) -> None:
+    file = world.folder / "one" / "manifest.json"
+    file.write_text(file.read_text().replace("2026.11", "2026.12"))
+    world.reloader.look(at_once=True)
+    assert world.serves == "one" and world.samplers["us"].snapshot.manifest.edition == "2026.12"
+    assert world.results("replaced") == 1
+    world.reloader.look(at_once=True)
+    assert world.results("unchanged") == 1
+
+
 def test_the_application_answers_from_the_new_one_under_other_tags(world: World) -> None:
     settings = Settings(places={"us": str(world.link)}, reload_every=0.01)
     with TestClient(create_app({"us": Snapshot.load(world.link)}, settings)) as client:

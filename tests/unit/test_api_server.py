@@ -33,7 +33,8 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         seen.update(snapshots=snapshots, settings=settings)
         return "app"
 
-    monkeypatch.delenv("PERSONAGEN_KEYS_FILE", raising=False)
+    for variable in ("PERSONAGEN_KEYS_FILE", "FORWARDED_ALLOW_IPS"):
+        monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(server, "create_app", create_app)
     monkeypatch.setattr(server.uvicorn, "run", lambda app, **options: seen.update(options, app=app))
     monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
@@ -80,3 +81,13 @@ def test_the_variable_names_the_key_file_too(
     monkeypatch.setenv("PERSONAGEN_KEYS_FILE", str(tmp_path / "keys.json"))
     assert main(["serve", "--snapshot", toy]) == 0
     assert ran["settings"].keys == tmp_path / "keys.json"
+
+
+def test_forwarded_addresses_are_believed_only_where_a_proxy_is_named(
+    toy: str, ran: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["serve", "--snapshot", toy]) == 0
+    assert ran["proxy_headers"] is False
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "192.0.2.1")
+    assert main(["serve", "--snapshot", toy]) == 0
+    assert ran["proxy_headers"] is True

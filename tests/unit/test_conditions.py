@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -387,6 +388,55 @@ def test_evidence_that_no_draw_meets_is_an_error(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(serving.conditions, "TRIES", 64)
     with pytest.raises(SamplingError, match="probability zero, or less than 1 in 64 draws shows"):
         Sampler(Snapshot.load(tmp_path / "s")).sample(5, evidence={"b": "x", "c": "y"})
+
+
+def test_what_nobody_meets_ends_with_the_first_who_are_hopeless(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opposite = ((("a",), (0,), 1), (("a",), (1,), 0))
+    build_snapshot(
+        tmp_path / "s",
+        (
+            ToyDimension("a", ("x", "y")),
+            ToyDimension("b", ("x", "y"), (("a",),), zeros=opposite),
+            ToyDimension("c", ("x", "y"), (("a",),), zeros=opposite),
+        ),
+    )
+    tried: list[int] = []
+    tries = serving.conditions._Trier.tries
+
+    def counted(self: Any, indices: Any, first: int, count: int) -> Any:
+        tried.extend(indices.tolist())
+        return tries(self, indices, first, count)
+
+    monkeypatch.setattr(serving.conditions, "TRIES", 64)
+    monkeypatch.setattr(serving.conditions._Trier, "tries", counted)
+    with pytest.raises(SamplingError, match="probability zero, or less than"):
+        Sampler(Snapshot.load(tmp_path / "s")).sample(1000, evidence={"b": "x", "c": "y"})
+    assert set(tried) == {0, 1}
+
+
+def test_what_a_single_cause_rules_out_is_seen_whatever_the_other_causes(
+    sampler: Sampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving.conditions, "CELLS", 1)  # no table over all combinations of causes
+    with pytest.raises(SamplingError, match="probability zero: 'education'") as told:
+        Sampler(sampler.snapshot, "numpy").sample(5, evidence={"age": "18_24", "education": "doctorate"})
+    assert told.value.allowed == ("high_school", "bachelor")
+
+
+def test_rare_evidence_gives_the_same_people_however_many_are_searched_for_at_a_time(
+    sampler: Sampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rare = {"commute_mode": "transit", "party": "none", "ethnicity": "black", "birth_month": "may"}
+    expected = Sampler(sampler.snapshot, "numpy").sample(30, 8, evidence=rare, warn=False).to_dicts()
+    found = serving.conditions.condition
+
+    def unmet(*arguments: Any) -> Any:
+        return replace(found(*arguments), probability=0.0)
+
+    monkeypatch.setattr(serving.conditions, "condition", unmet)
+    assert Sampler(sampler.snapshot, "numpy").sample(30, 8, evidence=rare, warn=False).to_dicts() == expected
 
 
 def test_the_toy_has_what_these_tests_speak_of() -> None:
