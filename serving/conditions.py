@@ -43,6 +43,7 @@ PILOT, LARGEST_PILOT, PILOT_SEED, PILOT_ROOM = 4_096, 262_144, "pilot", 1.5
 PILOT_EFFECTIVE = 1_000.0  # effective draws that a pilot should have
 CERTAINTY = 4.0  # how many times as many tries a bound that nothing can exceed is worth
 ACCEPT_STREAM, RESAMPLE_STREAM = "evidence:accept", "evidence:resample"
+HOPE = 10.0  # expected tries of positive weight for a persona, above which nobody needs to fear there is none
 THIN, OFF = 100.0, 0.02  # effective draws below which, and excess above which, a warning is due
 
 
@@ -132,14 +133,17 @@ def draw(engine: Engine, ready: Condition, indices: Indices, seed: Seed) -> tupl
     trier = _Trier(engine, ready, seed)
     chosen, meets = trier.as_they_are(indices)
     left = np.flatnonzero(~meets)
-    tries, mass, over = 0, 0.0, 0.0
+    tries, possible, mass, over = 0, 0, 0.0, 0.0
     first = 1
     while len(left) and first <= TRIES:
         count = min(_count(first - 1, len(left), ready), TRIES + 1 - first)
+        if tries and possible * TRIES < HOPE * tries and count * len(left) > TRIES:
+            trier.all_tries(indices[left[:1]])  # raises now what would be raised after the tries of all others
         open_still = []
         for part in _parts(left, count):
             rows, weights = trier.tries(indices[part], first, count)
             tries += weights.size
+            possible += int(np.count_nonzero(weights))
             mass += float(weights.sum())
             if not ready.certain:
                 over += float(np.maximum(weights - ready.bound, 0).sum())
@@ -153,13 +157,9 @@ def draw(engine: Engine, ready: Condition, indices: Indices, seed: Seed) -> tupl
         first += count
     effective = math.inf
     for place in left:
-        rows, weights = trier.tries(indices[place : place + 1], 1, TRIES)
-        running = np.cumsum(weights[0])
-        if running[-1] == 0:
-            raise SamplingError(
-                f"the evidence has probability zero, or less than 1 in {TRIES:,} draws shows: drop or widen some of it"
-            )
-        effective = min(effective, float(running[-1] ** 2 / np.cumsum(weights[0] ** 2)[-1]))
+        rows, weights = trier.all_tries(indices[place : place + 1])
+        running = np.cumsum(weights)
+        effective = min(effective, float(running[-1] ** 2 / np.cumsum(weights**2)[-1]))
         threshold = uniforms(seed, RESAMPLE_STREAM, indices[place : place + 1])[0] * running[-1]
         at = int(np.searchsorted(running, threshold, side="right"))
         for position in chosen:
@@ -210,6 +210,15 @@ class _Trier:
         )
         return rows, weights.reshape(len(indices), count)
 
+    def all_tries(self, index: Indices) -> tuple[Drawn, Floats]:
+        """All tries of one index, given as an array of it, weights (TRIES,); SamplingError if not one can be."""
+        rows, weights = self.tries(index, 1, TRIES)
+        if not weights.any():
+            raise SamplingError(
+                f"the evidence has probability zero, or less than 1 in {TRIES:,} draws shows: drop or widen some of it"
+            )
+        return rows, weights[0]
+
     def kept(self, indices: Indices, first: int, weights: Floats) -> npt.NDArray[np.bool_]:
         """Which of the tries are kept, bool (n, count)."""
         chance = uniforms(self.seed, ACCEPT_STREAM, offspring(indices, first, weights.shape[1]))
@@ -225,14 +234,17 @@ def _possible(
     return [
         category
         for category, likelihood in zip(dimension.categories, alone, strict=True)
-        if _largest(dimension, snapshot, {**likelihoods, dimension.id: likelihood}, fixed)
+        if _largest(dimension, snapshot, {**likelihoods, dimension.id: likelihood}, fixed) != 0
     ]
 
 
 def _largest(
     dimension: SnapshotDimension, snapshot: Snapshot, likelihoods: Mapping[str, Floats], fixed: Mapping[int, int]
 ) -> float | None:
-    """The largest sum of P(category | parents) * likelihood over the parents' possible values; None if too many."""
+    """The largest sum of P(category | parents) * likelihood over the parents' possible values.
+
+    None if these are too many to look at, and no single factor rules all of it out.
+    """
     allowed = []
     for name in dimension.parents:
         parent = snapshot.dimension(name)
@@ -243,13 +255,20 @@ def _largest(
         else:
             allowed.append(np.arange(len(parent.categories)))
     width = len(dimension.categories)
-    if math.prod(len(codes) for codes in allowed) * width > CELLS:
-        return None
-    weights = np.ones((*(len(codes) for codes in allowed), width))
+    tables, axes_of, open_to = [], [], likelihoods[dimension.id] > 0
     for factor in dimension.factors:
         axes = [dimension.parents.index(parent) for parent in factor.given]
         table = factor.table.reshape(*factor.sizes, width)
         table = table[np.ix_(*(allowed[axis] for axis in axes), np.arange(width))] if axes else table
+        tables.append(table)
+        axes_of.append(axes)
+        open_to = open_to & (table > 0).reshape(-1, width).any(axis=0)
+    if not open_to.any():
+        return 0.0
+    if math.prod(len(codes) for codes in allowed) * width > CELLS:
+        return None
+    weights = np.ones((*(len(codes) for codes in allowed), width))
+    for table, axes in zip(tables, axes_of, strict=True):
         order = np.argsort(axes)
         shape = [len(allowed[axis]) if axis in axes else 1 for axis in range(len(allowed))]
         weights = weights * table.transpose(*order, len(axes)).reshape(*shape, width)

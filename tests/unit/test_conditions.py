@@ -374,19 +374,46 @@ def test_what_cannot_be_is_told_in_one_line(sampler: Sampler, arguments: dict[st
     assert said in str(told.value) and "\n" not in str(told.value)
 
 
+ENTANGLED = (
+    ToyDimension("a", ("x", "y")),
+    ToyDimension("b", ("x", "y"), (("a",),), zeros=((("a",), (0,), 1), (("a",), (1,), 0))),
+    ToyDimension("c", ("x", "y"), (("a",),), zeros=((("a",), (0,), 1), (("a",), (1,), 0))),
+)
+
+
 def test_evidence_that_no_draw_meets_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Impossible only through two parents at once, and with too many combinations to see it in the tables."""
-    build_snapshot(
-        tmp_path / "s",
-        (
-            ToyDimension("a", ("x", "y")),
-            ToyDimension("b", ("x", "y"), (("a",),), zeros=((("a",), (0,), 1), (("a",), (1,), 0))),
-            ToyDimension("c", ("x", "y"), (("a",),), zeros=((("a",), (0,), 1), (("a",), (1,), 0))),
-        ),
-    )
+    """Impossible only through two children of one parent, which no table shows."""
+    build_snapshot(tmp_path / "s", ENTANGLED)
     monkeypatch.setattr(serving.conditions, "TRIES", 64)
     with pytest.raises(SamplingError, match="probability zero, or less than 1 in 64 draws shows"):
         Sampler(Snapshot.load(tmp_path / "s")).sample(5, evidence={"b": "x", "c": "y"})
+
+
+def test_nobody_is_searched_for_when_the_first_search_was_in_vain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_snapshot(tmp_path / "s", ENTANGLED)
+    sampler = Sampler(Snapshot.load(tmp_path / "s"))
+    tried = []
+    weigh = sampler._engine.weigh
+
+    def counted(indices: npt.NDArray[np.uint64], *others: Any) -> Any:
+        tried.append(len(indices))
+        return weigh(indices, *others)
+
+    monkeypatch.setattr(sampler._engine, "weigh", counted)
+    with pytest.raises(SamplingError, match="probability zero"):
+        sampler.sample(1000, evidence={"b": "x", "c": "y"})
+    assert sum(tried) < 5 * serving.conditions.TRIES  # not a thousand times as many
+
+
+def test_what_one_map_rules_out_is_named_however_many_combinations_there_are(
+    sampler: Sampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving.conditions, "CELLS", 1)
+    with pytest.raises(SamplingError, match="'employment' cannot have it") as told:
+        Sampler(sampler.snapshot).sample(1000, evidence={"age": "18_24", "employment": "retired"})
+    assert told.value.about == "employment" and told.value.allowed == ("full_time", "part_time", "unemployed")
 
 
 def test_the_toy_has_what_these_tests_speak_of() -> None:
