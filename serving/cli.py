@@ -179,10 +179,9 @@ def _names(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> lis
 
 
 def _seed(_: click.Context, __: click.Parameter, text: str) -> int | str:
-    try:
-        return int(text)
-    except ValueError:
-        return text
+    from serving.counter import read_seed  # noqa: PLC0415  # numpy is not needed for help
+
+    return read_seed(text)
 
 
 def _date(_: click.Context, __: click.Parameter, moment: datetime | None) -> date | None:

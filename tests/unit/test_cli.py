@@ -202,6 +202,8 @@ def test_do_fields_exclude_and_as_of_reach_the_sampler(toy: str, capsys: Capture
 def test_a_seed_may_be_text(toy: str, capsys: Capture) -> None:
     assert generate(toy, "-n", "1", "--seed", "pilot", "-f", "jsonl") == 0
     assert json.loads(capsys.readouterr().out)["seed"] == "pilot"
+    assert generate(toy, "-n", "1", "--seed", "1_000", "-f", "jsonl") == 0
+    assert json.loads(capsys.readouterr().out)["seed"] == "1_000"  # as the API and the page read it
     assert generate(toy, "-n", "1", "--seed", "-7", "-f", "jsonl") == 0
     assert json.loads(capsys.readouterr().out)["seed"] == -7
 

@@ -52,8 +52,8 @@ export function bodyOf(pins) {
   };
 }
 
-/** A seed as it stands in a query, in the form that JSON and Python have: digits if it looks like a number, else null. */
-export const digitsOf = (text) => (/^-?\d{1,30}$/.test(text) ? String(BigInt(text)) : null);
+/** The digits of a seed that is an integer, null if it is a text: the rule of `serving.counter.read_seed`. */
+export const digitsOf = (text) => (/^(0|-?[1-9]\d{0,29})$/.test(text) ? text : null);
 
 /** A seed for a JSON body. A number may have more digits than JavaScript's have, and goes out digit by digit where it can. */
 export function seedOf(text) {
