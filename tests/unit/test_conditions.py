@@ -356,6 +356,15 @@ def test_no_evidence_has_full_support(sampler: Sampler) -> None:
             "contradict each other",
         ),
         ({"quota": {"sex": {"male": 7, "female": 7}}}, "sums to 14, but 10 personas"),
+        (
+            {"quota": {"employment": {"retired": 9}, "commute_mode": {"drive": 9}}},
+            "the quotas contradict each other",
+        ),
+        (
+            {"quota": {"employment": {"retired": 5}}, "evidence": {"age": "18_24"}},
+            "the quota cannot be met: nobody with employment retired",
+        ),
+        ({"n": 0, "evidence": {"age": "18_24", "education": "doctorate"}}, "probability zero: 'education'"),
         ({"quota": {"sex": {"male": 2.5}}}, "must be a whole number"),
         ({"quota": {"sex": {"male": 3}}, "start": 2**63 - 20}, "would pass index 2**63"),
         ({"evidence": {"age": ["25..30", "45_54"]}}, "mixes years and bands"),
@@ -370,8 +379,10 @@ def test_no_evidence_has_full_support(sampler: Sampler) -> None:
 )
 def test_what_cannot_be_is_told_in_one_line(sampler: Sampler, arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(SamplingError) as told:
-        sampler.sample(10, **arguments)
+        sampler.sample(**{"n": 10, **arguments})
     assert said in str(told.value) and "\n" not in str(told.value)
+    if said.startswith("the quota"):
+        assert told.value.argument == "quota"
 
 
 ENTANGLED = (
