@@ -151,8 +151,8 @@ async function copyJson(state, persona, name) {
   await copy(JSON.stringify({ ...record, seed: seedOf(state.seed) }, null, 2), `${name} is copied as JSON`);
 }
 
-/** The same people by URL, by command and in Python. */
-export function code(state) {
+/** The same people by URL, by command and in Python; the snapshot by its id, as another one would give others. */
+export function code(world, state) {
   const given = conditions(state.pins);
   const shell = (text) => (/^[\w=.,:-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
   const literal = (pins, of) => `{${pins.map((pin) => `${JSON.stringify(pin.dimension)}: ${of(pin)}`).join(", ")}}`;
@@ -166,14 +166,14 @@ export function code(state) {
     state.exclude ? 'exclude=["sensitive"]' : "",
   ];
   const command = [
-    "personagen generate", `-n ${state.n}`, `--seed ${shell(state.seed)}`, state.start ? `--start ${state.start}` : "",
+    "personagen generate", `--snapshot ${shell(world.snapshot)}`, `-n ${state.n}`, `--seed ${shell(state.seed)}`, state.start ? `--start ${state.start}` : "",
     ...state.pins.map((pin) => `--${pin.mode} ${shell(`${pin.dimension}=${pin.values.join(",")}`)}`),
     state.exclude ? "--exclude sensitive" : "",
   ];
   const forms = [
     ["URL", new URL(`v1/personas?${query(pairs)}`, location.href).href],
     ["Command", command.filter(Boolean).join(" ")],
-    ["Python", `from serving import Sampler, Snapshot\n\npeople = Sampler(Snapshot.load("us")).sample(${python.filter(Boolean).join(", ")})`],
+    ["Python", `from serving import Sampler, Snapshot\n\npeople = Sampler(Snapshot.load(${JSON.stringify(world.snapshot)})).sample(${python.filter(Boolean).join(", ")})`],
   ];
   return forms.map(([label, text]) =>
     h("div", { class: "snippet" }, h("div", {}, h("h3", {}, label), h("button", { type: "button", "aria-label": `Copy the ${label} form`, on: { click: () => copy(text, "Copied") } }, "Copy")), h("pre", { tabindex: "0", role: "region", "aria-label": label }, h("code", {}, text))),
