@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -295,6 +296,20 @@ def test_sensitive_dimensions_can_be_left_out(visit: Open, sampler: Sampler) -> 
     left = 77 - len(sampler.snapshot.sensitive)
     expect(page.locator(".all summary")).to_contain_text(f"All {left} dimensions")
     expect(page.locator(".prose")).to_have_text(sampler.sample(1, 42, exclude=["sensitive"])[0].to_prompt("third"))
+
+
+def test_date_and_accents_in_the_address_hold(visit: Open, sampler: Sampler) -> None:
+    page = visit("?seed=42&n=12&as_of=2000-02-29&accents=true")
+    people = sampler.sample(12, 42, as_of=date(2000, 2, 29), accents=True)
+    shown = names_on(page)
+    assert shown == [f"{one.first_name} {one.last_name}" for one in people] != names_of(sampler, 12, 42)
+    assert "as_of=2000-02-29&accents=true" in page.url
+    page.get_by_text("The same people in code").click()
+    url, command, python = page.locator(".snippet code").all_text_contents()
+    assert "as_of=2000-02-29&accents=true" in url and command.endswith("--as-of 2000-02-29 --accents")
+    scope: dict[str, Any] = {}
+    exec(python, scope)
+    assert scope["people"].to_dicts() == people.to_dicts()
 
 
 def test_no_sensitive_cause_is_told_when_these_are_left_out(visit: Open, sampler: Sampler) -> None:
