@@ -17,7 +17,7 @@ from functools import cached_property, lru_cache
 from itertools import product
 from json.encoder import encode_basestring
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -320,20 +320,31 @@ class Batch:
             values = {name: column[place] for name, column in zip(self.fields, columns, strict=True)}
             yield _persona(self.seed, int(self.indices[place]), values, self.snapshot)
 
-    def __getitem__(self, place: int) -> Persona:
-        """The persona at a place of the batch, 0 to n - 1; negative places count from the end."""
-        place = range(self._size)[place]
-        return next(iter(self._part(place)))
+    @overload
+    def __getitem__(self, place: int) -> Persona: ...
 
-    def _part(self, place: int) -> Batch:
+    @overload
+    def __getitem__(self, place: slice) -> Batch: ...
+
+    def __getitem__(self, place: int | slice) -> Persona | Batch:
+        """The persona at a place of the batch, 0 to n - 1, or a batch of those in a slice.
+
+        Negative places count from the end.
+        """
+        if isinstance(place, slice):
+            return self._part(place)
+        at = range(self._size)[place]
+        return next(iter(self._part(slice(at, at + 1))))
+
+    def _part(self, places: slice) -> Batch:
         return Batch(
             snapshot=self.snapshot,
             seed=self.seed,
-            indices=self.indices[place : place + 1],
+            indices=self.indices[places],
             as_of=self.as_of,
             accents=self.accents,
             selection=self._selection,
-            codes={name: values[place : place + 1] for name, values in self._codes.items()},
+            codes={name: values[places] for name, values in self._codes.items()},
             support=self.support,
             ages=self._age_spans,
         )

@@ -2,7 +2,8 @@
 
 Here belong argument parsing, output files and exit codes. Plugins are entry points of the group
 `personagen.commands`; one is imported when it is invoked and not before, so that help stays fast and works
-without the extras that a plugin needs. Exit codes: 0 done, 2 bad input (one line on stderr), 130 interrupted.
+without the extras that a plugin needs. Exit codes: 0 done, 2 bad input (one line on stderr), 130 interrupted, 143 ended
+by SIGTERM while writing a file.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import json
 import os
 import re
 import secrets
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -44,6 +47,7 @@ PLUGIN_HELP = {
 }
 CHUNK = 50_000
 KEYS_VARIABLE = "PERSONAGEN_KEYS_FILE"
+TERMINATED = 143  # exit code, as shells have it: 128 + SIGTERM
 LARGEST_QUOTA_BATCH = 1_000_000  # as it is held in memory as a whole
 DIGITS = re.compile(r"\d{10}")  # more of them than any age has
 
@@ -179,10 +183,9 @@ def _names(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> lis
 
 
 def _seed(_: click.Context, __: click.Parameter, text: str) -> int | str:
-    try:
-        return int(text)
-    except ValueError:
-        return text
+    from serving.counter import read_seed  # noqa: PLC0415  # numpy is not needed for help
+
+    return read_seed(text)
 
 
 def _date(_: click.Context, __: click.Parameter, moment: datetime | None) -> date | None:
@@ -336,14 +339,19 @@ def generate(  # noqa: PLR0917  # click passes options by name
         raise SamplingError(f"{chosen} is binary: name a file with --output")
     drawn = _with_progress(batches(), number, to_terminal=output is None and sys.stdout.isatty())
     if chosen == "duckdb":
-        _write_duckdb(drawn, Path(str(output)), table)
+        with _ended_orderly():
+            _write_duckdb(drawn, Path(str(output)), table)
     elif chosen == "parquet":
-        with _whole_file(Path(str(output))) as part:
+        with _ended_orderly(), _whole_file(Path(str(output))) as part:
             _write_parquet(drawn, part)
     elif output is None:
         _write_lines(_lines(drawn, chosen, person), sys.stdout)
     else:
-        with _whole_file(Path(output)) as part, part.open("w", encoding="utf-8", newline="") as file:
+        with (
+            _ended_orderly(),
+            _whole_file(Path(output)) as part,
+            part.open("w", encoding="utf-8", newline="") as file,
+        ):
             _write_lines(_lines(drawn, chosen, person), file)
 
 
@@ -602,6 +610,33 @@ def _with_progress(batches: Iterator[Batch], number: int, *, to_terminal: bool) 
         for batch in batches:
             yield batch
             bar.update(len(batch))
+
+
+@contextmanager
+def _ended_orderly() -> Iterator[None]:
+    """Within this block SIGTERM interrupts as Ctrl-C does, so that nothing half written stays, and gives exit code 143.
+
+    Where somebody has said already what the signal is to do, that holds.
+    """
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    ended = False
+
+    def end(*_: object) -> None:
+        nonlocal ended
+        ended = True
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except KeyboardInterrupt:
+        if ended:
+            raise click.exceptions.Exit(TERMINATED) from None
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager

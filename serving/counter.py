@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import operator
+import re
 from functools import lru_cache
 
 import numpy as np
@@ -31,6 +32,7 @@ MULTIPLIER_2 = 0x94D049BB133111EB
 SCALE = 2.0**-52
 
 Seed = int | str
+DECIMAL = re.compile(r"0|-?[1-9][0-9]{0,29}")
 
 
 def mix64(value: int) -> int:
@@ -51,6 +53,14 @@ def seed_key(seed: Seed) -> int:
     if isinstance(seed, str):
         return int.from_bytes(hashlib.sha256(f"str:{seed}".encode()).digest()[:8], "little")
     return operator.index(seed) & MASK
+
+
+def read_seed(text: str) -> Seed:
+    """The seed that a text stands for on a command line or in a query: an integer as Python writes it, else the text.
+
+    So `42` is an integer; `042`, `+42`, `4_2` and what has more than 30 digits are texts. The page has this rule too.
+    """
+    return int(text) if DECIMAL.fullmatch(text) else text
 
 
 def check_seed(seed: object) -> Seed:

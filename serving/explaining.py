@@ -82,6 +82,8 @@ class Explanation:
                 models = f"{one.row.models} model{'s' if one.row.models != 1 else ''}"
                 source = f"map: {one.row.probability:.1%}, {models}, spread {one.row.spread:.2f}"
             lines.append(f"  {effect:<{width}}  {given}  ({source})")
+        if len(effects) > 1:
+            lines.append("  (each with all others in place, so they do not multiply to the whole)")
         others = sorted(self.alternatives.items(), key=lambda item: -item[1])
         shown = [f"{name} {p:.1%}" for name, p in others if name != self.category and p > 0][:5]
         lines.append(f"  instead: {', '.join(shown)}" if shown else "  nothing else was possible")

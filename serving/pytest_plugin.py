@@ -10,7 +10,8 @@ nor order, parametrised tests meet different people, and a test that is run agai
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,9 +40,10 @@ class Personas:
         """Draw n personas; with the same arguments these are the same people each time.
 
         `arguments` are those of `serving.Sampler.sample`, and `snapshot`, a population or a folder; they win over those
-        of the test's markers. Raises SamplingError as `sample` does.
+        of the test's markers. Raises SamplingError as `sample` does, and for an argument that there is not.
         """
         asked = {"seed": _seed_of(self._item), **_marked(self._item), **arguments}
+        _check_names(asked)
         snapshot = str(asked.pop("snapshot", None) or _setting(self._item.config, "persona_snapshot"))
         batch = _sampler(self._item.config, snapshot).sample(n, **asked)
         call = ", ".join(f"{name}={value!r}" for name, value in asked.items())
@@ -116,6 +118,18 @@ def _marked(item: pytest.Item) -> dict[str, Any]:
             )
         found = {**marker.kwargs, **found}
     return found
+
+
+def _check_names(asked: Mapping[str, object]) -> None:
+    """Raise SamplingError for what `sample` does not take by name, as a marker may have."""
+    from serving.sampler import Sampler  # noqa: PLC0415
+    from serving.snapshot import suggest  # noqa: PLC0415
+    from warehouse.errors import SamplingError  # noqa: PLC0415
+
+    known = [*(name for name in signature(Sampler.sample).parameters if name not in ("self", "n")), "snapshot"]
+    for name in asked:
+        if name not in known:
+            raise SamplingError(f"personas have no argument {name!r}{suggest(name, known)}", argument=name)
 
 
 def _seed_of(item: pytest.Item) -> str:

@@ -24,7 +24,7 @@ from serving.evidence import Evidence, read_evidence
 from serving.lines import Lines
 from serving.quotas import check_quota, filled, shares_of
 from serving.snapshot import Snapshot
-from serving.targets import Targets, check_targets, raked
+from serving.targets import Argument, Targets, check_targets, raked
 from warehouse.errors import SamplingError
 
 EARLIEST = date(1000, 1, 1)  # of as_of: whoever is alive then was born in a year that a date can have
@@ -105,16 +105,16 @@ class Sampler:
         fixed = self._fixed(asked["do"])
         if asked["target_marginal"]:
             targets = check_targets(self.snapshot, asked["target_marginal"])
-            known = known.joined(self._raked(targets, known, tuple(sorted(fixed.items()))))
+            known = known.joined(self._raked(targets, known, tuple(sorted(fixed.items())), "target_marginal"))
         selection = self._selection(fields, exclude)
         wanted = {self.snapshot.dimension(name).position for name in selection.needed_dimensions}
         indices, met, support = np.arange(start, start + n, dtype=np.uint64), dict[int, Codes](), Support()
         places = check_quota(self.snapshot, asked["quota"], n)
         if places and n:
-            lean = self._raked(shares_of(places, n), known, tuple(sorted(fixed.items())))
+            lean = self._raked(shares_of(places, n), known, tuple(sorted(fixed.items())), "quota")
             meeting = partial(self._met, fixed=fixed, seed=seed)
             indices, met, support = filled(self.snapshot, places, known.joined(lean), meeting, n=n, start=start)
-        elif known.likelihoods and n:
+        elif known.likelihoods:  # of nobody as well: what cannot be is refused before anybody is drawn
             met, support = self._met(known, indices, fixed=fixed, seed=seed)
         if support.warning and warn:
             warnings.warn(support.warning, SupportWarning, stacklevel=2)
@@ -174,8 +174,10 @@ class Sampler:
     def _find_condition(self, known: Evidence, fixed: tuple[tuple[int, int], ...]) -> Condition:
         return conditions.condition(self.snapshot, self._engine, known.vectors, dict(fixed))
 
-    def _find_raked(self, targets: Targets, known: Evidence, fixed: tuple[tuple[int, int], ...]) -> Evidence:
-        return raked(self.snapshot, self._engine, targets, known, dict(fixed))
+    def _find_raked(
+        self, targets: Targets, known: Evidence, fixed: tuple[tuple[int, int], ...], argument: Argument
+    ) -> Evidence:
+        return raked(self.snapshot, self._engine, targets, known, dict(fixed), argument=argument)
 
 
 def _hashable(names: Iterable[str] | None) -> tuple[str, ...] | None:

@@ -104,14 +104,12 @@ class Snapshot:
         self._by_id = {dimension.id: dimension for dimension in dimensions}
 
     @classmethod
-    def load(cls, path_or_population: str | os.PathLike[str] = "us") -> Snapshot:
-        """Load and verify a snapshot folder, or the packaged snapshot of a population such as `us`.
+    def load(cls, place: str | os.PathLike[str] = "us") -> Snapshot:
+        """Load and verify a snapshot: its folder, or of a packaged one the population, such as `us`, or the id.
 
         Raises SnapshotError if it is missing, of an unknown format, or does not match its hashes.
         """
-        folder = find_snapshot(
-            path_or_population
-        ).resolve()  # whatever is published there later, this one is read whole
+        folder = find_snapshot(place).resolve()  # whatever is published there later, this one is read whole
         manifest = read_manifest(folder)
         contents = {name: _read_verified(folder, name, digest) for name, digest in manifest.files.items()}
         try:
@@ -236,18 +234,21 @@ def near_ones(wrong: str, known: Iterable[str]) -> list[str]:
     return get_close_matches(wrong.casefold().replace(" ", "_"), list(known), n=3, cutoff=0.5)
 
 
-def find_snapshot(path_or_population: str | os.PathLike[str]) -> Path:
-    """Folder of a snapshot, by path, else by the population of a packaged one."""
-    path = Path(path_or_population)
-    text = os.fspath(path_or_population)
+def find_snapshot(place: str | os.PathLike[str]) -> Path:
+    """Folder of a snapshot, by path, else by the population of a packaged one, else by its id."""
+    path, text = Path(place), os.fspath(place)
     if text and (path / MANIFEST).is_file():
         return path
     if text and Path(text).name == text and (PACKAGED / text / MANIFEST).is_file():
         return PACKAGED / text
     if text and path.exists():
         raise SnapshotError(f"{path} is not a snapshot: it holds no {MANIFEST}; give the folder of one")
-    packaged = packaged_populations()
-    known = f"packaged are: {', '.join(packaged)}" if packaged else "none is packaged"
+    packaged = {population: read_manifest(PACKAGED / population).snapshot_id for population in packaged_populations()}
+    for population, identifier in packaged.items():
+        if text == identifier:
+            return PACKAGED / population
+    said = ", ".join(f"{population} ({identifier})" for population, identifier in packaged.items())
+    known = f"packaged are: {said}" if packaged else "none is packaged"
     raise SnapshotError(f"no snapshot {text!r}: {known}; give one of them or the path of a folder")
 
 

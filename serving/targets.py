@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,12 @@ PILOT, PILOTS = 65_536, 4
 ROUNDS, TOLERANCE = 20_000, 1e-7
 EXTREME = 1e12  # a factor that only a contradiction leads to
 SMALLEST = 1e-300
+
+Argument = Literal["target_marginal", "quota"]
+SAID: Mapping[Argument, tuple[str, str]] = {
+    "target_marginal": ("target", "target shares"),
+    "quota": ("quota", "quotas"),
+}
 
 Targets = tuple[tuple[str, tuple[tuple[tuple[int, ...], float], ...]], ...]
 """By dimension id: groups of category codes, each with the share that it is to have."""
@@ -60,10 +67,19 @@ def check_targets(snapshot: Snapshot, wanted: Mapping[str, Mapping[str, float]])
     return tuple(targets)
 
 
-def raked(snapshot: Snapshot, engine: Engine, targets: Targets, known: Evidence, fixed: Mapping[int, int]) -> Evidence:
+def raked(
+    snapshot: Snapshot,
+    engine: Engine,
+    targets: Targets,
+    known: Evidence,
+    fixed: Mapping[int, int],
+    *,
+    argument: Argument,
+) -> Evidence:
     """Likelihoods that give the targets' dimensions their shares, among people who meet what is known already.
 
-    Raises SamplingError if a group that is to have people has none, or the targets contradict each other.
+    `argument` is what asked for these shares. Raises SamplingError, which speaks of that, if a group that is to have
+    people has none, or the shares contradict each other.
     """
     dimensions = {name: snapshot.dimension(name) for name, _ in targets}
     lean = {name: np.ones(len(dimension.categories)) for name, dimension in dimensions.items()}
@@ -75,7 +91,7 @@ def raked(snapshot: Snapshot, engine: Engine, targets: Targets, known: Evidence,
         indices = np.arange(PILOT, dtype=np.uint64)
         codes, weights = engine.weigh(indices, f"target {pilot}", vectors, fixed)
         drawn = [codes[dimensions[name].position] for name, _ in targets]
-        for name, factors in _fitted(targets, dimensions, drawn, weights).items():
+        for name, factors in _fitted(targets, dimensions, drawn, weights, argument).items():
             lean[name] *= factors
             lean[name] /= lean[name].max()
     return evidence_of(lean)
@@ -86,6 +102,7 @@ def _fitted(
     dimensions: Mapping[str, SnapshotDimension],
     drawn: Sequence[npt.NDArray[np.uint8]],
     weights: npt.NDArray[np.float64],
+    argument: Argument,
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Factors by category that give weighted people the wanted shares, one and the same within a group."""
     tables = []
@@ -111,8 +128,9 @@ def _fitted(
             if empty:
                 names = ", ".join(dimensions[name].categories[c] for c in members)
                 raise SamplingError(
-                    f"the target cannot be met: nobody with {name} {names} is found among {PILOT:,} people that meet "
-                    "the rest",
+                    f"the {SAID[argument][0]} cannot be met: nobody with {name} {names} is found among {PILOT:,} "
+                    "people that meet the rest",
+                    argument=argument,
                     about=name,
                 )
     worst = 1.0
@@ -129,7 +147,7 @@ def _fitted(
             break
     if worst >= TOLERANCE:
         raise SamplingError(
-            "the target shares contradict each other or the evidence: drop or soften one of them",
-            argument="target_marginal",
+            f"the {SAID[argument][1]} contradict each other or the evidence: drop or soften one of them",
+            argument=argument,
         )
     return {name: factor[table] for (name, _), factor, table in zip(targets, factors, tables, strict=True)}

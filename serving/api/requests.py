@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date
@@ -17,10 +16,10 @@ from typing import Any
 
 from serving.api.problems import Problem
 from serving.api.settings import Limits
+from serving.counter import read_seed
 from warehouse.errors import SamplingError
 
 LONGEST_TEXT = 200
-WHOLE = re.compile(r"-?[0-9]{1,30}")
 MOST_NAMES = 200  # in a list
 COUNTED, MOST_COUNTED = 4_000, 20_000  # people drawn for shares: by default, and at most, as they are drawn at once
 LARGEST_INDEX = 2**62  # far enough from the end that none of its followers is past it
@@ -98,7 +97,7 @@ def _values(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
         elif name in ("n", "start"):
             values[name] = _number(name, text)
         elif name == "seed":
-            values[name] = int(text) if WHOLE.fullmatch(text) else text
+            values[name] = read_seed(text)
         elif name == "accents":
             values[name] = {"true": True, "false": False}.get(text, text)
         elif name in ("fields", "exclude"):

@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,21 @@ def test_a_seed_may_be_a_text(visit: Open, sampler: Sampler) -> None:
     assert names_on(page) == names_of(sampler, 1, "a <b>seed</b> & more")
 
 
+def test_a_seed_is_read_by_one_rule(visit: Open, sampler: Sampler) -> None:
+    page = visit("?seed=007&n=1")
+    assert names_on(page) == names_of(sampler, 1, "007") != names_of(sampler, 1, 7)
+    page.get_by_text("The same people in code").click()
+    expect(page.locator(".snippet code").last).to_contain_text('seed="007"')
+
+
+def test_a_seed_box_that_is_emptied_tells_the_seed_again(visit: Open) -> None:
+    page = visit("?seed=42&n=1")
+    names_on(page)
+    page.fill("#seed", "")
+    page.press("#seed", "Enter")
+    expect(page.locator("#seed")).to_have_value("42")
+
+
 def test_a_long_seed_keeps_its_digits(visit: Open, sampler: Sampler) -> None:
     page = visit("?seed=9007199254740993&n=1", permissions=["clipboard-read", "clipboard-write"])
     person = sampler.sample(1, 9007199254740993)[0]
@@ -203,6 +219,11 @@ def test_evidence_and_do_differ_as_they_should(visit: Open, sampler: Sampler) ->
     expect(page.locator(".pin")).to_have_count(0)
     page.wait_for_url(lambda url: "education" not in url)
     assert page.evaluate("document.activeElement.id") == "pin-dimension"
+
+
+def test_with_do_the_share_is_not_said_to_be_of_the_population(visit: Open) -> None:
+    page = visit("?seed=7&n=1&do.education=doctorate&evidence.sex=female")
+    expect(page.locator(".support")).to_contain_text("of people on whom the other pins are set")
 
 
 def test_what_nobody_fits_is_told_kindly(visit: Open) -> None:
@@ -277,7 +298,34 @@ def test_sensitive_dimensions_can_be_left_out(visit: Open, sampler: Sampler) -> 
     expect(page.locator(".prose")).to_have_text(sampler.sample(1, 42, exclude=["sensitive"])[0].to_prompt("third"))
 
 
-def test_the_code_shown_gives_the_people_shown(visit: Open) -> None:
+def test_date_and_accents_in_the_address_hold(visit: Open, sampler: Sampler) -> None:
+    page = visit("?seed=42&n=12&as_of=2000-02-29&accents=true")
+    people = sampler.sample(12, 42, as_of=date(2000, 2, 29), accents=True)
+    shown = names_on(page)
+    assert shown == [f"{one.first_name} {one.last_name}" for one in people] != names_of(sampler, 12, 42)
+    assert "as_of=2000-02-29&accents=true" in page.url
+    page.get_by_text("The same people in code").click()
+    url, command, python = page.locator(".snippet code").all_text_contents()
+    assert "as_of=2000-02-29&accents=true" in url and command.endswith("--as-of 2000-02-29 --accents")
+    scope: dict[str, Any] = {}
+    exec(python, scope)
+    assert scope["people"].to_dicts() == people.to_dicts()
+
+
+def test_no_sensitive_cause_is_told_when_these_are_left_out(visit: Open, sampler: Sampler) -> None:
+    why = explain(sampler.sample(1, 42)[0], "region")
+    sensitive = [one for one in why.contributions if set(one.given) & set(sampler.snapshot.sensitive)]
+    assert sensitive
+    page = visit("?seed=42&n=1&exclude=sensitive")
+    names_on(page)
+    page.locator(".all summary").click()
+    page.get_by_title(f"Why? {sampler.snapshot.dimension('region').label}", exact=True).last.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator(".left-out")).to_contain_text(str(len(sensitive)))
+    expect(dialog.locator(".contributions li")).to_have_count(len(why.contributions) - len(sensitive))
+
+
+def test_the_code_shown_gives_the_people_shown(visit: Open, sampler: Sampler) -> None:
     page = visit(f"?{PINNED}")
     shown = names_on(page)
     page.get_by_text("The same people in code").click()
@@ -285,7 +333,8 @@ def test_the_code_shown_gives_the_people_shown(visit: Open) -> None:
     with urllib.request.urlopen(url) as answer:
         people = json.load(answer)["personas"]
     assert [f"{one['first_name']} {one['last_name']}" for one in people] == shown
-    assert command == "personagen generate -n 2 --seed 7 --evidence education=doctorate"
+    identifier = sampler.snapshot.id
+    assert command == f"personagen generate --snapshot {identifier} -n 2 --seed 7 --evidence education=doctorate"
     scope: dict[str, Any] = {}
     exec(python, scope)
     assert [f"{one.first_name} {one.last_name}" for one in scope["people"]] == shown

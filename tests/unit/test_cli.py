@@ -172,8 +172,9 @@ def test_bad_input_leaves_no_file(toy: str, tmp_path: Path, suffix: str) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("suffix", ["csv", "duckdb"])
-def test_an_interrupt_leaves_no_file(toy: str, tmp_path: Path, suffix: str) -> None:
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "duckdb"])
+@pytest.mark.parametrize(("signum", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_leaves_no_file(toy: str, tmp_path: Path, suffix: str, signum: int, expected: int) -> None:
     file = str(tmp_path / f"people.{suffix}")
     # A process that a shell started in the background ignores interrupts, and so would its own.
     heed = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)"
@@ -183,9 +184,9 @@ def test_an_interrupt_leaves_no_file(toy: str, tmp_path: Path, suffix: str) -> N
         while process.poll() is None and not list(tmp_path.iterdir()):
             time.sleep(0.01)
         time.sleep(0.5)  # until it is in the midst of writing
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signum)
         assert process.communicate()[1].strip() == ""
-    assert process.returncode == 130
+    assert process.returncode == expected
     assert list(tmp_path.iterdir()) == []
 
 
@@ -202,6 +203,8 @@ def test_do_fields_exclude_and_as_of_reach_the_sampler(toy: str, capsys: Capture
 def test_a_seed_may_be_text(toy: str, capsys: Capture) -> None:
     assert generate(toy, "-n", "1", "--seed", "pilot", "-f", "jsonl") == 0
     assert json.loads(capsys.readouterr().out)["seed"] == "pilot"
+    assert generate(toy, "-n", "1", "--seed", "1_000", "-f", "jsonl") == 0
+    assert json.loads(capsys.readouterr().out)["seed"] == "1_000"  # as the API and the page read it
     assert generate(toy, "-n", "1", "--seed", "-7", "-f", "jsonl") == 0
     assert json.loads(capsys.readouterr().out)["seed"] == -7
 

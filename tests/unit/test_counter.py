@@ -14,6 +14,7 @@ from serving.counter import (
     MASK,
     check_seed,
     mix64,
+    read_seed,
     seed_key,
     stream_key,
     stream_start,
@@ -69,6 +70,16 @@ def test_text_and_integer_seeds_differ_and_integers_wrap() -> None:
     assert seed_key("42") != seed_key(42)
     assert seed_key(-1) == seed_key(2**64 - 1)
     assert seed_key(0) == 0
+
+
+@pytest.mark.parametrize("text", ["1_000", "+5", " 5", "\u0663", "007", "-0", "--1", "", "1" * 31])
+def test_what_is_no_canonical_integer_is_a_text(text: str) -> None:
+    assert read_seed(text) == text
+
+
+@given(st.integers(1 - 10**30, 10**30 - 1))
+def test_an_integer_is_read_as_it_is_written(seed: int) -> None:
+    assert read_seed(str(seed)) == seed
 
 
 @pytest.mark.parametrize("seed", [1.5, None, [1], b"x"])

@@ -54,6 +54,7 @@ def test_odds_ratios_are_what_a_factor_does(sampler: Sampler) -> None:
     assert why.base is not None and why.base.models == 2  # the toy has base maps only
     text = why.to_text()
     assert text.startswith(f"party = {why.category}: ") and "odds x" in text and "no map of its own" in text
+    assert "so they do not multiply to the whole" in text
 
 
 def test_what_was_not_drawn_cannot_be_explained(sampler: Sampler) -> None:

@@ -141,6 +141,25 @@ def test_markers_say_who_it_may_be_and_the_nearest_one_wins(run: pytest.Pytester
     run.runpytest_inprocess("--strict-markers").assert_outcomes(passed=2)
 
 
+def test_an_argument_that_there_is_not_is_told_in_one_line(run: pytest.Pytester) -> None:
+    write(
+        run,
+        """
+    @pytest.mark.persona(evidense={"age": "25..34"})
+    def test_misspelt(persona):
+        pass
+
+    @pytest.mark.persona(n=3)
+    def test_count(persona):
+        pass
+""",
+    )
+    result = run.runpytest_inprocess()
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(["*no argument 'evidense': did you mean evidence?", "*no argument 'n': there is seed*"])
+    result.stdout.no_fnmatch_line("*TypeError*")
+
+
 def test_a_snapshot_can_be_named_by_option_and_marker(run: pytest.Pytester) -> None:
     build_snapshot(run.path / "others" / "second", seed=2)
     write(

@@ -74,6 +74,13 @@ def test_all_formats_hold_the_same_people(batch: Batch, tmp_path: Path) -> None:
         assert frame.cast(pl.String).to_dicts() == texts
 
 
+@pytest.mark.parametrize("places", [slice(0, 2), slice(-3, None), slice(None, None, -4), slice(9, 3)])
+def test_a_slice_is_a_batch_of_those_people(batch: Batch, places: slice) -> None:
+    part = batch[places]
+    assert isinstance(part, Batch) and part.to_dicts() == batch.to_dicts()[places]
+    assert part.to_arrow().to_pylist() == part.to_dicts() and part.support == batch.support
+
+
 @pytest.mark.parametrize("person", ["second", "third"])
 def test_prompts_are_those_of_the_single_personas(batch: Batch, person: Any) -> None:
     prompts = batch.to_prompts(person)

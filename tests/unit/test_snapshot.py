@@ -113,6 +113,15 @@ def test_packaged_snapshots_are_found_by_population(tmp_path: Path, monkeypatch:
     assert Snapshot.load().id == manifest.snapshot_id
 
 
+def test_packaged_snapshots_are_found_by_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.snapshot.PACKAGED", tmp_path)
+    build_snapshot(tmp_path / "other", seed=2)
+    manifest = build_snapshot(tmp_path / "us")
+    assert Snapshot.load(manifest.snapshot_id).folder == (tmp_path / "us").resolve()
+    with pytest.raises(SnapshotError, match=rf"no snapshot '0000': packaged are: .*us \({manifest.snapshot_id}\)"):
+        Snapshot.load("0000")
+
+
 def test_every_error_is_one_line(folder: Path) -> None:
     shutil.copy(folder / MAPS, folder / WEIGHTS)
     with pytest.raises(SnapshotError) as raised:

@@ -62,7 +62,7 @@ async function refresh() {
 function showCards() {
   byId("cards").classList.toggle("single", people.length === 1);
   put(byId("cards"), ...people.map((persona, place) => card(world, state, persona, free?.[place] ?? null, explainTo)));
-  put(byId("code"), ...code(state));
+  put(byId("code"), ...code(world, state));
   document.querySelector(".code").hidden = false;
 }
 
@@ -117,7 +117,8 @@ function setUpBar() {
   });
   const typed = () => {
     const start = byId("start").value.trim();
-    return go({ seed: byId("seed").value.trim() || state.seed, start: /^\d{1,15}$/.test(start) ? Number(start) : state.start });
+    go({ seed: byId("seed").value.trim() || state.seed, start: /^\d{1,15}$/.test(start) ? Number(start) : state.start });
+    fillBar(); // what made no sense gives way to what is drawn
   };
   byId("draw").addEventListener("submit", (event) => {
     event.preventDefault();

@@ -3,7 +3,7 @@
 import { ask } from "./api.js";
 import { copy, h, oneIn, plural } from "./dom.js";
 import { rarest, ring } from "./ring.js";
-import { conditions, digitsOf, query, seedOf, write } from "./state.js";
+import { conditions, digitsOf, manner, query, seedOf, write } from "./state.js";
 import { labelOf, shareOf, TIERS } from "./world.js";
 
 // What is said of everybody; the second stands in where the first says nothing.
@@ -20,8 +20,7 @@ const SILENT = new Set(["none", "not_applicable"]);
 /** The people of a state, from the API, each with prose; `pinned: false` draws them as they are without the pins. */
 export async function draw(world, state, { pinned = true, signal } = {}) {
   const fields = [...world.derived, ...world.dimensions.map((d) => d.id), ...(pinned ? ["summary"] : [])];
-  const pairs = [["n", state.n], ["seed", state.seed], ["start", state.start], ["fields", fields.join(",")]];
-  if (state.exclude) pairs.push(["exclude", "sensitive"]);
+  const pairs = [["n", state.n], ["seed", state.seed], ["start", state.start], ["fields", fields.join(",")], ...manner(state)];
   const told = await ask(`v1/personas?${query([...pairs, ...(pinned ? conditions(state.pins) : [])])}`, { signal });
   return told.personas;
 }
@@ -140,8 +139,7 @@ function everything(rows, name) {
 }
 
 async function copyPrompt(state, persona, name) {
-  const one = [["n", 1], ["seed", state.seed], ["start", persona.index], ["format", "prompt"]];
-  if (state.exclude) one.push(["exclude", "sensitive"]);
+  const one = [["n", 1], ["seed", state.seed], ["start", persona.index], ["format", "prompt"], ...manner(state)];
   const text = ask(`v1/personas?${query([...one, ...conditions(state.pins)])}`, { form: "text" });
   await copy((await text).trim(), `The prompt of ${name} is copied`);
 }
@@ -151,29 +149,33 @@ async function copyJson(state, persona, name) {
   await copy(JSON.stringify({ ...record, seed: seedOf(state.seed) }, null, 2), `${name} is copied as JSON`);
 }
 
-/** The same people by URL, by command and in Python. */
-export function code(state) {
+/** The same people by URL, by command and in Python; the snapshot by its id, as another one would give others. */
+export function code(world, state) {
   const given = conditions(state.pins);
   const shell = (text) => (/^[\w=.,:-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
   const literal = (pins, of) => `{${pins.map((pin) => `${JSON.stringify(pin.dimension)}: ${of(pin)}`).join(", ")}}`;
   const evidence = state.pins.filter((pin) => pin.mode === "evidence");
   const set = state.pins.filter((pin) => pin.mode === "do");
-  const pairs = [["n", state.n], ["seed", state.seed], ["start", state.start], ...(state.exclude ? [["exclude", "sensitive"]] : []), ...given];
+  const pairs = [["n", state.n], ["seed", state.seed], ["start", state.start], ...manner(state), ...given];
   const python = [
     `${state.n}`, `seed=${digitsOf(state.seed) ?? JSON.stringify(state.seed)}`, state.start ? `start=${state.start}` : "",
     evidence.length ? `evidence=${literal(evidence, (pin) => JSON.stringify(pin.values))}` : "",
     set.length ? `do=${literal(set, (pin) => JSON.stringify(pin.values[0]))}` : "",
     state.exclude ? 'exclude=["sensitive"]' : "",
+    state.asOf ? `as_of=date.fromisoformat("${state.asOf}")` : "",
+    state.accents ? "accents=True" : "",
   ];
   const command = [
-    "personagen generate", `-n ${state.n}`, `--seed ${shell(state.seed)}`, state.start ? `--start ${state.start}` : "",
+    "personagen generate", `--snapshot ${shell(world.snapshot)}`, `-n ${state.n}`, `--seed ${shell(state.seed)}`, state.start ? `--start ${state.start}` : "",
     ...state.pins.map((pin) => `--${pin.mode} ${shell(`${pin.dimension}=${pin.values.join(",")}`)}`),
     state.exclude ? "--exclude sensitive" : "",
+    state.asOf ? `--as-of ${state.asOf}` : "",
+    state.accents ? "--accents" : "",
   ];
   const forms = [
     ["URL", new URL(`v1/personas?${query(pairs)}`, location.href).href],
     ["Command", command.filter(Boolean).join(" ")],
-    ["Python", `from serving import Sampler, Snapshot\n\npeople = Sampler(Snapshot.load("us")).sample(${python.filter(Boolean).join(", ")})`],
+    ["Python", `${state.asOf ? "from datetime import date\n\n" : ""}from serving import Sampler, Snapshot\n\npeople = Sampler(Snapshot.load(${JSON.stringify(world.snapshot)})).sample(${python.filter(Boolean).join(", ")})`],
   ];
   return forms.map(([label, text]) =>
     h("div", { class: "snippet" }, h("div", {}, h("h3", {}, label), h("button", { type: "button", "aria-label": `Copy the ${label} form`, on: { click: () => copy(text, "Copied") } }, "Copy")), h("pre", { tabindex: "0", role: "region", "aria-label": label }, h("code", {}, text))),

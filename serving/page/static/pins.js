@@ -135,8 +135,10 @@ function support(pins, told) {
   if (!pins.some((pin) => pin.mode === "evidence")) {
     return [h("p", { class: "hint" }, "Everybody is set to this by hand; nobody was filtered out, so support is full.")];
   }
-  const fit = h("p", { class: "support" }, "This holds for about ", h("b", {}, oneIn(told.probability)), " of the population.");
-  if (told.probability >= 0.95) put(fit, "This holds for nearly everybody.");
+  // Under `do` the probability is that of the evidence among people who were set so: P(e | do), no share of the population.
+  const among = pins.some((pin) => pin.mode === "do") ? "people on whom the other pins are set" : "the population";
+  const fit = h("p", { class: "support" }, "What is given holds for about ", h("b", {}, oneIn(told.probability)), ` of ${among}.`);
+  if (told.probability >= 0.95) put(fit, `What is given holds for nearly all of ${among}.`);
   const worth = told.effective === null ? "Support is full: each is drawn for themselves, nobody twice." : `Effective sample size: ${Math.round(told.effective).toLocaleString("en")} at the least.`;
   return [fit, h("p", { class: "hint" }, worth), told.warning && h("p", { class: "warning" }, h("b", {}, "Take care. "), sentence(told.warning))];
 }

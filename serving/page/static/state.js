@@ -22,15 +22,21 @@ export function read(query) {
     start: number("start", LAST),
     n: Math.max(1, number("n", MOST)),
     exclude: given.get("exclude") === "sensitive",
+    asOf: /^\d{4}-\d\d-\d\d$/.test(given.get("as_of")) ? given.get("as_of") : "",
+    accents: given.get("accents") === "true",
     pins,
   };
 }
 
 /** The query string of a state, pins and all. */
 export function write(state) {
-  const parts = [["seed", state.seed], ["start", state.start], ["n", state.n]];
-  if (state.exclude) parts.push(["exclude", "sensitive"]);
-  return query([...parts, ...conditions(state.pins)]);
+  return query([["seed", state.seed], ["start", state.start], ["n", state.n], ...manner(state), ...conditions(state.pins)]);
+}
+
+/** Pairs for the API that say what is told of people, and how. */
+export function manner(state) {
+  const pairs = [["exclude", state.exclude && "sensitive"], ["as_of", state.asOf], ["accents", state.accents && "true"]];
+  return pairs.filter(([, value]) => value);
 }
 
 /** Pairs for the API that stand for the pins. */
@@ -52,8 +58,8 @@ export function bodyOf(pins) {
   };
 }
 
-/** A seed as it stands in a query, in the form that JSON and Python have: digits if it looks like a number, else null. */
-export const digitsOf = (text) => (/^-?\d{1,30}$/.test(text) ? String(BigInt(text)) : null);
+/** The digits of a seed that is an integer, null if it is a text: the rule of `serving.counter.read_seed`. */
+export const digitsOf = (text) => (/^(0|-?[1-9]\d{0,29})$/.test(text) ? text : null);
 
 /** A seed for a JSON body. A number may have more digits than JavaScript's have, and goes out digit by digit where it can. */
 export function seedOf(text) {

@@ -35,7 +35,7 @@ export async function why(world, state, persona, id, onPin) {
       figure(percent(told.probability), `given all ${plural(dimension.parents.length, "cause", "causes")} of this person`),
       told.base && figure(percent(told.base.probability), `in the population; the models differ by ${spread(told.base)}`),
     ),
-    contributions(world, dimension, told),
+    contributions(world, told, state.exclude),
     alternatives(world, dimension, told),
     h(
       "div",
@@ -50,15 +50,21 @@ export async function why(world, state, persona, id, onPin) {
 const figure = (number, told) => h("p", { class: "figure" }, h("b", {}, number), h("span", {}, told));
 const spread = (row) => (row.models > 1 ? `about ${Math.round((Math.exp(row.spread) - 1) * 100)}% of that` : "nothing, as one answered");
 
-function contributions(world, dimension, told) {
+/** What each cause did; with `exclude` no cause is told that is sensitive, only how many there are. */
+function contributions(world, told, exclude) {
   if (!told.contributions.length) {
     return h("p", { class: "hint" }, "It has no causes: it was drawn from the base rates alone.");
   }
+  const sensitive = (one) => Object.keys(one.given).some((name) => world.byName.get(name).sensitive);
+  const shown = told.contributions.filter((one) => !(exclude && sensitive(one)));
+  const hidden = told.contributions.length - shown.length;
   return h(
     "section",
     {},
     h("h3", {}, "What each cause did to the odds"),
-    h("ul", { class: "contributions" }, told.contributions.map((one) => contribution(world, one))),
+    shown.length > 1 && h("p", { class: "hint" }, "Each with all others in place, so they do not multiply to the whole."),
+    h("ul", { class: "contributions" }, shown.map((one) => contribution(world, one))),
+    hidden > 0 && h("p", { class: "hint left-out" }, `${plural(hidden, "effect of a sensitive dimension is", "effects of sensitive dimensions are")} left out here, though not from the probabilities.`),
   );
 }
 
