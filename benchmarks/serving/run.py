@@ -251,7 +251,7 @@ def cold() -> str:
     unnamed = imports + "Sampler(Snapshot.load('us'), 'numpy').lines(exclude=['first_name', 'last_name']).line(0, 0)"
     cases: tuple[tuple[str, str, float | None, int | None], ...] = (
         ("Python itself", "pass", None, None),
-        ("`import serving`", "import serving", 0.3, None),
+        ("`from serving import Sampler, Snapshot`", "from serving import Sampler, Snapshot", 0.3, None),
         ("ready to draw", imports + "Sampler(Snapshot.load('us'), 'numpy')", 1.5, 200),
         ("first persona, numpy", unnamed, 0.5, 200),
         ("first persona with names, numpy", named.format("numpy"), 0.5, 200),
