@@ -92,8 +92,8 @@ class Names:
         self._cohorts = len(births) + len(BANDS)  # of the foreign-born they are bands
         self._births = [_column(first, c) for c in births]
         self._foreign = _column(first, "foreign")
-        self._band_of = np.searchsorted(BANDS[1:], self.cohorts, side="right")
-        self._born = _born(first, self._foreign, self._births, self._band_of)
+        self._here = _by_band(self._births, self.cohorts)
+        self._born = _born(first, self._foreign, self._here)
         self._sex = [sex == known for known in sexes]
         facts = json.loads(first.schema.metadata[METADATA])
         tilts = facts["native_tilt"]
@@ -240,10 +240,7 @@ class Names:
         of those born here.
         """
         foreign = self._foreign * self._born[band] * self._sex[sex]
-        here = (
-            sum((self._births[c] for c in np.flatnonzero(self._band_of == band)), np.zeros(len(foreign)))
-            * self._sex[sex]
-        )
+        here = self._here[band] * self._sex[sex]
         share, part = self._first.shares[ethnicity], self._as_born_here[ethnicity]
         both: Floats = foreign * ((1 - part) / total(foreign * share)) + here * (part / total(here * share))
         return both, here
@@ -302,10 +299,14 @@ class _Kind:
         self._others = np.repeat(np.arange(cells) + 1.0, self._lists)
         self._made = np.zeros(cells, dtype=np.bool_)
 
+    @cached_property
+    def told_of(self) -> Ints:
+        """row * lists + heritage of every tag: which names were told to be of which heritage."""
+        return self._told.row * self._lists + self._told.heritage
+
     def own(self, rows: Rows, heritage: Codes) -> Flags:
         """Whether each of these rows was told to be a name of the heritage beside it, bool (n,)."""
-        told = self._told.row * self._lists + self._told.heritage
-        found: Flags = np.isin(rows.astype(np.int64) * self._lists + heritage, told)
+        found: Flags = np.isin(rows.astype(np.int64) * self._lists + heritage, self.told_of)
         return found
 
     def missing(self, cells: Ints) -> list[int]:
@@ -441,7 +442,14 @@ def _told(table: Any, codes: Sequence[int]) -> Told:
     return Told(row[order], heritage[order], share[order] / HERITAGE_UNIT)
 
 
-def _born(first: Any, foreign: Floats, births: Sequence[Floats], band_of: Ints) -> list[Floats]:
+def _by_band(births: Sequence[Floats], cohorts: Ints) -> list[Floats]:
+    """Births by row in the cohorts of each of BANDS."""
+    band_of = np.searchsorted(BANDS[1:], cohorts, side="right")
+    none = np.zeros(len(births[0]))
+    return [sum((births[c] for c in np.flatnonzero(band_of == band).tolist()), none) for band in range(len(BANDS))]
+
+
+def _born(first: Any, foreign: Floats, here: Sequence[Floats]) -> list[Floats]:
     """For each of BANDS and each row how much more of its foreign-born bearers are of it than of all.
 
     Where it was not told, they are taken to be of an age with the bearers born here, the more so the more of these
@@ -450,10 +458,6 @@ def _born(first: Any, foreign: Floats, births: Sequence[Floats], band_of: Ints) 
     stored, row = _lists(first, "born")
     curves, rows = stored.reshape(-1, len(BANDS)) / HERITAGE_UNIT, row[:: len(BANDS)]
     weights = foreign[rows]
-    here = [
-        sum((births[c] for c in np.flatnonzero(band_of == b).tolist()), np.zeros(len(foreign)))
-        for b in range(len(BANDS))
-    ]
     ever = sum(here, np.zeros(len(foreign)))
     abroad = foreign / np.maximum(foreign + ever, 1)
     born = []

@@ -31,8 +31,7 @@ class SingleNames:
         self._bands = list(BANDS[1:])
         self._accents = accents
         self._texts = names.spellings
-        told = [kind._told.row * kind._lists + kind._told.heritage for kind in names._kinds] if accents else []
-        self._told = [frozenset(one.tolist()) for one in told]
+        self._told = [frozenset(kind.told_of.tolist()) for kind in names._kinds] if accents else []
 
     def draw(
         self, seed: Seed, index: int, uniforms: Sequence[float], *, birth_year: int, codes: Mapping[str, int]

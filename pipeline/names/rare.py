@@ -46,7 +46,8 @@ def standing(
     told = _told(surnames["key"], tags, heritages)
     everyone = people.filter(cohort=EVERYONE)
     of = {e: _by_heritage(everyone.filter(ethnicity=e), heritages) for e in everybody}
-    everywhere = _by_heritage(everyone, heritages)
+    everywhere = _by_heritage(everyone, heritages).sum(axis=1)
+    strength = np.array(list(MARKED.values())) / MARKED[FOREIGN]
     bearers = surnames["bearers"].to_numpy().astype(np.float64)
     more = np.zeros(len(surnames))
     for ethnicity, whole in everybody.items():
@@ -54,12 +55,11 @@ def standing(
         here = of[ethnicity].sum(axis=1)
         if not here.any():
             continue
-        chance = np.divide(here, everywhere.sum(axis=1), out=np.zeros_like(here), where=here > 0)
+        chance = np.divide(here, everywhere, out=np.zeros_like(here), where=here > 0)
         routing = route(told, len(surnames), chance, float(here.sum() / everywhere.sum()))
         mass = borne[routing.row] * routing.share
         had = np.bincount(routing.heritage, mass, len(heritages)).astype(np.float64)
         distinct = np.bincount(routing.heritage, mass * routing.share, len(heritages))
-        strength = np.array([MARKED[nativity] for nativity in MARKED]) / MARKED[FOREIGN]
         own = np.minimum(OWN * distinct / np.maximum(had, 1), 1)
         wanted = whole * (of[ethnicity] / here.sum()) @ strength * own
         lacking = np.where(had > 0, shared_out(max(whole - borne.sum(), 0.0), wanted, had), 0.0)

@@ -305,9 +305,7 @@ def of_adults(first: pl.DataFrame, asked: Collection[str]) -> pl.DataFrame:
     """
     cohorts = [f"births_{year}" for year in COHORTS]
     of_key = first.group_by("key").agg(n=pl.sum_horizontal(pl.col("^births_.*$").sum()) + pl.col("excess").sum())
-    misspelt = slips(dict(of_key.iter_rows()), ratio=SLIP_FIRST, doubled=True)
-    none = [slip for slip, name in misspelt.items() if slip not in asked or swapped(slip, name)]
-    none += casing.read_list("never_foreign.txt")
+    none = _misspelt(of_key, asked, ratio=SLIP_FIRST, doubled=True) + list(casing.read_list("never_foreign.txt"))
     foreign = pl.when(pl.col("key").is_in(none)).then(0).otherwise("foreign").cast(pl.UInt32).alias("foreign")
     kept = first.with_columns(foreign).filter(
         (pl.sum_horizontal(cohorts) >= MIN_BIRTHS) | (pl.col("foreign") >= MIN_FOREIGN)
@@ -316,10 +314,15 @@ def of_adults(first: pl.DataFrame, asked: Collection[str]) -> pl.DataFrame:
     return kept.drop("excess", "alive_adult", *others)
 
 
+def _misspelt(frequency: pl.DataFrame, asked: Collection[str], *, ratio: float, doubled: bool) -> list[str]:
+    """Keys that are slips of others, by a frame of key and frequency; of the `asked` ones only sure slips."""
+    found = slips(dict(frequency.iter_rows()), ratio=ratio, doubled=doubled)
+    return [slip for slip, name in found.items() if slip not in asked or swapped(slip, name)]
+
+
 def borne(last: pl.DataFrame, asked: Collection[str], told: Told) -> pl.DataFrame:
     """The surnames without misspelt ones, each with the bearers that it stands for."""
-    misspelt = slips(dict(last.select("key", "bearers").iter_rows()), ratio=SLIP_LAST, doubled=False)
-    none = [slip for slip, name in misspelt.items() if slip not in asked or swapped(slip, name)]
+    none = _misspelt(last.select("key", "bearers"), asked, ratio=SLIP_LAST, doubled=False)
     kept = last.filter(~pl.col("key").is_in(none)).join(told.standing, on="key", how="left", maintain_order="left")
     bearers = (pl.col("bearers") * pl.col("factor").fill_null(1.0)).round().cast(pl.UInt32)
     return kept.with_columns(bearers.alias("bearers")).drop("factor")
