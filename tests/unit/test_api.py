@@ -18,20 +18,6 @@ from serving.conditions import Support
 from serving.explaining import explain
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
-from tests.support.toy_snapshot import build_snapshot
-
-
-@pytest.fixture(scope="module")
-def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
-    path: Path = tmp_path_factory.mktemp("snapshots") / "toy"
-    build_snapshot(path)
-    return Snapshot.load(path)
-
-
-@pytest.fixture(scope="module")
-def client(snapshot: Snapshot) -> Iterator[TestClient]:
-    with TestClient(create_app({"us": snapshot}), raise_server_exceptions=False) as client:
-        yield client
 
 
 def as_json(batch: Any) -> list[Any]:

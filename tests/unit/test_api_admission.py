@@ -20,15 +20,7 @@ from serving.api.settings import Limits, Settings
 from serving.interruption import checkpoint
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
-from tests.support.toy_snapshot import build_snapshot
 from warehouse.errors import KeyFileError
-
-
-@pytest.fixture(scope="module")
-def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
-    path: Path = tmp_path_factory.mktemp("snapshots") / "toy"
-    build_snapshot(path)
-    return Snapshot.load(path)
 
 
 @contextmanager

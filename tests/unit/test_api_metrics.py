@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
@@ -11,14 +9,6 @@ from starlette.testclient import TestClient
 from serving.api.app import create_app
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
-from tests.support.toy_snapshot import build_snapshot
-
-
-@pytest.fixture(scope="module")
-def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
-    path: Path = tmp_path_factory.mktemp("snapshots") / "toy"
-    build_snapshot(path)
-    return Snapshot.load(path)
 
 
 def read(client: TestClient) -> dict[tuple[str, ...], float]:

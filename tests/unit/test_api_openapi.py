@@ -16,13 +16,6 @@ from serving.snapshot import Snapshot
 from tests.support.toy_snapshot import TOY, ToyDimension, build_snapshot
 
 
-@pytest.fixture(scope="module")
-def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
-    path: Path = tmp_path_factory.mktemp("snapshots") / "toy"
-    build_snapshot(path)
-    return Snapshot.load(path)
-
-
 def schema_of(described: dict[str, Any], name: str) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{name}", "components": described["components"]}
 

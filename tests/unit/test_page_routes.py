@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,22 +16,8 @@ from serving.api.settings import Settings
 from serving.page.routes import STATIC, trials_of
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
-from tests.support.toy_snapshot import build_snapshot
 
 SOURCES = sorted(path for path in STATIC.iterdir() if path.suffix in (".css", ".html", ".js", ".svg"))
-
-
-@pytest.fixture(scope="module")
-def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
-    path: Path = tmp_path_factory.mktemp("snapshots") / "toy"
-    build_snapshot(path)
-    return Snapshot.load(path)
-
-
-@pytest.fixture(scope="module")
-def client(snapshot: Snapshot) -> Iterator[TestClient]:
-    with TestClient(create_app({"us": snapshot}), raise_server_exceptions=False) as client:
-        yield client
 
 
 def test_every_file_is_served_as_what_it_is_and_cached(client: TestClient) -> None:
