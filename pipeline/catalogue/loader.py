@@ -16,6 +16,7 @@ from pipeline.catalogue.rules import Located, check_catalogue, load_rules
 from warehouse.errors import CatalogueError
 
 DATA = Path(__file__).parent / "data"
+_TABLES = frozenset({"categories", "override"})  # fields that are a table of their own
 TIER_FILES = {1: "tier1_born_with.toml", 2: "tier2_circumstances.toml", 3: "tier3_choices.toml"}
 
 
@@ -24,11 +25,12 @@ def load_catalogue(population: str = "us", folder: Path = DATA) -> Catalogue:
 
     Raises `CatalogueError` naming file, dimension and rule for the first thing that is wrong.
     """
+    known = populations(folder)
     people = _population(population, folder)
     located: list[Located] = []
     for tier, name in TIER_FILES.items():
         for raw in _read(folder / name).get("dimension", []):
-            located.append(Located(name, _dimension(raw, tier, population, name)))
+            located.append(Located(name, _dimension(raw, tier, population, known, name)))
     check_catalogue(located, load_rules(_read(folder / "rules.toml"), population))
     return Catalogue(population=people, dimensions=tuple(item.dimension for item in located))
 
@@ -50,9 +52,25 @@ def _population(population: str, folder: Path) -> Population:
         ) from error
 
 
-def _dimension(raw: dict[str, Any], tier: int, population: str, file: str) -> Dimension:
+def _dimension(raw: dict[str, Any], tier: int, population: str, known: tuple[str, ...], file: str) -> Dimension:
     name = raw.get("id", "?")
-    fields = {k: _for_population(k, v, population) for k, v in raw.items()}
+    fields = {}
+    for field, value in raw.items():
+        if not _split(field, value):
+            fields[field] = value
+            continue
+        if strangers := [key for key in value if key not in known]:
+            raise CatalogueError(
+                f"{file}: dimension '{name}': field '{field}' is split by population, and '{strangers[0]}' is none: "
+                f"write it for {', '.join(known)}"
+            )
+        if population in value:
+            fields[field] = value[population]
+        elif Dimension.model_fields[field].is_required():
+            raise CatalogueError(
+                f"{file}: dimension '{name}': field '{field}' has no part for population '{population}': add "
+                f"{field}.{population}"
+            )
     try:
         categories = tuple(Category(id=k, label=v) for k, v in fields.pop("categories").items())
         return Dimension(tier=tier, categories=categories, **fields)
@@ -62,11 +80,14 @@ def _dimension(raw: dict[str, Any], tier: int, population: str, file: str) -> Di
         raise CatalogueError(f"{file}: dimension '{name}': {_first(error)}") from error
 
 
-def _for_population(field: str, value: Any, population: str) -> Any:
-    """Pick a population's own part of a field that is split by population; leave a shared one as it is."""
-    if isinstance(value, dict) and value and all(isinstance(v, (dict, list)) for v in value.values()):
-        return value.get(population, {} if field == "categories" else [])
-    return value
+def _split(field: str, value: Any) -> bool:
+    """Whether a field has a part for each population: a table where there would be none, or a table of tables.
+
+    A population's missing part of a field that may be missing (zeros, held-out pairs) is the field missing.
+    """
+    if not isinstance(value, dict) or field not in Dimension.model_fields:
+        return False
+    return field not in _TABLES or (bool(value) and all(isinstance(v, dict) for v in value.values()))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -56,14 +56,15 @@ def load_rules(raw: dict[str, Any], population: str) -> Rules:
             int(k): Tier(v["label"], v["parents"][0], v["parents"][1], tuple(v["dimensions"]))
             for k, v in raw["tier"].items()
         }
+        influence = _resolve(raw["influence"], population)
         return Rules(
             tiers=tiers,
             least_pairs=raw["pairs"]["least"],
             most_pairs=raw["pairs"]["most"],
             categories={k: tuple(v) for k, v in _resolve(raw["categories"], population).items()},
             least_categories=_resolve(raw["least_categories"], population),
-            must_reach=tuple((a, b) for a, b in raw["influence"]["must_reach"]),
-            must_not_reach=tuple((a, b) for a, b in raw["influence"]["must_not_reach"]),
+            must_reach=tuple((a, b) for a, b in influence["must_reach"]),
+            must_not_reach=tuple((a, b) for a, b in influence["must_not_reach"]),
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise CatalogueError(f"rules.toml: part {error} is missing or malformed: restore it") from error

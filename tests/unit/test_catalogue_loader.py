@@ -201,7 +201,73 @@ def test_an_unreadable_file_is_named(folder: Path, damage: Callable[[Path], obje
         load_catalogue("us", folder)
 
 
-def test_a_population_gets_its_own_categories_and_the_shared_ones(folder: Path) -> None:
-    edit(folder, "populations.toml", "[us]", '[xx]\nlabel = "adults"\nyear = 2025\ncurrency = "x"\n\n[us]')
-    with pytest.raises(CatalogueError, match="dimension 'ethnicity': a dimension has 2 to 255 categories, this has 0"):
+SECOND = '[xx]\nlabel = "adults"\nyear = 2025\ncurrency = "x"\n\n[us]'
+SPLIT = (TIER_1, 'definition = "Age in completed years."')
+
+
+def test_a_population_that_lacks_its_categories_is_told_where_they_belong(folder: Path) -> None:
+    edit(folder, "populations.toml", "[us]", SECOND)
+    with pytest.raises(CatalogueError, match=r"'ethnicity': field 'categories' has no part for population 'xx': add c"):
         load_catalogue("xx", folder)
+
+
+@pytest.fixture
+def two(folder: Path) -> Path:
+    """A catalogue with a second population, which shares everything with the first that is not split."""
+    edit(folder, "populations.toml", "[us]", SECOND)
+    for file in (TIER_1, TIER_2, TIER_3):
+        text = (folder / file).read_text(encoding="utf-8")
+        own = re.compile(r"(?ms)^\[+dimension\.(?:categories|zeros)\.us\]+$.*?(?=^\[|\Z)")
+        parts = own.sub(lambda part: part[0] + part[0].replace(".us]", ".xx]"), text)
+        (folder / file).write_text(parts, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "own"),
+    [
+        (SPLIT[1], 'definition = { us = "Age in completed years.", xx = "How old." }', "definition", "How old."),
+        ('label = "Age"', 'label = { us = "Age", xx = "Years" }', "label", "Years"),
+        ('parents = ["age"]', 'parents = { us = ["age"], xx = [] }', "parents", ()),
+        ("ordinal = true", "ordinal = { us = true, xx = false }", "ordinal", False),
+        ("sensitive = true", "sensitive = { us = true }", "sensitive", False),
+        ('pairs = [["age", "ethnicity"]]', 'pairs = { us = [["age", "ethnicity"]], xx = [["ethnicity", "age"]] }',
+         "pairs", (("ethnicity", "age"),)),
+        ('held_out = [["nativity", "age"]]', 'held_out = { us = [["nativity", "age"]] }', "held_out", ()),
+    ],
+)  # fmt: skip
+def test_any_field_may_be_split_by_population(two: Path, old: str, new: str, field: str, own: object) -> None:
+    before = load_catalogue("us", two)
+    edit(two, TIER_1, old, new)
+    assert load_catalogue("us", two).hash == before.hash
+    here = {d.id: getattr(d, field) for d in load_catalogue("xx", two).dimensions}
+    changed = [d.id for d in before.dimensions if here[d.id] != getattr(d, field)]
+    assert len(changed) == 1 and here[changed[0]] == own
+
+
+@pytest.mark.parametrize(
+    ("new", "message"),
+    [
+        ('definition = { us = "Age." }', "field 'definition' has no part for population 'xx': add definition.xx"),
+        ('definition = { us = "Age.", gbb = "A." }', "split by population, and 'gbb' is none: write it for xx, us"),
+    ],
+)
+def test_a_part_that_is_missing_or_of_nobody_is_named(two: Path, new: str, message: str) -> None:
+    edit(two, *SPLIT, new)
+    with pytest.raises(CatalogueError, match=message) as caught:
+        load_catalogue("xx", two)
+    assert str(caught.value).startswith(f"{TIER_1}: dimension 'age': ")
+
+
+def test_a_population_has_rules_of_its_own_beside_the_shared_ones(two: Path) -> None:
+    edit(two, "rules.toml", "[least_categories.us]", "[least_categories.xx]\nregion = 60\n[least_categories.us]")
+    load_catalogue("us", two)
+    with pytest.raises(CatalogueError, match="'region': categories are never coarsened: at least 60"):
+        load_catalogue("xx", two)
+    edit(two, "rules.toml", "region = 60", "region = 51")
+    load_catalogue("xx", two)
+    with (two / "rules.toml").open("a", encoding="utf-8") as file:
+        file.write('[influence.xx]\nmust_reach = [["hair_color", "occupation"]]\n')
+    load_catalogue("us", two)
+    with pytest.raises(CatalogueError, match="'hair_color' must reach it"):
+        load_catalogue("xx", two)
