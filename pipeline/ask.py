@@ -61,7 +61,7 @@ def part_of(
         for d in catalogue.dimensions
         if population in (None, p) and (not dimensions or d.id in dimensions) and tier in (None, d.tier)
     )
-    return Part(keys, _members(plan, members))
+    return Part(keys, _members(plan, members, population))
 
 
 def missing(plan: Plan, part: Part) -> list[Request]:
@@ -80,10 +80,13 @@ def expected(plan: Plan, part: Part) -> dict[str, Cost]:
     return forecast(missing(plan, part), part.members, plan.catalogues)
 
 
-def expected_of_all(plan: Plan) -> dict[str, Cost]:
-    """What asking for all that is missing of the edition will cost; nothing where its members are all recorded."""
-    askable = any(m.source != "recorded" for m in plan.panel)
-    return expected(plan, part_of(plan)) if askable else {}
+def expected_of_all(plan: Plan, population: str | None = None) -> dict[str, Cost]:
+    """What asking for all that is missing of the edition, or of one population, will cost; nothing where its members
+    are all recorded.
+    """
+    panel = plan.panel if population is None else plan.panels[population]
+    askable = any(m.source != "recorded" for m in panel)
+    return expected(plan, part_of(plan, population)) if askable else {}
 
 
 def told(build: Build, part: Part) -> pl.DataFrame:
@@ -120,8 +123,9 @@ def told(build: Build, part: Part) -> pl.DataFrame:
     )
 
 
-def _members(plan: Plan, names: Sequence[str]) -> tuple[Member, ...]:
-    asked = {m.id: m for m in plan.panel}
+def _members(plan: Plan, names: Sequence[str], population: str | None) -> tuple[Member, ...]:
+    panel = plan.panel if population is None else plan.panels[population]
+    asked = {m.id: m for m in panel}
     known = {m.id: m for m in load_panel()} | asked
     for name in names:
         if name not in known:
@@ -129,11 +133,12 @@ def _members(plan: Plan, names: Sequence[str]) -> tuple[Member, ...]:
         if known[name].source == "recorded":
             raise ElicitationError(f"'{name}' answers from the record and cannot be asked: name a live or local member")
         if name not in asked:
+            about = f" about '{population}'" if name in {m.id for m in plan.panel} else ""
             raise ElicitationError(
-                f"'{name}' is not asked for edition '{plan.edition}', whose members are settled: begin another one "
-                f"with `personagen edition new NAME --member {name}`"
+                f"'{name}' is not asked{about} for edition '{plan.edition}', whose members are settled: begin another "
+                f"one with `personagen edition new NAME --member {name}`"
             )
-    found = tuple(m for m in plan.panel if m.source != "recorded" and (not names or m.id in names))
+    found = tuple(m for m in panel if m.source != "recorded" and (not names or m.id in names))
     if not found:
         raise ElicitationError(
             f"edition '{plan.edition}' has recorded members only, whom nobody can ask: begin another one with "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import dagster as dg
 import polars as pl
@@ -24,7 +24,6 @@ from pipeline.partitions import (
     EDITION_TAG,
     MODEL_KEYS,
     NAME_KEYS,
-    by_population,
     cell_of,
     neighbours,
     range_tags,
@@ -97,10 +96,13 @@ STAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which part of an edition is worked on: partition keys of dimensions and panel members, None for all of them."""
+    """Which part of an edition is worked on: partition keys of dimensions, panel members, and populations; None for all
+    of them, as far as there are answers or somebody can be asked.
+    """
 
     dimensions: frozenset[str] | None = None
     models: frozenset[str] | None = None
+    populations: frozenset[str] | None = None
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -126,42 +128,51 @@ class Work:
 
 
 def stale_work(build: Build, stage: Stage, scope: Scope = WHOLE) -> Work:
-    """The partitions of a stage that are not as they would be made today, as ranges of neighbouring keys."""
+    """The partitions of a stage that are not as they would be made today, as ranges of neighbouring keys.
+
+    A range holds one population, as others may have other members.
+    """
     fresh = build.fresh()
+    populations = [p for p in build.plan.populations if scope.populations is None or p in scope.populations]
     if stage.partitioned_by == "population":
         stale = [
             population
-            for population in by_population.get_partition_keys()
+            for population in populations
             if (stage.name, Cell(population, "")) not in fresh
             or (stage.name == "snapshot" and not _snapshot_stands(build, population))
             or (stage.name == "name_files" and not _names_stand(build, population))
             or (stage.name == "trial_report" and not build.trial_page(population).is_file())
         ]
-        units = {"personas": build.personas, "map_distances": len(DIMENSION_KEYS)}.get(stage.name, 1)
-        return Work(stage, tuple((p, p) for p in stale), len(stale) * units)
-    if stage.partitioned_by == "kind":
-        kinds = [i for i, k in enumerate(NAME_KEYS) if any((a, cell_of(k)) not in fresh for a in stage.assets)]
-        ranges = neighbours(kinds, stage.at_once)
-        return Work(stage, tuple((NAME_KEYS[first], NAME_KEYS[last]) for first, last in ranges), len(kinds))
-    members = [m.id for m in build.plan.panel if scope.models is None or m.id in scope.models]
-    models = members if stage.partitioned_by == "model" else [""]
-    places = [
-        place
-        for place, key in enumerate(DIMENSION_KEYS)
-        for population, dimension in [key.split("/", 1)]
-        if scope.dimensions is None or key in scope.dimensions
-        if any((asset, Cell(population, dimension, m)) not in fresh for asset in stage.assets for m in models)
-    ]
-    runs = []
-    for first, last in neighbours(places, stage.at_once):
-        start, end = DIMENSION_KEYS[first], DIMENSION_KEYS[last]
-        if stage.partitioned_by != "model":
-            runs.append((start, end))
-            continue
+        sizes = (
+            {"personas": build.personas, "map_distances": len(build.plan.catalogues[stale[0]].dimensions)}
+            if stale
+            else {}
+        )
+        return Work(stage, tuple((p, p) for p in stale), len(stale) * sizes.get(stage.name, 1))
+    runs: list[tuple[str, str]] = []
+    total = 0
+    for population in populations:
+        if stage.partitioned_by == "kind":
+            keys, models = NAME_KEYS, [""]
+        else:
+            keys = DIMENSION_KEYS
+            asked = [m.id for m in build.plan.panels[population] if scope.models is None or m.id in scope.models]
+            models = asked if stage.partitioned_by == "model" else [""]
+        places = [
+            place
+            for place, key in enumerate(keys)
+            for cell in [cell_of(key)]
+            if cell.population == population
+            if scope.dimensions is None or key in scope.dimensions
+            if any((asset, replace(cell, model=m)) not in fresh for asset in stage.assets for m in models)
+        ]
+        total += len(places) * len(models)
         # A range is a box: members that stand together in the panel share one, others get their own.
-        for left, right in neighbours(sorted(map(MODEL_KEYS.index, members)), len(MODEL_KEYS)):
-            runs.append((f"{start}|{MODEL_KEYS[left]}", f"{end}|{MODEL_KEYS[right]}"))
-    return Work(stage, tuple(runs), len(places) * len(models))
+        boxes = list(neighbours(sorted(map(MODEL_KEYS.index, models)), len(MODEL_KEYS))) if models != [""] else []
+        for first, last in neighbours(places, stage.at_once):
+            start, end = keys[first], keys[last]
+            runs += [(f"{start}|{MODEL_KEYS[a]}", f"{end}|{MODEL_KEYS[b]}") for a, b in boxes] or [(start, end)]
+    return Work(stage, tuple(runs), total)
 
 
 def run_work(build: Build, work: Work, listener: Callable[[int], None]) -> list[str]:
@@ -202,13 +213,15 @@ def bring_up(build: Build, scope: Scope = WHOLE) -> Iterator[str]:
     Raises what `run_work` raises, and `WarehouseError` if another build is running in the folder.
     """
     with alone(build):
-        for stage in scope.stages:
-            work = stale_work(build, stage, scope)
-            if work.runs:
-                yield from run_work(build, work, lambda steps: None)
-                yield f"{stage.name}: {work.total} {stage.units}"
-        if scope == WHOLE:
-            yield from (compared(build, population) for population in by_population.get_partition_keys())
+        for population in build.plan.populations:
+            part = replace(scope, populations=frozenset({population}))
+            for stage in scope.stages:
+                work = stale_work(build, stage, part)
+                if work.runs:
+                    yield from run_work(build, work, lambda steps: None)
+                    yield f"{population}, {stage.name}: {work.total} {stage.units}"
+            if scope == WHOLE:
+                yield compared(build, population)
 
 
 def first_promoted(build: Build, population: str) -> str:

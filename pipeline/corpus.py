@@ -40,29 +40,39 @@ class Status:
     empty: tuple[Path, ...]
 
 
-def all_requests(plan: Plan, model: str | None = None) -> list[Request]:
-    """Every request of the plan, or those of one panel member; `ElicitationError` for an unknown member."""
-    known = [m.id for m in plan.panel]
+def all_requests(plan: Plan, model: str | None = None, population: str | None = None) -> list[Request]:
+    """Every request of the plan, or those of one panel member or population; `ElicitationError` for an unknown member,
+    or one that is not asked about the population.
+    """
+    known = [m.id for m in (plan.panel if population is None else plan.panels[population])]
     if model is not None and model not in known:
         raise ElicitationError(f"unknown panel member '{model}': choose one of {', '.join(known)}")
-    return [r for (_, _, m), rs in plan.requests.items() if model in (None, m) for r in rs]
+    return [
+        r
+        for (people, _, member), rs in plan.requests.items()
+        if model in (None, member) and population in (None, people)
+        for r in rs
+    ]
 
 
-def status(plan: Plan) -> Status:
-    """Read and judge the whole record."""
+def status(plan: Plan, population: str | None = None) -> Status:
+    """Read the whole record, and judge it, or what it says of one population."""
     attempts = _attempts(plan)
-    requests = {r.custom_id: r for r in all_requests(plan)}
     told = {attempt.line.path for attempt in attempts}
     empty = tuple(path for path, _ in plan.record.files() if path not in told)
-    return Status(judged(plan, attempts), calls_frame(attempts, requests, plan.member_of), empty)
+    requests = {r.custom_id: r for r in all_requests(plan, population=population)}
+    attempts = [attempt for attempt in attempts if attempt.custom_id in requests]
+    return Status(judged(plan, attempts, population), calls_frame(attempts, requests, plan.member_of), empty)
 
 
-def judged(plan: Plan, attempts: Iterable[Attempt] | None = None) -> dict[str, Outcome]:
-    """The verdict on these answers, by default all of the record, by member; requests without one are unanswered."""
+def judged(plan: Plan, attempts: Iterable[Attempt] | None = None, population: str | None = None) -> dict[str, Outcome]:
+    """The verdict on these answers, by default all of the record, by member; requests without one, of one population
+    if that is given, are unanswered.
+    """
     answers = completions_of(_attempts(plan) if attempts is None else attempts)
     outcomes = {}
-    for member in plan.panel:
-        requests = all_requests(plan, member.id)
+    for member in plan.panel if population is None else plan.panels[population]:
+        requests = all_requests(plan, member.id, population)
         by_population: dict[str, list[Request]] = {}
         for request in requests:
             by_population.setdefault(request.population, []).append(request)
@@ -87,12 +97,14 @@ def left(plan: Plan, requests: Sequence[Request]) -> list[Request]:
     ]
 
 
-def exported(plan: Plan, target: Path, *, only_missing: bool, model: str | None) -> tuple[Path, ...]:
+def exported(
+    plan: Plan, target: Path, *, only_missing: bool, model: str | None, population: str | None = None
+) -> tuple[Path, ...]:
     """Write requests as Batch input files, each member's for its own model and kind of structured output.
 
     With `only_missing` they are those without an answer, and the re-asks of those whose answers were rejected.
     """
-    requests = all_requests(plan, model)
+    requests = all_requests(plan, model, population)
     if only_missing:
         requests = left(plan, requests)
     formats = {

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pipeline.elicitation.edition import EDITION_FILE, checked_name, members_of, write_members
+from pipeline.elicitation.edition import EDITION_FILE, checked_name, members_of, populations_of, write_members
 from pipeline.elicitation.panel import Member, load_panel
 from pipeline.pages.provenance import render_provenance
 from pipeline.promotion import serving_edition
@@ -39,11 +39,11 @@ class EditionState:
     serves: tuple[str, ...]
 
 
-def new_edition(build: Build, members: Sequence[Member]) -> None:
+def new_edition(build: Build, members: Sequence[Member], populations: Sequence[str] = ()) -> None:
     """Begin the edition of this build: its folder, who is asked, and what it says of itself.
 
-    Raises `ElicitationError` if there is such an edition already, packaged or in the folder, and if somebody of these
-    cannot be asked.
+    Without `populations` it is about all of the catalogue. Raises `ElicitationError` if there is such an edition
+    already, packaged or in the folder, and if somebody of these cannot be asked.
     """
     checked_name(build.edition)
     if (CORPUS / build.edition).is_dir():
@@ -57,13 +57,14 @@ def new_edition(build: Build, members: Sequence[Member]) -> None:
         raise ElicitationError(
             f"'{recorded[0]}' answers from the record and cannot be asked: name a live or local member"
         )
-    write_members(build.live_folder, [m.id for m in members])
+    write_members(build.live_folder, [m.id for m in members], populations)
     text = render_provenance(build.edition, datetime.now(UTC).date(), members)
     (build.live_folder / "PROVENANCE.md").write_text(text, encoding="utf-8")
 
 
 def begin(build: Build) -> tuple[Member, ...]:
-    """Begin this edition unless it was begun before, asking whom the serving one asked; returns its members.
+    """Begin this edition unless it was begun before, asking whom the serving one asked about its populations; returns
+    its members.
 
     Recorded members cannot be asked: where the serving edition has no others, all members of the panel that can be
     are. Raises `ElicitationError` if this edition is the one that serves, or a recorded one.
@@ -72,8 +73,10 @@ def begin(build: Build) -> tuple[Member, ...]:
     if build.edition == now:
         raise ElicitationError(f"edition '{now}' serves: name a new edition to regenerate into")
     if not (build.live_folder / "edition.toml").is_file():
-        same = askable(members_of(build.of_edition(now).edition_folder)) if now else ()
-        new_edition(build, same or [m for m in load_panel() if m.source == "live"])
+        before = build.of_edition(now).edition_folder if now else None
+        same = askable(members_of(before)) if before else ()
+        everybody = [m for m in load_panel() if m.source == "live"]
+        new_edition(build, same or everybody, populations_of(before) if before else ())
     return members_of(build.live_folder)
 
 

@@ -7,15 +7,15 @@ here: running anything, or asking Dagster. A fingerprint depends on inputs only,
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 
 from pipeline.catalogue.loader import load_catalogue, populations
 from pipeline.catalogue.models import Catalogue
-from pipeline.elicitation.edition import members_of
+from pipeline.elicitation.edition import asked_for, members_of
 from pipeline.elicitation.panel import Member
 from pipeline.elicitation.record import Digests, Record
 from pipeline.heritage_shares import CHAIN
@@ -121,7 +121,8 @@ class Plan:
     """The fingerprints of one edition under the catalogue, panel and code at hand.
 
     `batch` is the size and seed of the batch table, `sizes` those of the reference and trial populations; both matter
-    to fingerprints only. `panel` are the members that are asked; by default those that the edition's folder names.
+    to fingerprints only. `panel` are the members that are asked, for every population; by default those that the
+    edition's folder names, for whom it names them.
     `live` is the folder of the answers that arrive; it may be the edition's own. `names` is that of the answers about
     names, which belong to no edition.
     """
@@ -133,10 +134,18 @@ class Plan:
     panel: tuple[Member, ...] = ()
     live: Path | None = None
     names: Path | None = None
+    panels: Mapping[str, tuple[Member, ...]] = field(default_factory=dict, repr=False)
+    """Who is asked for each population, in the order of the panel; nobody for those that the edition is not about."""
 
     def __post_init__(self) -> None:
+        if self.panels:
+            return
+        asked: dict[str, frozenset[str] | None] = dict.fromkeys(populations())
         if not self.panel:
+            asked = asked_for(self.corpus, asked)
             object.__setattr__(self, "panel", members_of(self.corpus))
+        panels = {p: tuple(m for m in self.panel if ids is None or m.id in ids) for p, ids in asked.items()}
+        object.__setattr__(self, "panels", panels)
 
     @cached_property
     def catalogues(self) -> dict[str, Catalogue]:
@@ -154,15 +163,16 @@ class Plan:
             )
             for population, catalogue in self.catalogues.items()
             for dimension in catalogue.dimensions
-            for member in self.panel
+            for member in self.panels[population]
         }
 
     def requests_of(self, cell: Cell) -> tuple[Request, ...]:
-        """The requests of one cell; `ElicitationError` if its member was not asked for this edition."""
-        if cell.model not in {m.id for m in self.panel}:
+        """The requests of one cell; `ElicitationError` if its member was not asked for its population."""
+        asked = [m.id for m in self.panels[cell.population]]
+        if cell.model not in asked:
             raise ElicitationError(
-                f"'{cell.model}' is no member of edition '{self.edition}': choose one of "
-                f"{', '.join(m.id for m in self.panel)}, or name it in {self.corpus / 'edition.toml'}"
+                f"'{cell.model}' is not asked for '{cell.population}' in edition '{self.edition}': choose one of "
+                f"{', '.join(asked) or 'another edition'}, or name it in {self.corpus / 'edition.toml'}"
             )
         return self.requests[cell.population, cell.dimension, cell.model]
 
@@ -171,6 +181,28 @@ class Plan:
         """The panel member of every request, by custom id."""
         members = {m.id: m for m in self.panel}
         return {r.custom_id: members[model] for (_, _, model), rs in self.requests.items() for r in rs}
+
+    @cached_property
+    def populations(self) -> tuple[str, ...]:
+        """Those that can be built: the record has an answer about them, or somebody can be asked for one."""
+        answered = {
+            population
+            for (population, _, _), requests in self.requests.items()
+            if any(r.custom_id in self._digests for r in requests)
+        }
+        return tuple(
+            population
+            for population, panel in self.panels.items()
+            if population in answered or any(m.source != "recorded" for m in panel)
+        )
+
+    def require_population(self, population: str) -> None:
+        """Raise `CorpusError` if nobody answered, or can be asked, anything about a population."""
+        if population not in self.populations:
+            raise CorpusError(
+                f"edition '{self.edition}' has no answers about '{population}': export its requests with `personagen "
+                f"corpus export`, have them answered and import the output, or choose of {', '.join(self.populations)}"
+            )
 
     @property
     def record(self) -> Record:
@@ -213,19 +245,17 @@ class Plan:
         """The partitions that one partition of a stage is made from."""
         if stage in _NAME_STAGES:
             return [(above, cell) for above in _NAME_STAGES[stage]]
-        whole = self.catalogues[cell.population]
+        whole, panel = self.catalogues[cell.population], self.panels[cell.population]
         parents = whole.dimension(cell.dimension).parents if cell.dimension else ()
         weights = [("weights", Cell(cell.population, p)) for p in parents]
         above = {
             "completions": [("requests", cell)],
             "calls": [("requests", cell)],
             "estimates": [("completions", cell)],
-            "scorecards": [
-                ("estimates", Cell(cell.population, d.id, m.id)) for d in whole.dimensions for m in self.panel
-            ],
+            "scorecards": [("estimates", Cell(cell.population, d.id, m.id)) for d in whole.dimensions for m in panel],
             "maps": [
                 ("scorecards", Cell(cell.population, "")),
-                *(("estimates", Cell(cell.population, cell.dimension, m.id)) for m in self.panel),
+                *(("estimates", Cell(cell.population, cell.dimension, m.id)) for m in panel),
             ],
             "weights": [("maps", cell), *weights],
             "trial_report": [("weights", Cell(cell.population, d.id)) for d in whole.dimensions],
@@ -241,7 +271,10 @@ class Plan:
 
     @property
     def partitions(self) -> list[tuple[str, Cell]]:
-        """Every partition that a whole edition has, with its stage, upstream before downstream."""
+        """Every partition that a whole edition has, with its stage, upstream before downstream.
+
+        They include those of populations that nobody answered anything about.
+        """
         return [(stage, Cell(*cell)) for name in _CODE for stage, *cell in self._known(()) if stage == name]
 
     def known(
@@ -281,7 +314,7 @@ class Plan:
         digests, none = self._digests, Digests((), ())
         for population, catalogue in self.catalogues.items():
             for dimension in catalogue.dimensions:
-                for member in self.panel:
+                for member in self.panels[population]:
                     cell = (population, dimension.id, member.id)
                     parents = [catalogue.dimension(p).model_dump_json() for p in dimension.parents]
                     asked = _digest([code["requests"], *(r.custom_id for r in self.requests[cell])])
@@ -326,7 +359,7 @@ class Plan:
             panel = [f"{model} {weight}" for p, model, weight in weights if p == population]
             judged = []
             for dimension in catalogue.dimensions:
-                estimates = [known["estimates", population, dimension.id, m.id] for m in self.panel]
+                estimates = [known["estimates", population, dimension.id, m.id] for m in self.panels[population]]
                 judged += estimates
                 whole = (population, dimension.id, "")
                 known["maps", *whole] = _digest([code["maps"], *panel, *estimates])

@@ -115,7 +115,7 @@ def _unfit(build: Build, population: str, candidate: str, checks: Iterable[dg.As
     """What is wrong with the edition as it stands; empty if nothing is."""
     if candidate not in _stored(build, "map_distances", population):
         return f"no batch of snapshot {candidate} was drawn and measured: {_again(build)}"
-    stale = [part for part in build.stale() if part[0] not in _BESIDE]
+    stale = [(stage, cell) for stage, cell in build.stale() if cell.population == population and stage not in _BESIDE]
     if stale:
         return (
             f"edition '{build.edition}' is out of date in {len(stale)} partitions, first of '{stale[0][0]}': "

@@ -33,7 +33,10 @@ def maps(context: dg.AssetExecutionContext, build: Build, estimates: pl.DataFram
     by_cell = estimates.partition_by("population", "dimension", as_dict=True)
     weights = {(population, model): weight for population, model, weight in build.panel_weights()}
     unjudged = [
-        m.id for k in context.partition_keys for m in build.plan.panel if (cell_of(k).population, m.id) not in weights
+        m.id
+        for k in context.partition_keys
+        for m in build.plan.panels[cell_of(k).population]
+        if (cell_of(k).population, m.id) not in weights
     ]
     if unjudged:
         raise WarehouseError(f"panel member '{unjudged[0]}' has no scorecard: materialise `scorecards` first")
@@ -43,7 +46,7 @@ def maps(context: dg.AssetExecutionContext, build: Build, estimates: pl.DataFram
         dimension = catalogue.dimension(cell.dimension)
         rows = by_cell.get((cell.population, cell.dimension), estimates.clear())
         # A member that is shut out is left out here, so that a map's count of models counts those that made it.
-        heard = [m.id for m in build.plan.panel if weights[cell.population, m.id] > 0]
+        heard = [m.id for m in build.plan.panels[cell.population] if weights[cell.population, m.id] > 0]
         arrays = estimate_arrays(rows.filter(pl.col("model").is_in(heard)), catalogue, dimension)
         pooled = []
         for given, answers in arrays.items():

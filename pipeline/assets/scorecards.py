@@ -81,7 +81,7 @@ def judge(context: dg.AssetExecutionContext, build: Build) -> tuple[pl.DataFrame
     """Judge the panel of these populations."""
     cards, effects = [pl.DataFrame(schema=SCORECARD_COLUMNS)], [pl.DataFrame(schema=INFLUENCE_COLUMNS)]
     for population in context.partition_keys:
-        catalogue, members = build.catalogue(population), [m.id for m in build.plan.panel]
+        catalogue, members = build.catalogue(population), [m.id for m in build.plan.panels[population]]
         key = [population, build.edition]
         with build.connect() as connection:
             counts, reasons = query(connection, _COUNTS, key), query(connection, _REASONS, key)

@@ -81,7 +81,7 @@ def _export(build: Build, population: str) -> Manifest:
         strategies=_strategies(trials),
         licence=LICENCE,
         provenance=build.plan.provenance,
-        panel=tuple(m.id for m in build.plan.panel),
+        panel=tuple(m.id for m in build.plan.panels[population]),
         extra_files=_name_files(build, population),
     )
 

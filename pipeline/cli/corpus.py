@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from pipeline.catalogue.loader import load_catalogue
 from pipeline.cli.options import CORPUS, EDITION, HOME, build_of
 
 
@@ -25,6 +26,9 @@ def corpus_group() -> None:
     """
 
 
+_POPULATION = click.option("--population", help="One population only [default: all of the edition].")
+
+
 @corpus_group.command("export")
 @click.argument("target", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
@@ -35,11 +39,18 @@ def corpus_group() -> None:
     help="All requests, or those without an answer, and again those whose answer was rejected, with the reason quoted.",
 )
 @click.option("--model", help="One panel member only.")
+@_POPULATION
 @HOME
 @EDITION
 @CORPUS
 def export_command(  # noqa: PLR0917 (click passes them by name)
-    target: Path, only: str, model: str | None, home: Path | None, edition: str | None, corpus: Path | None
+    target: Path,
+    only: str,
+    model: str | None,
+    population: str | None,
+    home: Path | None,
+    edition: str | None,
+    corpus: Path | None,
 ) -> None:
     """Write requests as OpenAI Batch input into the folder TARGET, a file per panel member.
 
@@ -47,10 +58,14 @@ def export_command(  # noqa: PLR0917 (click passes them by name)
     Examples:
       personagen corpus export batch/
       personagen corpus export batch/ --only missing
+      personagen corpus export batch/ --population us
     """
     from pipeline.corpus import exported  # noqa: PLC0415
 
-    paths = exported(build_of(home, edition, corpus).plan, target, only_missing=only == "missing", model=model)
+    if population is not None:
+        load_catalogue(population)  # an unknown one is told before anything is opened
+    plan = build_of(home, edition, corpus).plan
+    paths = exported(plan, target, only_missing=only == "missing", model=model, population=population)
     for path in paths:
         click.echo(f"wrote {path}")
     if not paths:
@@ -89,20 +104,24 @@ def import_command(files: tuple[Path, ...], home: Path | None, edition: str | No
 
 
 @corpus_group.command("status")
+@_POPULATION
 @HOME
 @EDITION
 @CORPUS
-def status_command(home: Path | None, edition: str | None, corpus: Path | None) -> None:
+def status_command(population: str | None, home: Path | None, edition: str | None, corpus: Path | None) -> None:
     """Count requests, answers, rejections and calls of an edition, by panel member and reason.
 
     \b
     Examples:
       personagen corpus status
       personagen corpus status --edition 2026.12
+      personagen corpus status --population us
     """
     from pipeline.corpus import status  # noqa: PLC0415
 
-    told = status(build_of(home, edition, corpus).plan)
+    if population is not None:
+        load_catalogue(population)
+    told = status(build_of(home, edition, corpus).plan, population)
     for path in told.empty:
         click.echo(f"{path} holds no line")
     for model, outcome in told.outcomes.items():

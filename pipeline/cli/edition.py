@@ -33,26 +33,36 @@ def edition_group() -> None:
 @click.argument("name")
 @click.option("--member", "members", multiple=True, help="Panel member to ask; may be given several times.")
 @click.option("--like", help="Ask whom this edition asked.")
+@click.option(
+    "--population",
+    "populations",
+    multiple=True,
+    help="Population to ask about; may be given several times [default: all of the catalogue, or those of --like].",
+)
 @HOME
-def new(name: str, members: tuple[str, ...], like: str | None, home: Path | None) -> None:
+def new(name: str, members: tuple[str, ...], like: str | None, populations: tuple[str, ...], home: Path | None) -> None:
     """Begin the edition NAME: write who is asked and what it is. Without options all live members are asked.
 
     \b
     Examples:
       personagen edition new 2026.12
       personagen edition new 2027.01 --like 2026.12
+      personagen edition new 2027.02 --population us
     """
     from pipeline.editions import askable, new_edition, panel_members  # noqa: PLC0415  # Dagster takes seconds to import
-    from pipeline.elicitation.edition import members_of  # noqa: PLC0415
+    from pipeline.elicitation.edition import members_of, populations_of  # noqa: PLC0415
     from pipeline.elicitation.panel import load_panel  # noqa: PLC0415
 
     if members and like is not None:
         raise ElicitationError("--member and --like exclude each other: give one of them")
+    for population in populations:
+        load_catalogue(population)  # an unknown one is told before anything is written
     build = build_of(home, name, None)
     if like is not None:
         other = build.of_edition(like)
         other.require_edition()
         chosen = askable(members_of(other.edition_folder))
+        populations = populations or populations_of(other.edition_folder)
         if not chosen:
             raise ElicitationError(
                 f"edition '{like}' has recorded members only, whom nobody can ask: leave --like out to ask all live "
@@ -60,7 +70,7 @@ def new(name: str, members: tuple[str, ...], like: str | None, home: Path | None
             )
     else:
         chosen = panel_members(members) if members else tuple(m for m in load_panel() if m.source == "live")
-    new_edition(build, chosen)
+    new_edition(build, chosen, populations)
     click.echo(f"edition {name} asks {', '.join(m.id for m in chosen)}: {build.live_folder}")
     command = f"personagen build --edition {name}"
     if any(m.price_in or m.price_out for m in chosen):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.elicitation.edition import checked_name, members_of, write_members
+from pipeline.elicitation.edition import asked_for, checked_name, members_of, populations_of, write_members
 from pipeline.elicitation.panel import load_panel
 from warehouse.errors import ElicitationError
 
@@ -45,3 +45,23 @@ def test_a_name_that_is_no_folder_is_refused(name: str) -> None:
         checked_name(name)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
     assert checked_name("9" * 64) == "9" * 64
+
+
+def test_who_is_asked_may_differ_by_population(tmp_path: Path) -> None:
+    two = frozenset({"recorded-pass-1", "recorded-pass-2"})
+    assert asked_for(tmp_path, ["us", "xx"]) == {"us": None, "xx": None}
+    write_members(tmp_path, sorted(two))
+    assert asked_for(tmp_path, ["us", "xx"]) == {"us": two, "xx": two}
+    with (tmp_path / "edition.toml").open("a") as file:
+        file.write('[members_by_population]\nxx = ["recorded-pass-2", "local/smollm2-135m"]\n')
+    asked = {"us": two, "xx": frozenset({"recorded-pass-2", "local/smollm2-135m"})}
+    assert asked_for(tmp_path, ["us", "xx"]) == asked
+    assert {m.id for m in members_of(tmp_path)} == {*two, "local/smollm2-135m"}
+
+
+def test_an_edition_may_be_about_some_populations_only(tmp_path: Path) -> None:
+    write_members(tmp_path, ["recorded-pass-1"], ["xx"])
+    assert populations_of(tmp_path) == ("xx",)
+    assert asked_for(tmp_path, ["us", "xx"]) == {"us": frozenset(), "xx": frozenset({"recorded-pass-1"})}
+    with pytest.raises(ElicitationError, match=r"edition\.toml: 'xx' is no population of the catalogue: choose of us"):
+        asked_for(tmp_path, ["us"])
