@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import shutil
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.catalogue.loader import DATA, load_catalogue, populations
 from pipeline.catalogue.models import Catalogue
+from tests.support.populations import TOY, with_toy_population
 from warehouse.errors import CatalogueError
 
 TIER_1, TIER_2, TIER_3 = "tier1_born_with.toml", "tier2_circumstances.toml", "tier3_choices.toml"
@@ -201,73 +204,82 @@ def test_an_unreadable_file_is_named(folder: Path, damage: Callable[[Path], obje
         load_catalogue("us", folder)
 
 
-SECOND = '[xx]\nlabel = "adults"\nyear = 2025\ncurrency = "x"\n\n[us]'
-SPLIT = (TIER_1, 'definition = "Age in completed years."')
-
-
-def test_a_population_that_lacks_its_categories_is_told_where_they_belong(folder: Path) -> None:
-    edit(folder, "populations.toml", "[us]", SECOND)
-    with pytest.raises(CatalogueError, match=r"'ethnicity': field 'categories' has no part for population 'xx': add c"):
-        load_catalogue("xx", folder)
-
-
 @pytest.fixture
-def two(folder: Path) -> Path:
-    """A catalogue with a second population, which shares everything with the first that is not split."""
-    edit(folder, "populations.toml", "[us]", SECOND)
-    for file in (TIER_1, TIER_2, TIER_3):
-        text = (folder / file).read_text(encoding="utf-8")
-        own = re.compile(r"(?ms)^\[+dimension\.(?:categories|zeros)\.us\]+$.*?(?=^\[|\Z)")
-        parts = own.sub(lambda part: part[0] + part[0].replace(".us]", ".xx]"), text)
-        (folder / file).write_text(parts, encoding="utf-8")
-    return folder
+def two(tmp_path: Path) -> Path:
+    return with_toy_population(tmp_path / "two")
+
+
+def test_a_population_shares_what_is_not_split(two: Path, us: Catalogue) -> None:
+    toy = load_catalogue(TOY, two)
+    assert toy.dimensions == us.dimensions and toy.hash != us.hash
+    assert populations(two) == (*populations(), TOY)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "field", "own"),
+    ("dimension", "field", "value", "read"),
     [
-        (SPLIT[1], 'definition = { us = "Age in completed years.", xx = "How old." }', "definition", "How old."),
-        ('label = "Age"', 'label = { us = "Age", xx = "Years" }', "label", "Years"),
-        ('parents = ["age"]', 'parents = { us = ["age"], xx = [] }', "parents", ()),
-        ("ordinal = true", "ordinal = { us = true, xx = false }", "ordinal", False),
-        ("sensitive = true", "sensitive = { us = true }", "sensitive", False),
-        ('pairs = [["age", "ethnicity"]]', 'pairs = { us = [["age", "ethnicity"]], xx = [["ethnicity", "age"]] }',
-         "pairs", (("ethnicity", "age"),)),
-        ('held_out = [["nativity", "age"]]', 'held_out = { us = [["nativity", "age"]] }', "held_out", ()),
-    ],
-)  # fmt: skip
-def test_any_field_may_be_split_by_population(two: Path, old: str, new: str, field: str, own: object) -> None:
-    before = load_catalogue("us", two)
-    edit(two, TIER_1, old, new)
-    assert load_catalogue("us", two).hash == before.hash
-    here = {d.id: getattr(d, field) for d in load_catalogue("xx", two).dimensions}
-    changed = [d.id for d in before.dimensions if here[d.id] != getattr(d, field)]
-    assert len(changed) == 1 and here[changed[0]] == own
-
-
-@pytest.mark.parametrize(
-    ("new", "message"),
-    [
-        ('definition = { us = "Age." }', "field 'definition' has no part for population 'xx': add definition.xx"),
-        ('definition = { us = "Age.", gbb = "A." }', "split by population, and 'gbb' is none: write it for xx, us"),
+        ("age", "definition", "How old.", "How old."),
+        ("age", "label", "Years", "Years"),
+        ("sex", "parents", [], ()),
+        ("age", "ordinal", False, False),
+        ("nativity", "pairs", [["ethnicity", "age"]], (("ethnicity", "age"),)),
+        ("heritage", "held_out", None, ()),
+        ("birth_order", "zeros", None, ()),
     ],
 )
-def test_a_part_that_is_missing_or_of_nobody_is_named(two: Path, new: str, message: str) -> None:
-    edit(two, *SPLIT, new)
+def test_any_field_may_be_split_by_population(
+    tmp_path: Path, dimension: str, field: str, value: object, read: object
+) -> None:
+    us = load_catalogue("us")
+
+    def split(raw: dict[str, Any]) -> None:
+        if raw["id"] == dimension:
+            shared = raw[field] if not isinstance(raw[field], dict) else raw[field]["us"]
+            raw[field] = dict.fromkeys(populations(), shared) | ({TOY: value} if value is not None else {})
+
+    folder = with_toy_population(tmp_path, split)
+    assert load_catalogue("us", folder).hash == us.hash
+    toy = load_catalogue(TOY, folder)
+    assert getattr(toy.dimension(dimension), field) == read
+    assert [d.id for d in us.dimensions if toy.dimension(d.id) != d] == [dimension]
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"us": "Age."}, f"field 'definition' has no part for population '{TOY}': add definition.{TOY}"),
+        ({"us": "Age.", TOY: "Age.", "xy": "Age."}, "split by population, and 'xy' is none: write it for us"),
+    ],
+)
+def test_a_part_that_is_missing_or_of_nobody_is_named(tmp_path: Path, parts: dict[str, str], message: str) -> None:
+    def split(raw: dict[str, Any]) -> None:
+        if raw["id"] == "age":
+            raw["definition"] = parts
+
     with pytest.raises(CatalogueError, match=message) as caught:
-        load_catalogue("xx", two)
+        load_catalogue(TOY, with_toy_population(tmp_path, split))
     assert str(caught.value).startswith(f"{TIER_1}: dimension 'age': ")
 
 
+def test_a_population_that_lacks_its_categories_is_told_where_they_belong(tmp_path: Path) -> None:
+    def drop(raw: dict[str, Any]) -> None:
+        if raw["id"] == "ethnicity":
+            del raw["categories"][TOY]
+
+    with pytest.raises(CatalogueError, match=f"'ethnicity': field 'categories' has no part for population '{TOY}'"):
+        load_catalogue(TOY, with_toy_population(tmp_path, drop))
+
+
 def test_a_population_has_rules_of_its_own_beside_the_shared_ones(two: Path) -> None:
-    edit(two, "rules.toml", "[least_categories.us]", "[least_categories.xx]\nregion = 60\n[least_categories.us]")
+    raw = tomllib.loads((two / "rules.toml").read_text(encoding="utf-8"))
+    assert raw["least_categories"][TOY]["region"] == 51
+    edit(two, "rules.toml", f'"{TOY}" = {{"region" = 51', f'"{TOY}" = {{"region" = 60')
     load_catalogue("us", two)
     with pytest.raises(CatalogueError, match="'region': categories are never coarsened: at least 60"):
-        load_catalogue("xx", two)
-    edit(two, "rules.toml", "region = 60", "region = 51")
-    load_catalogue("xx", two)
-    with (two / "rules.toml").open("a", encoding="utf-8") as file:
-        file.write('[influence.xx]\nmust_reach = [["hair_color", "occupation"]]\n')
+        load_catalogue(TOY, two)
+    edit(two, "rules.toml", f'"{TOY}" = {{"region" = 60', f'"{TOY}" = {{"region" = 51')
+    load_catalogue(TOY, two)
+    edit(two, "rules.toml", "[influence]", f'[influence]\n{TOY} = {{ must_reach = [["hair_color", "occupation"]] }}')
     load_catalogue("us", two)
     with pytest.raises(CatalogueError, match="'hair_color' must reach it"):
-        load_catalogue("xx", two)
+        load_catalogue(TOY, two)

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.catalogue.loader import load_catalogue
 from pipeline.elicitation.batch import Failure, output_line
+from pipeline.elicitation.edition import write_members
 from pipeline.elicitation.panel import load_panel
 from pipeline.elicitation.protocol import Call
 from pipeline.names.candidates import KINDS
 from pipeline.plan import Cell, PanelWeights, Plan
 from tests.support.names import write
-from warehouse.errors import CorpusError
+from tests.support.populations import TOY, with_toy_population
+from warehouse.errors import CorpusError, ElicitationError
 
 
 def answer(folder: Path, plan: Plan, dimension: str, text: str) -> None:
@@ -152,3 +155,43 @@ def test_an_answer_about_names_touches_its_kind_and_no_map(tmp_path: Path) -> No
     moved = {(s, k) for s in stages for k in KINDS if of_names(after, s)[k] != before[s][k]}
     assert moved == {("name_completions", "last"), ("name_estimates", "last"), ("name_rejections", "last")}
     assert after.upstream("name_estimates", Cell("us", "last")) == [("name_completions", Cell("us", "last"))]
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A second population in the catalogue that plans are made from."""
+    folder = with_toy_population(tmp_path / "catalogue")
+    monkeypatch.setattr("pipeline.plan.populations", lambda: ("us", TOY))
+    monkeypatch.setattr("pipeline.plan.load_catalogue", lambda population: load_catalogue(population, folder))
+    return TOY
+
+
+def test_a_population_asks_its_own_members_and_leaves_the_others_alone(tmp_path: Path, toy: str) -> None:
+    corpus = tmp_path / "corpus"
+    write_members(corpus, ["recorded-pass-1", "recorded-pass-2"])
+    before = Plan("e", corpus)
+    with (corpus / "edition.toml").open("a") as file:
+        file.write(f'[members_by_population]\n{toy} = ["recorded-pass-2"]\n')
+    plan = Plan("e", corpus)
+    assert {m for p, _, m in plan.requests if p == toy} == {"recorded-pass-2"}
+    ours = {cell: requests for cell, requests in plan.requests.items() if cell[0] == "us"}
+    assert ours == {cell: requests for cell, requests in before.requests.items() if cell[0] == "us"}
+    assert prints(plan, "weights") == prints(before, "weights")
+    assert plan.known("maps", toy, "age") != before.known("maps", toy, "age")
+    above = plan.upstream("maps", Cell(toy, "age"))
+    assert [cell.model for stage, cell in above if stage == "estimates"] == ["recorded-pass-2"]
+    with pytest.raises(ElicitationError, match=f"'recorded-pass-1' is not asked for '{toy}'"):
+        plan.requests_of(Cell(toy, "age", "recorded-pass-1"))
+    assert plan.at_present().panels == plan.panels
+
+
+def test_who_can_be_built_is_who_was_answered_about_or_can_be_asked_about(tmp_path: Path, toy: str) -> None:
+    plan = Plan("e", tmp_path / "corpus")
+    assert plan.populations == ()
+    answer(tmp_path / "corpus", plan, "net_worth", "x")
+    assert plan.at_present().populations == ("us",)
+    plan.at_present().require_population("us")
+    with pytest.raises(CorpusError, match=f"has no answers about '{toy}': .* or choose of us"):
+        plan.at_present().require_population(toy)
+    local = tuple(m for m in load_panel() if m.source == "local")
+    assert Plan("e", tmp_path / "none", panel=local).populations == ("us", toy)
