@@ -17,8 +17,10 @@ class Breaker:
     """A circuit breaker for one model.
 
     Closed, it lets calls through; `in_a_row` failures in a row, or more than `share` of the last `window` calls failed,
-    open it. After `cooldown` seconds, doubled with each opening up to `longest`, one probe may pass: if it is answered
-    the breaker closes, else it opens again. After `openings` openings, with no `window` answers between, it gives up.
+    open it. Both counts are longer by the calls still in flight, since failures often end sooner than answers: what has
+    ended so far is then worse than what was sent. After `cooldown` seconds, doubled with each opening up to `longest`,
+    one probe may pass: if it is answered the breaker closes, else it opens again. After `openings` openings, with no
+    `window` answers between, it gives up.
     """
 
     in_a_row: int = 10
@@ -30,6 +32,7 @@ class Breaker:
     given_up: str | None = None
     _failed: deque[bool] = field(default_factory=deque)
     _row: int = 0
+    _flying: int = 0
     _answers: int = 0
     _opened: int = 0
     _until: float | None = None
@@ -49,12 +52,15 @@ class Breaker:
         if self._until is not None:
             self._probing = True
             self._round += 1
+            self._flying = 0
+        self._flying += 1
         return self._round
 
     def answered(self, sent: int) -> None:
         """The call was answered."""
         if sent != self._round:
             return  # sent before the breaker opened: its end tells nothing new
+        self._flying -= 1
         if self._until is not None:
             self._until, self._probing = None, False
             self._failed.clear()
@@ -68,20 +74,22 @@ class Breaker:
         """The call failed; `reason` is quoted if that was once too often."""
         if sent != self._round:
             return
+        self._flying -= 1
         self._row += 1
         self._note(failed=True)
-        often = len(self._failed) == self.window and sum(self._failed) > self.share * self.window
-        if self._probing or self._row >= self.in_a_row or often:
+        often = len(self._failed) >= self.window + self._flying and sum(self._failed) > self.share * len(self._failed)
+        if self._probing or self._row >= self.in_a_row + self._flying or often:
             self._open(now, reason)
 
     def let_go(self, sent: int) -> None:
         """The call ended without telling whether the model works, by a rate limit for one: a probe may be sent anew."""
         if sent == self._round:
+            self._flying -= 1
             self._probing = False
 
     def _note(self, *, failed: bool) -> None:
         self._failed.append(failed)
-        if len(self._failed) > self.window:
+        while len(self._failed) > self.window + self._flying:
             self._failed.popleft()
 
     def _open(self, now: float, reason: str) -> None:
@@ -89,7 +97,7 @@ class Breaker:
         self._opened += 1
         self._round += 1
         self._probing = False
-        self._row = self._answers = 0
+        self._row = self._answers = self._flying = 0
         self._failed.clear()
         if self._opened >= self.openings:
             self.given_up = f"kept failing, also when tried again after pauses (last: {reason})"

@@ -252,6 +252,7 @@ class MemberRun:
                 self._follow_up(item.request, reply.result)
             case "interrupted":
                 self._limiter.ended(answered=False)
+                self._breaker.let_go(sent[1])
                 self._again.append(item)
             case "refused":
                 self._limiter.ended(answered=False)

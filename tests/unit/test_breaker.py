@@ -25,6 +25,31 @@ def test_opens_after_failures_in_a_row_only() -> None:
     assert breaker.wait(0.0) == 5.0
 
 
+def test_failures_that_end_before_the_answers_do_not_open_it() -> None:
+    """Of 64 calls at a time half fail, at once, and are sent again; what is answered takes longer."""
+    breaker = Breaker()
+    calls = [breaker.sent() for _ in range(64)]
+    for failing in (32, 16, 8, 4, 2, 1):
+        for _ in range(failing):
+            breaker.failed(calls.pop(), 0.0, "HTTP 500")
+        assert breaker.wait(0.0) == 0
+        calls.extend(breaker.sent() for _ in range(failing))
+    for sent in calls:
+        breaker.answered(sent)
+    assert breaker.wait(0.0) == 0
+
+
+def test_opens_at_the_latest_when_all_in_flight_have_failed() -> None:
+    breaker = Breaker()
+    calls = [breaker.sent() for _ in range(64)]
+    failed = 0
+    while breaker.wait(0.0) == 0:
+        breaker.failed(calls[failed], 0.0, "HTTP 500")
+        failed += 1
+        calls.append(breaker.sent())
+    assert failed == 10 + 63
+
+
 def test_opens_when_most_of_the_window_failed() -> None:
     breaker = Breaker(in_a_row=10, window=20, share=0.8)
     for _ in range(4):
@@ -70,9 +95,10 @@ def test_a_rate_limited_probe_may_be_sent_anew() -> None:
 def test_calls_sent_before_it_opened_change_nothing() -> None:
     breaker = Breaker()
     early = [breaker.sent() for _ in range(30)]
-    for call in early[:10]:
+    for call in early[:20]:
         breaker.failed(call, 0.0, "HTTP 500")
-    for call in early[10:]:
+    assert breaker.wait(1.0) == 4.0
+    for call in early[20:]:
         breaker.failed(call, 1.0, "HTTP 500")
     breaker.answered(early[0])
     assert breaker.wait(1.0) == 4.0
