@@ -2,7 +2,8 @@
 
 Facts only: which name stands in the lists of which locale, spelled as the Census spells names, and of these only the
 names that the Census tables beside this module hold too. It serves to choose which names language models are asked
-about (`pipeline.names.candidates`); nothing is drawn from it. Run it from the project's root, in an environment that
+about (`pipeline.names.candidates`); nothing is drawn from it. And, from the same package, the names that are common in
+a population: those are drawn from. Run it from the project's root, in an environment that
 has the two packages, which nothing else here needs:
 
     pip install faker==40.63.0 anyascii==0.3.3
@@ -54,6 +55,12 @@ LOCALES = {
 """Locales by the people whose names they list. Those in Arabic and Hebrew script are left out: they do not write
 the vowels, without which their names cannot be found in Latin letters."""
 
+LISTED = {"gb": "en_GB"}
+"""The locale of the names that are common in a population whose names nobody counted (`warehouse.names.borrowed`)."""
+
+OFFSET = 15
+"""First names are listed in the order of frequency, without weights: rank r gets 1 / (r + OFFSET). An assumption."""
+
 ROMANISED = frozenset({"zh_CN", "zh_TW", "ja_JP"})
 """Locales that hold their names in Latin letters beside the script, under names of their own."""
 
@@ -97,6 +104,19 @@ def locale_names(folder: Path) -> pl.DataFrame:
     ).sort("kind", "people", "key")
 
 
+def listed_names() -> pl.DataFrame:
+    """Population, kind, sex (empty for surnames), name, weight: the names of the locales in LISTED."""
+    rows = []
+    for population, locale in LISTED.items():
+        provider: Any = importlib.import_module(f"faker.providers.person.{locale}").Provider
+        for sex in ("female", "male"):
+            names = dict.fromkeys(getattr(provider, f"first_names_{sex}"))
+            rows += [(population, "first", sex, name, 1 / (rank + OFFSET)) for rank, name in enumerate(names, 1)]
+        rows += [(population, "last", "", name, weight) for name, weight in provider.last_names.items()]
+    return pl.DataFrame(rows, schema=["population", "kind", "sex", "name", "weight"], orient="row")
+
+
 if __name__ == "__main__":
     here = Path(__file__).parent
     write(locale_names(here), here / "locale_names.parquet")
+    write(listed_names(), here / "listed_names.parquet")

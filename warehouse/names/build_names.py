@@ -129,7 +129,7 @@ def surnames(wheels: Path) -> pl.DataFrame:
 def write(frame: pl.DataFrame, path: Path) -> None:
     """Write with settings that make the bytes a function of the table."""
     table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-    strings = {"key": "DELTA_BYTE_ARRAY"}
+    strings = {"key": "DELTA_BYTE_ARRAY"} if "key" in frame.columns else {}
     pq.write_table(
         table,
         path,

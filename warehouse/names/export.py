@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,24 +101,41 @@ class Told:
 
 def name_files(told: Told, folder: Path = Path(__file__).parent) -> dict[str, bytes]:
     """Bytes of the snapshot's name files by file name, from the vendored tables in `folder`."""
-    first, last = (_vendored(folder, table) for table in ("first_names", "surnames"))
+    listed = first_names(_vendored(folder, "first_names"))
+    asked = {kind: set(told.heritage.filter(kind=kind)["key"]) for kind in KINDS}
+    adults = of_adults(listed, asked["first"])
+    last = borne(counted_surnames(folder), asked["last"], told)
+    return packed(adults, last, told, ETHNICITIES, as_born_here(listed, told.people))
+
+
+def packed(
+    first: pl.DataFrame, last: pl.DataFrame, told: Told, ethnicities: Sequence[str], as_here: dict[str, float]
+) -> dict[str, bytes]:
+    """Bytes of the name files by file name, from tables as `of_adults` and `borne` give them.
+
+    `ethnicities` are those that the tables have shares of, `as_here` what the files call as_born_here.
+    """
     heritages = told.people["heritage"].unique(maintain_order=True).to_list()
     codes = {heritage: code for code, heritage in enumerate(heritages)}
     if unknown := set(told.heritage["heritage"]) - codes.keys():
         raise SnapshotError(f"names were told to be of the unknown heritage {min(unknown)!r}: validate them again")
     facts: dict[str, object] = {"heritages": heritages}
-    listed = first_names(first)
-    asked = {kind: set(told.heritage.filter(kind=kind)["key"]) for kind in KINDS}
-    adults = of_adults(listed, asked["first"])
-    of_first = facts | {
-        "native_tilt": native_tilt(adults, told.people),
-        "as_born_here": as_born_here(listed, told.people),
-    }
+    of_first = facts | {"native_tilt": native_tilt(first, told.people, ethnicities), "as_born_here": as_here}
     return {
-        FIRST: _parquet_bytes(_written(adults, told.columns("first", codes)), of_first),
-        LAST: _parquet_bytes(_written(borne(surnames(last), asked["last"], told), told.columns("last", codes)), facts),
+        FIRST: _parquet_bytes(_written(first, told.columns("first", codes)), of_first),
+        LAST: _parquet_bytes(_written(last, told.columns("last", codes)), facts),
         PEOPLE: _people_bytes(told.people),
     }
+
+
+def counted_first_names(asked: Collection[str], folder: Path = Path(__file__).parent) -> pl.DataFrame:
+    """`of_adults` of the vendored table in `folder`."""
+    return of_adults(first_names(_vendored(folder, "first_names")), asked)
+
+
+def counted_surnames(folder: Path = Path(__file__).parent) -> pl.DataFrame:
+    """`surnames` of the vendored table in `folder`."""
+    return surnames(_vendored(folder, "surnames"))
 
 
 def listed_surnames(folder: Path = Path(__file__).parent) -> tuple[pl.DataFrame, dict[str, float]]:
@@ -151,7 +168,9 @@ def as_born_here(listed: pl.DataFrame, people: pl.DataFrame) -> dict[str, float]
     return found
 
 
-def native_tilt(adults: pl.DataFrame, people: pl.DataFrame) -> dict[str, dict[str, list[float]]]:
+def native_tilt(
+    adults: pl.DataFrame, people: pl.DataFrame, ethnicities: Sequence[str] = ETHNICITIES
+) -> dict[str, dict[str, list[float]]]:
     """By sex and ethnicity, for each of COHORTS, the factor that `files` describes.
 
     Found by iterative proportional fitting of births(name) * P(ethnicity | name) * factor: its sums over ethnicities
@@ -159,17 +178,17 @@ def native_tilt(adults: pl.DataFrame, people: pl.DataFrame) -> dict[str, dict[st
     """
     found: dict[str, dict[str, list[float]]] = {}
     for (sex,), rows in adults.group_by("sex", maintain_order=True):
-        shares = rows.select(f"share_{e}" for e in ETHNICITIES).to_numpy() / SHARE_UNIT
-        by_ethnicity: dict[str, list[float]] = {e: [] for e in ETHNICITIES}
+        shares = rows.select(f"share_{e}" for e in ethnicities).to_numpy() / SHARE_UNIT
+        by_ethnicity: dict[str, list[float]] = {e: [] for e in ethnicities}
         for cohort in COHORTS:
             births = rows[f"births_{cohort}"].to_numpy()
             natives = people.filter(cohort=cohort)
-            wanted = np.array([natives.filter(ethnicity=e)["share"].sum() for e in ETHNICITIES])
+            wanted = np.array([natives.filter(ethnicity=e)["share"].sum() for e in ethnicities])
             wanted *= births.sum() / wanted.sum()
-            tilt = np.ones(len(ETHNICITIES))
+            tilt = np.ones(len(ethnicities))
             for _ in range(ROUNDS):
                 tilt *= wanted / (shares.T @ (births / (shares @ tilt)) * tilt)
-            for ethnicity, factor in zip(ETHNICITIES, tilt / tilt[0], strict=True):
+            for ethnicity, factor in zip(ethnicities, tilt / tilt[0], strict=True):
                 by_ethnicity[ethnicity].append(float(f"{factor:.5e}"))
         found[str(sex)] = by_ethnicity
     return found

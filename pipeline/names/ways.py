@@ -1,0 +1,99 @@
+"""How each population comes by its names: counted, or borrowed. Only reading `populations/<id>.toml` belongs here.
+
+A population without such a file has no names. What is made of the borrowed ones is `warehouse.names.borrowed`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from warehouse.errors import CatalogueError
+from warehouse.names.borrowed import Borrowing, Heritage
+
+FOLDER = Path(__file__).parent / "populations"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Shares(_Strict):
+    first: float = Field(default=0.0, ge=0, le=1)
+    last: float = Field(default=0.0, ge=0, le=1)
+
+
+class _Heritage(_Strict):
+    told: list[str]
+    sharp: float = Field(default=1.0, gt=0)
+    listed: _Shares = _Shares()
+    named: _Shares = _Shares()
+    kept: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    female: list[str] = []
+    male: list[str] = []
+    last: list[str] = []
+
+
+class _Way(_Strict):
+    way: Literal["counted", "borrowed"]
+    lender: str | None = Field(default=None, alias="from")
+    common: str | None = None
+    heritage: dict[str, _Heritage] = {}
+
+
+def named(folder: Path = FOLDER) -> tuple[str, ...]:
+    """Populations that have names, by id."""
+    return tuple(sorted(path.stem for path in folder.glob("*.toml")))
+
+
+def counted(folder: Path = FOLDER) -> tuple[str, ...]:
+    """Populations whose own names are counted, and asked about."""
+    return tuple(population for population in named(folder) if _way(folder / f"{population}.toml").way == "counted")
+
+
+def lender(population: str, folder: Path = FOLDER) -> str:
+    """The population whose names a population has: itself, where they are counted."""
+    return _way(folder / f"{population}.toml").lender or population
+
+
+def borrowing(population: str, folder: Path = FOLDER) -> Borrowing | None:
+    """How a population's names are shared out over its heritages; None where they are counted."""
+    way = _way(folder / f"{population}.toml")
+    if way.way == "counted":
+        return None
+    assert way.common is not None
+    heritages = {
+        name: Heritage(
+            told=tuple(one.told),
+            sharp=one.sharp,
+            listed={"first": one.listed.first, "last": one.listed.last},
+            named={"first": one.named.first, "last": one.named.last},
+            kept=one.kept,
+            names={"female": tuple(one.female), "male": tuple(one.male), "last": tuple(one.last)},
+        )
+        for name, one in way.heritage.items()
+    }
+    return Borrowing(population, way.common, heritages)
+
+
+@cache
+def _way(path: Path) -> _Way:
+    """Raises `CatalogueError` naming the file and what is wrong in it."""
+    where = f"names of population '{path.stem}' ({path.name})"
+    try:
+        way = _Way(**tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise CatalogueError(f"{where}: cannot be read ({error.strerror}): restore the file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CatalogueError(f"{where}: is not valid TOML ({error}): correct it there") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise CatalogueError(f"{where}: '{place}': {first['msg']}: correct it there") from error
+    if way.way == "borrowed" and (way.lender is None or way.common not in way.heritage):
+        raise CatalogueError(f"{where}: borrowed names say from whom, and which of their heritages is common: add that")
+    return way

@@ -1,0 +1,273 @@
+"""The name files of a population whose names nobody counted: shared out from lists, and from names told of elsewhere.
+
+What is known here is who the people are, by heritage and cohort. What is assumed is whose names a heritage has
+(`Borrowing`): names that are common in the country, by lists of these; names kept by hand; and names that another
+population's answers tell to be of a like heritage, as often as they are borne there. From this follows how many people
+of each heritage bear each name, and from that all that the files hold: births, bearers, ethnicities, heritages. Files
+and their reader are those of names that were counted; docs/names.md says what is weak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from warehouse.errors import SnapshotError
+from warehouse.names import casing
+from warehouse.names.export import COHORTS, Told, borne, counted_first_names, counted_surnames, packed
+from warehouse.names.files import EVERYBODY, EVERYONE, FOREIGN, KINDS, SHARE_UNIT
+
+ADULTS = 50_000_000
+"""The people who are shared out; only ratios of it are in the draw."""
+
+LEAST = 60
+"""A name that fewer of these bear is left out."""
+
+TOLD = 0.02
+"""Heritages are written down from this share of a name's bearers on, as language models were asked to list them."""
+
+SMOOTHED = 0.1
+"""So much of a name's average frequency, among listed names, is added to that of every cohort."""
+
+TINY = 1e-12
+BORN_HERE, BORN_ABROAD, LAST_KEPT = range(3)
+"""Places in `Heritage.kept`."""
+
+Kind = Literal["first", "last"]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Heritage:
+    """Whose names a heritage has.
+
+    Attributes:
+        told: heritages of the lending population.
+        sharp: power to which a told share is raised before it counts.
+        listed, named: by kind, the shares with a name of the population's lists, and with one of `names`; the others
+            have one that is told.
+        kept: shares with a name of the own heritage: first names of those born here, of those born abroad, surnames.
+        names: by `female`, `male`, `last`, those kept by hand; one that stands twice counts twice.
+    """
+
+    told: tuple[str, ...]
+    sharp: float
+    listed: Mapping[Kind, float]
+    named: Mapping[Kind, float]
+    kept: tuple[float, float, float]
+    names: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Borrowing:
+    """Whose names the heritages of a population have; `common` is that whose names others have beside their own."""
+
+    population: str
+    common: str
+    heritages: Mapping[str, Heritage]
+
+
+def borrowed_files(borrowing: Borrowing, told: Told, folder: Path = Path(__file__).parent) -> dict[str, bytes]:
+    """Bytes of the snapshot's name files by file name.
+
+    `told.people` are those of this population, `told.heritage` and `told.facts` what is told in the lending one, whose
+    tables lie in `folder`, beside the lists of names by population. Raises SnapshotError for a heritage that has no
+    names.
+    """
+    heritages = told.people["heritage"].unique(maintain_order=True).to_list()
+    if missing := [h for h in heritages if h not in borrowing.heritages]:
+        raise SnapshotError(f"names of '{borrowing.population}': nothing says whose names '{missing[0]}' has: add it")
+    if gone := [h for h in borrowing.heritages if h not in heritages]:
+        raise SnapshotError(f"names of '{borrowing.population}': the catalogue has no heritage '{gone[0]}': remove it")
+    lists = pl.read_parquet(folder / "listed_names.parquet").filter(population=borrowing.population)
+    asked = {kind: set(told.heritage.filter(kind=kind)["key"]) for kind in KINDS}
+    people = _People.of(told.people, heritages)
+    counted = counted_first_names(asked["first"], folder)
+    parts, tags = [], []
+    for sex in ("female", "male"):
+        source = _Source.of(borrowing, "first", sex, counted.filter(sex=sex), lists.filter(kind="first", sex=sex), told)
+        births, abroad = _first(source, people)
+        mass = births.sum(axis=0) + abroad
+        counts = {f"births_{cohort}": births[place].sum(axis=1) for place, cohort in enumerate(COHORTS)}
+        table = _table(source.rows, counts | {"foreign": abroad.sum(axis=1)}, mass, people)
+        parts.append(table.with_columns(sex=pl.lit(sex)))
+        tags.append(_tags("first", source.rows["key"], mass, heritages))
+    surnames = borne(counted_surnames(folder), asked["last"], told)
+    source = _Source.of(borrowing, "last", "last", surnames, lists.filter(kind="last"), told)
+    own = source.names_of(source.rows["bearers"].to_numpy().astype(np.float64), None, LAST_KEPT)
+    mass = own * people.everyone * ADULTS
+    last = _table(source.rows, {"bearers": mass.sum(axis=1)}, mass, people)
+    tags.append(_tags("last", source.rows["key"], mass, heritages))
+    # Heritages are written down by name: those of both sexes count together.
+    heritage = pl.concat(tags).group_by("kind", "key", "heritage", maintain_order=True).agg(pl.col("mass").sum())
+    heritage = heritage.with_columns(share=pl.col("mass") / pl.col("mass").sum().over("kind", "key"))
+    heritage = heritage.filter(pl.col("share") >= TOLD).select("kind", "key", "heritage", "share")
+    first = (
+        pl.concat(parts)
+        .sort("key", "sex")
+        .select("key", "name", "listed", "sex", pl.exclude("key", "name", "listed", "sex"))
+    )
+    whose = Told(told.people, heritage, told.facts, told.standing)
+    return packed(first, last.sort("key"), whose, people.ethnicities, dict.fromkeys(people.ethnicities, 0.0))
+
+
+@dataclass(frozen=True)
+class _People:
+    """Shares by heritage, (heritages,): of everyone, of those born abroad (of everyone), of those born here by cohort
+    (each summing to 1); and P(ethnicity | heritage), (ethnicities, heritages).
+    """
+
+    ethnicities: tuple[str, ...]
+    everyone: Floats
+    abroad: Floats
+    natives: tuple[Floats, ...]
+    ethnicity_of: Floats
+
+    @classmethod
+    def of(cls, people: pl.DataFrame, heritages: Sequence[str]) -> _People:
+        def shares(of: pl.DataFrame) -> Floats:
+            found = dict(of.group_by("heritage").agg(pl.col("share").sum()).iter_rows())
+            return np.array([found.get(heritage, 0.0) for heritage in heritages])
+
+        everyone = people.filter(cohort=EVERYONE)
+        ethnicities = tuple(e for e in everyone["ethnicity"].unique(maintain_order=True) if e != EVERYBODY)
+        whole = shares(everyone)
+        return cls(
+            ethnicities,
+            whole,
+            shares(everyone.filter(nativity=FOREIGN)),
+            tuple(shares(people.filter(cohort=cohort)) for cohort in COHORTS),
+            np.stack([shares(everyone.filter(ethnicity=e)) for e in ethnicities]) / np.maximum(whole, TINY),
+        )
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Names of a kind, and of a sex if they are first names, with what tells whose they are.
+
+    `told` is (names, heritages): the told share, raised to the power of the heritage; `listed` how frequent the lists
+    have a name to be, times how far it is told to be of the heritage; `named` how often it stands among those by hand.
+    """
+
+    rows: pl.DataFrame
+    kept: Floats
+    common: int
+    parts: tuple[Floats, Floats]
+    told: Floats
+    listed: Floats
+    named: Floats
+
+    @classmethod
+    def of(  # noqa: PLR0917
+        cls, borrowing: Borrowing, kind: Kind, of: str, counted: pl.DataFrame, lists: pl.DataFrame, told: Told
+    ) -> _Source:
+        heritages = list(told.people["heritage"].unique(maintain_order=True))
+        ours = [borrowing.heritages[heritage] for heritage in heritages]
+        rows = _with(counted, [*lists["name"], *(name for one in ours for name in one.names[of])])
+        place = {key: row for row, key in enumerate(rows["key"])}
+        there = sorted({heritage for one in ours for heritage in one.told})
+        shares = np.zeros((len(rows), len(there)))
+        for key, heritage, share in told.heritage.filter(kind=kind).select("key", "heritage", "share").iter_rows():
+            if key in place and heritage in there:
+                shares[place[key], there.index(heritage)] = share
+        columns = [[there.index(heritage) for heritage in one.told] for one in ours]
+        raised = np.stack([shares[:, c].sum(axis=1) ** one.sharp for c, one in zip(columns, ours, strict=True)], axis=1)
+        # Of a name that the lists have, heritages that nobody here has are left out of account.
+        known = shares.sum(axis=1, keepdims=True)
+        like = np.where(known > 0, shares / np.maximum(known, TINY), 0.0)
+        affinity = np.stack([like[:, c].sum(axis=1) for c in columns], axis=1)
+        affinity[known[:, 0] == 0, heritages.index(borrowing.common)] = 1.0
+        frequency = np.zeros((len(rows), 1))
+        frequency[[place[casing.key_of(name)] for name in lists["name"]], 0] = lists["weight"]
+        named = np.zeros((len(rows), len(heritages)))
+        for column, one in enumerate(ours):
+            for name in one.names[of]:
+                named[place[casing.key_of(name)], column] += 1
+        return cls(
+            rows,
+            np.array([one.kept for one in ours]),
+            heritages.index(borrowing.common),
+            (np.array([one.listed[kind] for one in ours]), np.array([one.named[kind] for one in ours])),
+            raised,
+            frequency * affinity,
+            named,
+        )
+
+    def names_of(self, borne: Floats, curve: Floats | None, kept: int) -> Floats:
+        """P(name | heritage), (names, heritages), where `borne` is how often a name is borne in the lending population,
+        `curve` (names,) how much more frequent listed ones are than usual, and `kept` the place of the share that has
+        names of its own.
+        """
+        listed = self.listed if curve is None else self.listed * curve[:, None]
+        own = np.zeros(self.told.shape)
+        free = np.ones(self.told.shape[1])
+        for part, weight in zip(self.parts, (listed, self.named), strict=True):
+            whole = weight.sum(axis=0)
+            share = np.where(whole > 0, part, 0.0)
+            own += weight * (share / np.maximum(whole, TINY))
+            free -= share
+        rest = self.told * borne[:, None]
+        whole = rest.sum(axis=0)
+        own += rest * (free / np.maximum(whole, TINY))
+        own /= np.maximum(own.sum(axis=0), TINY)
+        mine = np.where(own.sum(axis=0) > 0, self.kept[:, kept], 0.0)
+        return own * mine + own[:, [self.common]] * (1 - mine)
+
+
+def _first(source: _Source, people: _People) -> tuple[Floats, Floats]:
+    """Bearers by name and heritage: those born here, (cohorts, names, heritages), and abroad, (names, heritages)."""
+    births = np.stack([source.rows[f"births_{c}"].to_numpy().astype(np.float64) for c in COHORTS])
+    foreign = source.rows["foreign"].to_numpy().astype(np.float64)
+    popular = births / births.sum(axis=1, keepdims=True)
+    usual = popular.mean(axis=0)
+    curves = np.where(usual > 0, (popular + SMOOTHED * usual) / np.maximum((1 + SMOOTHED) * usual, TINY), 1.0)
+    each = ADULTS / 2 * (1 - people.abroad.sum()) / len(COHORTS)
+    here = np.stack(
+        [
+            source.names_of(births[c] + foreign / len(COHORTS), curves[c], BORN_HERE) * people.natives[c] * each
+            for c in range(len(COHORTS))
+        ]
+    )
+    abroad = source.names_of(births.sum(axis=0) + foreign, None, BORN_ABROAD) * people.abroad * ADULTS / 2
+    return here, abroad
+
+
+def _with(counted: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """The counted names, and those of these beside them that are none, with nothing counted.
+
+    A name is written as the list has it.
+    """
+    spelled = pl.DataFrame({"spelled": list(dict.fromkeys(names))}, schema={"spelled": pl.String})
+    spelled = spelled.with_columns(key=pl.col("spelled").map_elements(casing.key_of, return_dtype=pl.String))
+    rows = counted.join(spelled.unique("key", keep="first"), on="key", how="full", coalesce=True)
+    numbers = [c for c, kind in counted.schema.items() if kind.is_numeric()]
+    return rows.with_columns(
+        pl.col(numbers).fill_null(0),
+        name=pl.coalesce("spelled", "name"),
+        listed=pl.col("listed").fill_null(False) | pl.col("spelled").is_not_null(),
+    ).sort("key")
+
+
+def _table(rows: pl.DataFrame, counts: Mapping[str, Floats], mass: Floats, people: _People) -> pl.DataFrame:
+    """Key, name, listed, the counts, and share_E, of the names that LEAST people bear."""
+    borne_by = mass.sum(axis=1)
+    shares = (mass @ people.ethnicity_of.T) / np.maximum(borne_by, TINY)[:, None]
+    columns = {name: np.rint(values).astype(np.uint32) for name, values in counts.items()}
+    for place, ethnicity in enumerate(people.ethnicities):
+        columns[f"share_{ethnicity}"] = np.rint(shares[:, place] * SHARE_UNIT).astype(np.uint16)
+    table = rows.select("key", "name", "listed").with_columns(pl.Series(n, v) for n, v in columns.items())
+    return table.filter(pl.Series(borne_by >= LEAST))
+
+
+def _tags(kind: Kind, keys: pl.Series, mass: Floats, heritages: Sequence[str]) -> pl.DataFrame:
+    """Kind, key, heritage and bearers, where there are any to speak of."""
+    row, column = np.nonzero(mass > mass.sum(axis=1, keepdims=True) * TOLD / 2)
+    return pl.DataFrame(
+        {"key": keys.gather(row), "heritage": np.array(heritages)[column], "mass": mass[row, column]}
+    ).select(pl.lit(kind).alias("kind"), "key", "heritage", "mass")
