@@ -95,7 +95,7 @@ BROKEN: list[tuple[str, str, str, str, str]] = [
     (
         "too few parents",
         TIER_3,
-        'parents = ["age", "sex", "household_income", "education", "ethnicity", "urbanicity"]',
+        'parents = ["age", "sex", "household_income", "education", "ethnicity", "urbanicity", "social_media"]',
         'parents = ["age", "sex"]',
         "tier 3 takes 4 to 12 parents, this has 2",
     ),
@@ -205,20 +205,21 @@ SECOND = '[xx]\nlabel = "adults"\nyear = 2025\ncurrency = "x"\n\n[us]'
 SPLIT = (TIER_1, 'definition = "Age in completed years."')
 
 
-def test_a_population_that_lacks_its_categories_is_told_where_they_belong(folder: Path) -> None:
+def test_a_population_that_lacks_its_parts_is_told_where_they_belong(folder: Path) -> None:
     edit(folder, "populations.toml", "[us]", SECOND)
-    with pytest.raises(CatalogueError, match=r"'ethnicity': field 'categories' has no part for population 'xx': add c"):
+    with pytest.raises(CatalogueError, match=r"'ethnicity': field 'label' has no part for population 'xx': add label"):
         load_catalogue("xx", folder)
 
 
 @pytest.fixture
 def two(folder: Path) -> Path:
-    """A catalogue with a second population, which shares everything with the first that is not split."""
+    """A catalogue with another population, whose parts are those of the first wherever they are split."""
     edit(folder, "populations.toml", "[us]", SECOND)
     for file in (TIER_1, TIER_2, TIER_3):
         text = (folder / file).read_text(encoding="utf-8")
         own = re.compile(r"(?ms)^\[+dimension\.(?:categories|zeros)\.us\]+$.*?(?=^\[|\Z)")
         parts = own.sub(lambda part: part[0] + part[0].replace(".us]", ".xx]"), text)
+        parts = re.sub(r"(?m)^(\w+) = \{ us = (.*), gb = (.*) \}$", r"\1 = { us = \2, xx = \2, gb = \3 }", parts)
         (folder / file).write_text(parts, encoding="utf-8")
     return folder
 
