@@ -19,6 +19,7 @@ from pipeline.checks import ALL_CHECKS
 from pipeline.definitions import ALL_ASSETS, resources_for
 from pipeline.elicitation.protocol import one_line
 from pipeline.lock import held
+from pipeline.names.ways import lender
 from pipeline.partitions import (
     DIMENSION_KEYS,
     EDITION_TAG,
@@ -151,13 +152,13 @@ def stale_work(build: Build, stage: Stage, scope: Scope = WHOLE) -> Work:
         return Work(stage, tuple((p, p) for p in stale), len(stale) * sizes.get(stage.name, 1))
     runs: list[tuple[str, str]] = []
     total = 0
+    if by_kind := stage.partitioned_by == "kind":  # whose names they borrow, if not their own
+        populations = list(dict.fromkeys(lender(population) for population in populations if population in NAMED))
+    keys = NAME_KEYS if by_kind else DIMENSION_KEYS
     for population in populations:
-        if stage.partitioned_by == "kind":
-            keys, models = NAME_KEYS, [""]
-        else:
-            keys = DIMENSION_KEYS
-            asked = [m.id for m in build.plan.panels[population] if scope.models is None or m.id in scope.models]
-            models = asked if stage.partitioned_by == "model" else [""]
+        models = [""]
+        if stage.partitioned_by == "model":
+            models = [m.id for m in build.plan.panels[population] if scope.models is None or m.id in scope.models]
         places = [
             place
             for place, key in enumerate(keys)

@@ -15,7 +15,8 @@ import polars as pl
 from pipeline.catalogue.loader import load_catalogue, populations
 from pipeline.elicitation.panel import load_panel
 from pipeline.names.candidates import KINDS
-from pipeline.plan import NAMED, Cell
+from pipeline.names.ways import lender
+from pipeline.plan import COUNTED, NAMED, Cell
 
 DIMENSION_KEYS = tuple(
     f"{population}/{dimension.id}"
@@ -25,7 +26,7 @@ DIMENSION_KEYS = tuple(
 EDITION_TAG = "personagen/edition"  # on every run: which edition it builds
 MODEL_KEYS = tuple(member.id for member in load_panel())
 
-NAME_KEYS = tuple(f"{population}/{kind}" for population in NAMED for kind in KINDS)
+NAME_KEYS = tuple(f"{population}/{kind}" for population in COUNTED for kind in KINDS)
 
 by_dimension = dg.StaticPartitionsDefinition(list(DIMENSION_KEYS))
 by_model = dg.StaticPartitionsDefinition(list(MODEL_KEYS))
@@ -40,7 +41,9 @@ TIERS = {
 by_tier = dg.StaticPartitionsDefinition(list(TIERS))
 by_population = dg.StaticPartitionsDefinition(list(populations()))
 by_name_kind = dg.StaticPartitionsDefinition(list(NAME_KEYS))
-kind_to_population = dg.StaticPartitionMapping({key: key.split("/", 1)[0] for key in NAME_KEYS})
+kind_to_population = dg.StaticPartitionMapping(
+    {key: [population for population in NAMED if lender(population) == key.split("/", 1)[0]] for key in NAME_KEYS}
+)
 dimension_to_population = dg.StaticPartitionMapping({key: key.split("/", 1)[0] for key in DIMENSION_KEYS})
 population_to_dimension = dg.StaticPartitionMapping(
     {population: [k for k in DIMENSION_KEYS if k.split("/", 1)[0] == population] for population in populations()}

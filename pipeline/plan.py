@@ -19,6 +19,7 @@ from pipeline.elicitation.edition import asked_for, members_of
 from pipeline.elicitation.panel import Member
 from pipeline.elicitation.record import Digests, Record
 from pipeline.heritage_shares import CHAIN
+from pipeline.names import ways
 from pipeline.names.candidates import KINDS
 from pipeline.names.enrichment import FOLDER, Enrichment
 from pipeline.prompts.render import Request, requests_for
@@ -62,6 +63,7 @@ _CODE = {
         "warehouse.parquet",
         "warehouse.names",
         "pipeline.heritage_shares",
+        "pipeline.names.ways",
         "pipeline.assets.name_files",
     ),
     "snapshot": (
@@ -92,14 +94,11 @@ _NAME_STAGES: dict[str, tuple[str, ...]] = {
 }
 """The stages of names, with what each is made from."""
 
-_NAME_FILES = (
-    *(("weights", dimension) for dimension in CHAIN),
-    *(("name_estimates", kind) for kind in KINDS),
-)
-"""What the name files of a population are made from: stage, and dimension or kind."""
+NAMED = tuple(population for population in ways.named() if population in populations())
+"""Populations that have names."""
 
-NAMED = ("us",)
-"""Populations whose names are enriched."""
+COUNTED = tuple(population for population in ways.counted() if population in NAMED)
+"""Those whose names are asked about; others borrow what was told."""
 
 PanelWeights = tuple[tuple[str, str, float], ...]
 """Pooling weights as the warehouse has them: (population, panel member, weight), in that order; () if it has none."""
@@ -213,7 +212,7 @@ class Plan:
     def enrichments(self) -> dict[str, Enrichment]:
         """The enrichment of names, by population."""
         folder = self.names or self.corpus.parent / FOLDER
-        return {population: Enrichment(self.catalogues[population], folder) for population in NAMED}
+        return {population: Enrichment(self.catalogues[population], folder) for population in COUNTED}
 
     def at_present(self) -> Plan:
         """This plan if no file of the records has changed since it was first asked for fingerprints, else one anew."""
@@ -259,7 +258,7 @@ class Plan:
             ],
             "weights": [("maps", cell), *weights],
             "trial_report": [("weights", Cell(cell.population, d.id)) for d in whole.dimensions],
-            "name_files": [(made, Cell(cell.population, of)) for made, of in _NAME_FILES if cell.population in NAMED],
+            "name_files": _names_from(cell.population),
             "snapshot": [
                 *(("weights", Cell(cell.population, d.id)) for d in whole.dimensions),
                 ("name_files", Cell(cell.population, "")),
@@ -372,8 +371,9 @@ class Plan:
             known["trial_report", *everyone] = _digest(
                 [code["trial_report"], self.edition, catalogue.hash, *everything]
             )
-            named = [known[made, population, of, ""] for made, of in _NAME_FILES if population in NAMED]
-            known["name_files", *everyone] = _digest([code["name_files"], *named])
+            named = [known[made, cell.population, cell.dimension, ""] for made, cell in _names_from(population)]
+            way = [ways.digest(population)] if population in NAMED else []
+            known["name_files", *everyone] = _digest([code["name_files"], *way, *named])
             everything.append(known["name_files", *everyone])
             known["snapshot", *everyone] = _digest(
                 [code["snapshot"], catalogue.hash, self.edition, self.provenance, *everything]
@@ -382,6 +382,14 @@ class Plan:
             known["personas", *everyone] = _digest([code["personas"], known["snapshot", *everyone], str(size), seed])
             known["map_distances", *everyone] = _digest([code["map_distances"], known["personas", *everyone]])
         return known
+
+
+def _names_from(population: str) -> list[tuple[str, Cell]]:
+    """What the name files of a population are made from, which is nothing if it has none."""
+    if population not in NAMED:
+        return []
+    people = [("weights", Cell(population, dimension)) for dimension in CHAIN]
+    return people + [("name_estimates", Cell(ways.lender(population), kind)) for kind in KINDS]
 
 
 def _digest(parts: Iterable[str]) -> str:

@@ -99,7 +99,8 @@ class Names:
         tilts = facts["native_tilt"]
         shares = {ethnicity: _share(first, ethnicity) for ethnicity in tilts[sexes[0]]}
         self._tilted = [[(shares[ethnicity], tilt) for ethnicity, tilt in tilts[known].items()] for known in sexes]
-        self._everybody = list(ethnicities).index(EVERYBODY) if EVERYBODY in ethnicities else -1
+        everybody = EVERYBODY in ethnicities and EVERYBODY not in tilts[sexes[0]]
+        self._everybody = list(ethnicities).index(EVERYBODY) if everybody else -1
         self._as_born_here = [facts["as_born_here"].get(ethnicity, 0.0) for ethnicity in ethnicities]
         self._bearers = _column(last, "bearers")
         self._abroad = np.array([nativity == FOREIGN for nativity in nativities])
@@ -422,15 +423,15 @@ def _lists(table: Any, name: str) -> tuple[Ints, Ints]:
 
 def _share(table: Any, ethnicity: str) -> Floats:
     """P(ethnicity | name) by row; 1 for everybody. Raises SnapshotError if there is no such ethnicity."""
+    if f"share_{ethnicity}" in table.column_names:
+        return _column(table, f"share_{ethnicity}") / SHARE_UNIT
     if ethnicity == EVERYBODY:
         return np.ones(table.num_rows)
     if ethnicity == REST:
         others = [_column(table, c) for c in table.column_names if c.startswith("share_")]
         rest: Floats = np.maximum(SHARE_UNIT - sum(others, np.zeros(table.num_rows)), 0) / SHARE_UNIT  # 7 roundings
         return rest
-    if f"share_{ethnicity}" not in table.column_names:
-        raise SnapshotError(f"the snapshot has no names for ethnicity {ethnicity!r}: export it again")
-    return _column(table, f"share_{ethnicity}") / SHARE_UNIT
+    raise SnapshotError(f"the snapshot has no names for ethnicity {ethnicity!r}: export it again")
 
 
 def _told(table: Any, codes: Sequence[int]) -> Told:

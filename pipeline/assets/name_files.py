@@ -6,11 +6,13 @@ import polars as pl
 from pipeline.heritage_shares import CHAIN, people_shares
 from pipeline.names.frames import heritage_shares, name_facts
 from pipeline.names.rare import standing
+from pipeline.names.ways import borrowing, lender
 from pipeline.partitions import by_population, dimension_to_population, kind_to_population
-from pipeline.plan import NAMED
+from pipeline.plan import COUNTED, NAMED
 from pipeline.progress import advance
 from pipeline.resources import Build
 from warehouse.database import query
+from warehouse.names.borrowed import borrowed_files
 from warehouse.names.export import COHORTS, Told, listed_surnames, name_files
 
 
@@ -33,10 +35,11 @@ def write_name_files(context: dg.AssetExecutionContext, build: Build) -> None:
     """Write the name files of these populations."""
     for population in context.partition_keys:
         if population in NAMED:
-            told = _told(build, population)
+            told, borrowed = _told(build, population), borrowing(population)
+            made = name_files(told) if borrowed is None else borrowed_files(borrowed, told)
             folder = build.name_folder(population)
             folder.mkdir(parents=True, exist_ok=True)
-            for name, content in name_files(told).items():
+            for name, content in made.items():
                 part = folder / f".{name}.part"
                 part.write_bytes(content)
                 part.replace(folder / name)
@@ -55,8 +58,10 @@ def _told(build: Build, population: str) -> Told:
         weights = query(
             connection, f"select * from weights {where} and list_contains(?, dimension)", [*key, list(CHAIN)]
         )
-        estimates = query(connection, f"select * from name_estimates {where}", key)
+        estimates = query(connection, f"select * from name_estimates {where}", [lender(population), build.edition])
     people, tags = people_shares(build.catalogue(population), weights, COHORTS), heritage_shares(estimates)
+    if population not in COUNTED:
+        return Told(people, tags, name_facts(estimates), pl.DataFrame(schema={"key": pl.String, "factor": pl.Float64}))
     surnames, everybody = listed_surnames()
     rare = standing(surnames, everybody, tags.filter(kind="last"), people)
     return Told(people, tags, name_facts(estimates), rare)

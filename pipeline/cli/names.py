@@ -128,9 +128,9 @@ def prune_command(dry_run: bool, population: str, corpus: Path | None) -> None:
 def _enrichment(population: str, corpus: Path | None) -> Enrichment:
     from pipeline.catalogue.loader import load_catalogue  # noqa: PLC0415
     from pipeline.names.enrichment import FOLDER, Enrichment  # noqa: PLC0415
-    from pipeline.plan import NAMED  # noqa: PLC0415
+    from pipeline.plan import COUNTED  # noqa: PLC0415
     from pipeline.resources import CORPUS as PACKAGED  # noqa: PLC0415  # Dagster takes seconds to import
 
-    if population not in NAMED:
-        raise CatalogueError(f"names of population '{population}' are not asked about: choose {', '.join(NAMED)}")
+    if population not in COUNTED:
+        raise CatalogueError(f"names of population '{population}' are not asked about: choose {', '.join(COUNTED)}")
     return Enrichment(load_catalogue(population), (corpus or PACKAGED) / FOLDER)

@@ -5,6 +5,7 @@ A population without such a file has no names. What is made of the borrowed ones
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -42,6 +43,7 @@ class _Way(_Strict):
     way: Literal["counted", "borrowed"]
     lender: str | None = Field(default=None, alias="from")
     common: str | None = None
+    left_out: list[str] = []
     heritage: dict[str, _Heritage] = {}
 
 
@@ -58,6 +60,11 @@ def counted(folder: Path = FOLDER) -> tuple[str, ...]:
 def lender(population: str, folder: Path = FOLDER) -> str:
     """The population whose names a population has: itself, where they are counted."""
     return _way(folder / f"{population}.toml").lender or population
+
+
+def digest(population: str, folder: Path = FOLDER) -> str:
+    """Sha256 (hex) of what is said of a population's names."""
+    return hashlib.sha256((folder / f"{population}.toml").read_bytes()).hexdigest()
 
 
 def borrowing(population: str, folder: Path = FOLDER) -> Borrowing | None:
@@ -77,7 +84,7 @@ def borrowing(population: str, folder: Path = FOLDER) -> Borrowing | None:
         )
         for name, one in way.heritage.items()
     }
-    return Borrowing(population, way.common, heritages)
+    return Borrowing(population, way.common, heritages, frozenset(way.left_out))
 
 
 @cache

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.catalogue.models import Catalogue
+from pipeline.elicitation.edition import write_members
 from pipeline.plan import Plan
 from pipeline.prompts.render import Request
 from pipeline.prompts.schema import LISTS, NUMBER_FORMATS
@@ -18,10 +19,15 @@ from pipeline.prompts.validation import allowed_mask, conditions_of
 EDITION = "synthetic"
 
 
-def write_corpus(folder: Path, spoil: Callable[[Request, str], str] = lambda request, text: text) -> Path:
+def write_corpus(
+    folder: Path,
+    spoil: Callable[[Request, str], str] = lambda request, text: text,
+    populations: Sequence[str] = ("us",),
+    members: Sequence[str] = ("recorded-pass-1", "recorded-pass-2"),
+) -> Path:
     """Write a whole edition of made-up but valid answers into `folder`; `spoil` may change the text of each."""
     edition = folder / EDITION
-    edition.mkdir(parents=True)
+    write_members(edition, members, populations)
     plan = Plan(EDITION, edition)
     rng = np.random.default_rng(0)
     with (edition / "answers.jsonl").open("w", encoding="utf-8") as file:

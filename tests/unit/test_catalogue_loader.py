@@ -98,7 +98,7 @@ BROKEN: list[tuple[str, str, str, str, str]] = [
     (
         "too few parents",
         TIER_3,
-        'parents = ["age", "sex", "household_income", "education", "ethnicity", "urbanicity"]',
+        'parents = ["age", "sex", "household_income", "education", "ethnicity", "urbanicity", "social_media"]',
         'parents = ["age", "sex"]',
         "tier 3 takes 4 to 12 parents, this has 2",
     ),

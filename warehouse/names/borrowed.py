@@ -20,8 +20,8 @@ import polars as pl
 
 from warehouse.errors import SnapshotError
 from warehouse.names import casing
-from warehouse.names.export import COHORTS, Told, borne, counted_first_names, counted_surnames, packed
-from warehouse.names.files import EVERYBODY, EVERYONE, FOREIGN, KINDS, SHARE_UNIT
+from warehouse.names.export import COHORTS, PRIOR_BEARERS, Told, borne, counted_first_names, counted_surnames, packed
+from warehouse.names.files import EVERYONE, FOREIGN, KINDS, SHARE_UNIT
 
 ADULTS = 50_000_000
 """The people who are shared out; only ratios of it are in the draw."""
@@ -32,8 +32,10 @@ LEAST = 60
 TOLD = 0.02
 """Heritages are written down from this share of a name's bearers on, as language models were asked to list them."""
 
-SMOOTHED = 0.1
-"""So much of a name's average frequency, among listed names, is added to that of every cohort."""
+SMOOTHED, FASHION = 0.05, 2.0
+"""How frequent a listed name is in a cohort follows from its frequency there among births of the lending population,
+relative to the usual one: with so much of the latter added, and raised to this power, as fashions at home are sharper
+than abroad. An assumption."""
 
 TINY = 1e-12
 BORN_HERE, BORN_ABROAD, LAST_KEPT = range(3)
@@ -66,11 +68,14 @@ class Heritage:
 
 @dataclass(frozen=True)
 class Borrowing:
-    """Whose names the heritages of a population have; `common` is that whose names others have beside their own."""
+    """Whose names the heritages of a population have; `common` is that whose names others have beside their own, and
+    `left_out` are surnames that nobody gets.
+    """
 
     population: str
     common: str
     heritages: Mapping[str, Heritage]
+    left_out: frozenset[str] = frozenset()
 
 
 def borrowed_files(borrowing: Borrowing, told: Told, folder: Path = Path(__file__).parent) -> dict[str, bytes]:
@@ -98,7 +103,8 @@ def borrowed_files(borrowing: Borrowing, told: Told, folder: Path = Path(__file_
         table = _table(source.rows, counts | {"foreign": abroad.sum(axis=1)}, mass, people)
         parts.append(table.with_columns(sex=pl.lit(sex)))
         tags.append(_tags("first", source.rows["key"], mass, heritages))
-    surnames = borne(counted_surnames(folder), asked["last"], told)
+    out = {casing.key_of(name) for name in borrowing.left_out}
+    surnames = borne(counted_surnames(folder), asked["last"], told).filter(~pl.col("key").is_in(out))
     source = _Source.of(borrowing, "last", "last", surnames, lists.filter(kind="last"), told)
     own = source.names_of(source.rows["bearers"].to_numpy().astype(np.float64), None, LAST_KEPT)
     mass = own * people.everyone * ADULTS
@@ -136,7 +142,7 @@ class _People:
             return np.array([found.get(heritage, 0.0) for heritage in heritages])
 
         everyone = people.filter(cohort=EVERYONE)
-        ethnicities = tuple(e for e in everyone["ethnicity"].unique(maintain_order=True) if e != EVERYBODY)
+        ethnicities = tuple(everyone["ethnicity"].unique(maintain_order=True))
         whole = shares(everyone)
         return cls(
             ethnicities,
@@ -217,7 +223,8 @@ class _Source:
         own += rest * (free / np.maximum(whole, TINY))
         own /= np.maximum(own.sum(axis=0), TINY)
         mine = np.where(own.sum(axis=0) > 0, self.kept[:, kept], 0.0)
-        return own * mine + own[:, [self.common]] * (1 - mine)
+        found: Floats = own * mine + own[:, [self.common]] * (1 - mine)
+        return found
 
 
 def _first(source: _Source, people: _People) -> tuple[Floats, Floats]:
@@ -226,7 +233,7 @@ def _first(source: _Source, people: _People) -> tuple[Floats, Floats]:
     foreign = source.rows["foreign"].to_numpy().astype(np.float64)
     popular = births / births.sum(axis=1, keepdims=True)
     usual = popular.mean(axis=0)
-    curves = np.where(usual > 0, (popular + SMOOTHED * usual) / np.maximum((1 + SMOOTHED) * usual, TINY), 1.0)
+    curves = np.where(usual > 0, (popular + SMOOTHED * usual) / np.maximum(usual, TINY), 1.0) ** FASHION
     each = ADULTS / 2 * (1 - people.abroad.sum()) / len(COHORTS)
     here = np.stack(
         [
@@ -257,7 +264,9 @@ def _with(counted: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
 def _table(rows: pl.DataFrame, counts: Mapping[str, Floats], mass: Floats, people: _People) -> pl.DataFrame:
     """Key, name, listed, the counts, and share_E, of the names that LEAST people bear."""
     borne_by = mass.sum(axis=1)
-    shares = (mass @ people.ethnicity_of.T) / np.maximum(borne_by, TINY)[:, None]
+    of = mass @ people.ethnicity_of.T
+    of += PRIOR_BEARERS * of.sum(axis=0) / of.sum()
+    shares = of / of.sum(axis=1, keepdims=True)
     columns = {name: np.rint(values).astype(np.uint32) for name, values in counts.items()}
     for place, ethnicity in enumerate(people.ethnicities):
         columns[f"share_{ethnicity}"] = np.rint(shares[:, place] * SHARE_UNIT).astype(np.uint16)

@@ -30,7 +30,7 @@ REST = "white"
 KINDS = ("first", "last")
 ETHNICITIES = (REST, "black", "hispanic", "asian", "native_american", "pacific_islander", "two_or_more")
 EVERYBODY = "other"
-"""An ethnicity that the sources do not tell apart: it has no column and draws from everybody's names."""
+"""An ethnicity that no source of counted names tells apart: where it has no column it draws from everybody's names."""
 
 BANDS = (0, 1950, 1970, 1990)
 """First birth years of the bands in which cohorts of the foreign-born are told."""
