@@ -134,7 +134,7 @@ def stale_work(build: Build, stage: Stage, scope: Scope = WHOLE) -> Work:
     A range holds one population, as others may have other members.
     """
     fresh = build.fresh()
-    populations = [p for p in build.plan.populations if scope.populations is None or p in scope.populations]
+    populations = [p for p in build.plan.panels if p in (scope.populations or build.plan.populations)]
     if stage.partitioned_by == "population":
         stale = [
             population

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner
 
-from pipeline.build import STAGES, run_work, stale_work
+from pipeline.build import STAGES, Scope, run_work, stale_work
 from pipeline.catalogue.loader import load_catalogue
 from pipeline.checks import names_agree_with_census, names_are_covered
 from pipeline.cli.names import names_group
@@ -19,6 +19,7 @@ from pipeline.resources import Build
 from tests.support.names import answer, entry, write
 from warehouse.database import query, replace_cells
 
+US = Scope(populations=frozenset({"us"}))  # nobody answered anything about whom, but names
 NAMES = next(stage for stage in STAGES if stage.name == "name_requests")
 
 
@@ -51,15 +52,15 @@ def verdict(check: dg.AssetChecksDefinition, build: Build) -> dg.AssetCheckResul
 
 
 def test_answers_become_tables_and_new_ones_make_them_stale(build: Build) -> None:
-    assert run_work(build, stale_work(build, STAGES[0]), lambda steps: None) == []
+    assert run_work(build, stale_work(build, STAGES[0], US), lambda steps: None) == []
     here = Enrichment(load_catalogue("us"), build.names_folder)
     garcia = next(r for r in here.requests["last"] if "Garcia" in r.names)
     answered(build, "a", garcia.number, spoil="Garcia")
-    work = stale_work(build, NAMES)
+    work = stale_work(build, NAMES, US)
     assert work.runs == (("us/first", "us/last"),) and work.total == 2
     (warning,) = run_work(build, work, lambda steps: None)
     assert f"last names: {100 * garcia.number - 1} of 13141" in warning
-    assert stale_work(build, NAMES).runs == ()
+    assert stale_work(build, NAMES, US).runs == ()
     with build.connect() as connection:
         counts = query(connection, "select kind, count(distinct key) from name_estimates group by kind order by kind")
         refused = query(connection, "select kind, key, reason from name_rejections")
@@ -72,8 +73,8 @@ def test_answers_become_tables_and_new_ones_make_them_stale(build: Build) -> Non
     again = here.left("last")[-1]
     one = f'{{"Garcia": {entry(garcia, "Garcia")}}}'.replace("'", '"')
     write(build.names_folder / "b.jsonl", {again.custom_id: one})
-    assert stale_work(build, NAMES).runs == (("us/last", "us/last"),)
-    run_work(build, stale_work(build, NAMES), lambda steps: None)
+    assert stale_work(build, NAMES, US).runs == (("us/last", "us/last"),)
+    run_work(build, stale_work(build, NAMES, US), lambda steps: None)
     with build.connect() as connection:
         found = query(connection, "select attempt from name_estimates where key = 'GARCIA' and kind = 'last'")
     assert found.rows() == [(2,)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline.build import STAGES, run_work, stale_work
+from pipeline.build import STAGES, Scope, run_work, stale_work
 from pipeline.resources import Build
 from tests.support.name_facts import load, people_weights, told
 from warehouse.database import query, replace_cells
@@ -15,6 +15,7 @@ from warehouse.errors import WarehouseError
 from warehouse.names.export import COHORTS
 from warehouse.names.files import EVERYONE, LAST, PEOPLE
 
+US = Scope(populations=frozenset({"us"}))  # whose weights are in the warehouse, without an answer behind them
 STAGE = next(stage for stage in STAGES if stage.name == "name_files")
 
 
@@ -47,7 +48,7 @@ def store(build: Build) -> None:
 
 def test_weights_and_estimates_become_files_that_can_be_drawn_from(build: Build) -> None:
     store(build)
-    run_work(build, stale_work(build, STAGE), lambda steps: None)
+    run_work(build, stale_work(build, STAGE, US), lambda steps: None)
     folder = build.name_folder("us")
     names = load(folder)
     assert {"Nguyen", "Patel"} <= set(names.last)
@@ -60,13 +61,13 @@ def test_weights_and_estimates_become_files_that_can_be_drawn_from(build: Build)
 
 def test_files_that_are_gone_are_made_again(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     store(build)
-    run_work(build, stale_work(build, STAGE), lambda steps: None)
+    run_work(build, stale_work(build, STAGE, US), lambda steps: None)
     monkeypatch.setattr(Build, "fresh", lambda self: set(self.plan.partitions))
-    assert stale_work(build, STAGE).runs == ()
+    assert stale_work(build, STAGE, US).runs == ()
     (build.name_folder("us") / LAST).unlink()
-    assert stale_work(build, STAGE).runs == (("us", "us"),)
+    assert stale_work(build, STAGE, US).runs == (("us", "us"),)
 
 
 def test_missing_weights_are_named(build: Build) -> None:
     with pytest.raises(WarehouseError, match="lacks weights of 'age': run `personagen build`"):
-        run_work(build, stale_work(build, STAGE), lambda steps: None)
+        run_work(build, stale_work(build, STAGE, US), lambda steps: None)
