@@ -83,14 +83,46 @@ def renderer_for(snapshot: Snapshot) -> Renderer:
             dimension.id: dict(zip(dimension.categories, dimension.category_labels, strict=True))
             for dimension in snapshot.dimensions
         }
-        _renderers[snapshot] = Renderer(load_wording(), labels)
+        _renderers[snapshot] = Renderer(load_wording(snapshot.manifest.population.id), labels)
     return _renderers[snapshot]
 
 
 @cache
-def load_wording() -> Mapping[str, Any]:
-    """The words, as data; the head of `wording.toml` explains their language."""
-    return tomllib.loads(WORDING.read_text(encoding="utf-8"))
+def load_wording(population: str = "") -> Mapping[str, Any]:
+    """The words, as data, with what is said otherwise in a population, by its id, laid over those that all share.
+
+    The heads of `wording.toml` and of the population's own file, if it has one, explain their language.
+    """
+    wording = _read(WORDING)
+    if not population.isalnum() or not (own := WORDING.with_name(f"wording.{population}.toml")).is_file():
+        return wording
+    over = _read(own)
+    spelled = _respelled(wording, over.get("spelling", {}))
+    phrases = {name: {**table, **over["phrases"].get(name, {})} for name, table in spelled["phrases"].items()}
+    return {
+        **spelled,
+        "phrases": over["phrases"] | phrases,
+        "keep_capital": [*wording["keep_capital"], *over.get("keep_capital", ())],
+        "override": [*spelled["override"], *over.get("override", ())],
+    }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def _respelled(part: Any, spelling: Mapping[str, str]) -> Any:
+    """Every text of a wording with these words replaced; keys, which are ids, stay."""
+    if isinstance(part, dict):
+        return {key: value if key in _IDS else _respelled(value, spelling) for key, value in part.items()}
+    if isinstance(part, list):
+        return [_respelled(value, spelling) for value in part]
+    for word, instead in spelling.items():
+        part = part.replace(word, instead)
+    return part
+
+
+_IDS = frozenset({"if", "unless", "same", "has"})  # parts of a rule that name dimensions and categories
 
 
 @dataclass(frozen=True, slots=True)

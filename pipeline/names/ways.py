@@ -9,7 +9,7 @@ import hashlib
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -23,9 +23,12 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+_Share = Annotated[float, Field(ge=0, le=1)]
+
+
 class _Shares(_Strict):
-    first: float = Field(default=0.0, ge=0, le=1)
-    last: float = Field(default=0.0, ge=0, le=1)
+    first: _Share = 0.0
+    last: _Share = 0.0
 
 
 class _Heritage(_Strict):
@@ -33,7 +36,7 @@ class _Heritage(_Strict):
     sharp: float = Field(default=1.0, gt=0)
     listed: _Shares = _Shares()
     named: _Shares = _Shares()
-    kept: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    kept: tuple[_Share, _Share, _Share] = (1.0, 1.0, 1.0)
     female: list[str] = []
     male: list[str] = []
     last: list[str] = []

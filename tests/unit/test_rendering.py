@@ -16,8 +16,15 @@ from serving.snapshot import Snapshot
 from tests.support.toy_snapshot import build_snapshot
 from warehouse.errors import SamplingError
 
+POPULATIONS = ("us", "gb")
+
+
+def labels_of(population: str) -> dict[str, dict[str, str]]:
+    return {d.id: {c.id: c.label for c in d.categories} for d in load_catalogue(population).dimensions}
+
+
 CATALOGUE = load_catalogue("us")
-LABELS = {d.id: {c.id: c.label for c in d.categories} for d in CATALOGUE.dimensions}
+LABELS = labels_of("us")
 ANYBODY = st.fixed_dictionaries({d.id: st.sampled_from(d.category_ids) for d in CATALOGUE.dimensions})
 SAID = re.compile(r"[<>{}\[\]|]|\(\(|\)\)|a\(n\)")
 
@@ -112,24 +119,56 @@ def test_any_part_of_a_persona_can_be_written_about(values: dict[str, str], pres
     assert text.startswith("This person is a")
 
 
-def test_the_wording_knows_the_catalogue_and_nothing_else() -> None:
-    wording = load_wording()
+@pytest.mark.parametrize("population", POPULATIONS)
+def test_the_wording_knows_the_catalogues_and_nothing_else(population: str) -> None:
+    wording, labels = load_wording(population), labels_of(population)
     beside = {"age_years", "height_cm"}
-    gb_only = {"white_british", "mixed", "no_qualifications", "gcse", "a_level"}
+    shared = {d: set(phrases) for d, phrases in load_wording()["phrases"].items()}
     for dimension, phrases in wording["phrases"].items():
-        assert dimension in LABELS or dimension in beside
-        unknown = set(phrases) - set(LABELS.get(dimension, ())) - {"*"} - gb_only
+        assert dimension in labels or dimension in beside
+        own = set(phrases) - shared[dimension] if population != "us" else set(phrases)
+        unknown = own - set(labels.get(dimension, ())) - {"*"}
         assert unknown <= {"none"}, f"{dimension}: {unknown}"
-    for rule in [*wording["override"], *wording["pronouns"]]:
+    shared_rules = [] if population == "us" else load_wording()["override"]
+    for rule in [*wording["override"][len(shared_rules) :], *wording["pronouns"]]:
         for dimension, categories in [*rule.get("if", {}).items(), *rule.get("unless", {}).items()]:
-            assert set(categories) <= {*LABELS[dimension], "none"}, rule
+            assert set(categories) <= {*labels[dimension], "none"}, rule
         assert set(rule.get("set", {})) <= wording["phrases"].keys(), rule
 
 
-def test_every_category_of_a_dimension_with_words_has_some() -> None:
-    for dimension, phrases in load_wording()["phrases"].items():
+@pytest.mark.parametrize("population", POPULATIONS)
+def test_every_category_of_a_dimension_with_words_has_some(population: str) -> None:
+    labels = labels_of(population)
+    for dimension, phrases in load_wording(population)["phrases"].items():
         if "*" not in phrases:
-            assert set(LABELS[dimension]) <= set(phrases), dimension
+            assert set(labels[dimension]) <= set(phrases), dimension
+
+
+def test_a_population_is_written_about_in_its_own_words() -> None:
+    person = {
+        "sex": "female",
+        "ethnicity": "pakistani",
+        "heritage": "pakistani",
+        "nativity": "second_generation",
+        "education": "gcse",
+        "housing_tenure": "rented_social",
+        "dwelling": "terraced_house",
+        "health_coverage": "nhs_only",
+        "net_worth": "1m_plus",
+        "eye_color": "gray",
+        "hair_color": "black",
+        "height_cm": 160,
+        "agreeableness": "very_low",
+    }
+    text = Renderer(load_wording("gb"), labels_of("gb"))(person, "third")
+    for said in ("British Pakistani", "GCSEs", "terraced house", "council", "NHS", "£1,000,000", "grey eyes"):
+        assert said in text
+    assert "$" not in text and "gray" not in text and "roots" not in text
+
+
+@pytest.mark.parametrize("population", ["", "nowhere", "../us"])
+def test_a_population_without_words_of_its_own_has_the_shared_ones(population: str) -> None:
+    assert load_wording(population) == load_wording()
 
 
 def test_the_slots_of_sentences_have_words() -> None:

@@ -1,0 +1,145 @@
+"""Names that are borrowed: from made-up people, who bears which."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pipeline.names.ways import borrowing
+from serving.names import Names
+from tests.support import name_facts
+from warehouse.errors import SnapshotError
+from warehouse.names import borrowed
+from warehouse.names.borrowed import Borrowing, Heritage, borrowed_files
+from warehouse.names.export import COHORTS, Told
+from warehouse.names.files import EVERYONE, FILES, FOREIGN, LAST
+
+NATIVITIES = ("native_parents", FOREIGN)
+ETHNICITIES = ("settled", "asian", "other")
+HERITAGES = ("english", "welsh", "indian", "vietnamese")
+PEOPLE = {"settled": {"english": 0.7, "welsh": 0.1}, "asian": {"indian": 0.1}, "other": {"vietnamese": 0.1}}
+BORN_ABROAD = {"settled": 0.05, "asian": 0.6, "other": 0.6}
+
+
+def heritage(
+    *told: str, kept: float = 1.0, listed: float = 0.0, named: float = 0.0, **names: tuple[str, ...]
+) -> Heritage:
+    shares = [{"first": share, "last": share} for share in (listed, named)]
+    by_hand = {"female": (), "male": (), "last": ()} | names
+    return Heritage(told, 1.0, shares[0], shares[1], (kept, kept, kept), by_hand)  # type: ignore[arg-type]
+
+
+HERE = Borrowing(
+    "gb",
+    "english",
+    {
+        "english": heritage("english", listed=1.0),
+        "welsh": heritage("english", listed=0.2, named=0.8, female=("Angharad",), male=("Ieuan",), last=("Llwyd",)),
+        "indian": heritage("indian"),
+        "vietnamese": heritage("vietnamese", kept=0.5),
+    },
+    left_out=frozenset({"Patel"}),
+)
+
+
+def people() -> pl.DataFrame:
+    rows = []
+    for cohort in (EVERYONE, *COHORTS):
+        part = [
+            [cohort, e, n, h, PEOPLE[e].get(h, 0.0) * (BORN_ABROAD[e] if n == FOREIGN else 1 - BORN_ABROAD[e])]
+            for e in ETHNICITIES
+            for n in NATIVITIES
+            if cohort == EVERYONE or n != FOREIGN
+            for h in HERITAGES
+        ]
+        whole = sum(row[-1] for row in part)  # type: ignore[misc]
+        rows += [[*row[:-1], row[-1] / whole] for row in part]  # type: ignore[operator]
+    return pl.DataFrame(rows, schema=["cohort", "ethnicity", "nativity", "heritage", "share"], orient="row")
+
+
+def told() -> Told:
+    there = name_facts.told()
+    return Told(people(), there.heritage, there.facts, there.standing)
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, bytes]:
+    return borrowed_files(HERE, told())
+
+
+@pytest.fixture(scope="module")
+def names(files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Names:
+    folder = tmp_path_factory.mktemp("names")
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    found = Names.load(
+        folder, sexes=("female", "male"), ethnicities=ETHNICITIES, nativities=NATIVITIES, heritages=HERITAGES
+    )
+    assert found is not None
+    return found
+
+
+def draw(names: Names, ethnicity: str, heritage: str, nativity: str = FOREIGN, sex: int = 1) -> tuple[Any, Any]:
+    n = 2_000
+    first, last = names.draw(
+        5,
+        np.arange(n, dtype=np.uint64),
+        heritage=np.full(n, HERITAGES.index(heritage)),
+        ethnicity=np.full(n, ETHNICITIES.index(ethnicity)),
+        sex=np.full(n, sex),
+        birth_year=np.full(n, 1980),
+        nativity=np.full(n, NATIVITIES.index(nativity)),
+    )
+    return Counter(first.tolist()), Counter(last.tolist())
+
+
+def test_the_same_facts_make_the_same_files(files: dict[str, bytes]) -> None:
+    assert set(files) == set(FILES)
+    assert borrowed_files(HERE, told()) == files
+
+
+def test_people_have_the_names_of_their_heritage(names: Names) -> None:
+    first, _ = draw(names, "asian", "indian")
+    assert first["Rajesh"] > 600
+    first, last = draw(names, "settled", "welsh", "native_parents")
+    assert 0.5 < first["Ieuan"] / 2_000 < 0.95 and first["Rajesh"] == 0
+    assert 0.5 < last["Llwyd"] / 2_000 < 0.95
+    assert draw(names, "settled", "english", "native_parents")[1]["Llwyd"] < 40
+
+
+def test_the_last_ethnicity_is_one_like_all_others(names: Names) -> None:
+    """`other` has its own column here: its people do not draw from everybody's names."""
+    first, last = draw(names, "other", "vietnamese")
+    assert first["Hung"] > 600 and last["Nguyen"] > 600
+
+
+def test_those_without_a_name_of_their_own_have_a_common_one(names: Names) -> None:
+    first, _ = draw(names, "other", "vietnamese", "native_parents")
+    assert first["Hung"] < 1_700
+    assert first["David"] + first["Paul"] + first["Mark"] > 10
+
+
+def test_a_surname_that_is_left_out_is_nobodys(files: dict[str, bytes]) -> None:
+    last = pl.read_parquet(files[LAST])
+    assert "Patel" not in last["name"] and {"Smith", "Llwyd"} <= set(last["name"])
+
+
+def test_a_heritage_of_one_side_only_is_named() -> None:
+    fewer = Borrowing("gb", "english", {h: one for h, one in HERE.heritages.items() if h != "indian"})
+    with pytest.raises(SnapshotError, match="nothing says whose names 'indian' has"):
+        borrowed_files(fewer, told())
+    more = Borrowing("gb", "english", {**HERE.heritages, "martian": heritage("english")})
+    with pytest.raises(SnapshotError, match="the catalogue has no heritage 'martian'"):
+        borrowed_files(more, told())
+
+
+def test_the_lists_of_great_britain_are_there() -> None:
+    lists = pl.read_parquet(Path(borrowed.__file__).with_name("listed_names.parquet")).filter(population="gb")
+    assert lists.filter(kind="last").sort("weight")["name"].last() == "Smith"
+    assert lists.filter(sex="male")["name"].first() == "David" and lists["weight"].min() > 0  # type: ignore[operator]
+    assert borrowing("gb") is not None
