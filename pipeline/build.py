@@ -214,7 +214,7 @@ def bring_up(build: Build, scope: Scope = WHOLE) -> Iterator[str]:
     Raises what `run_work` raises, and `WarehouseError` if another build is running in the folder.
     """
     with alone(build):
-        for population in build.plan.populations:
+        for population in build.plan.populations_of():
             part = replace(scope, populations=frozenset({population}))
             for stage in scope.stages:
                 work = stale_work(build, stage, part)

@@ -195,13 +195,20 @@ class Plan:
             if population in answered or any(m.source != "recorded" for m in panel)
         )
 
-    def require_population(self, population: str) -> None:
-        """Raise `CorpusError` if nobody answered, or can be asked, anything about a population."""
-        if population not in self.populations:
+    def populations_of(self, population: str | None = None) -> tuple[str, ...]:
+        """The populations to build: this one, or all that can be.
+
+        Raises `CorpusError` if nobody answered, or can be asked, anything about it, or about any.
+        """
+        found = self.populations if population is None else tuple(p for p in self.populations if p == population)
+        if not found:
+            about = f" about '{population}'" if population else ""
+            others = f", or choose of {', '.join(self.populations)}" if self.populations else ""
             raise CorpusError(
-                f"edition '{self.edition}' has no answers about '{population}': export its requests with `personagen "
-                f"corpus export`, have them answered and import the output, or choose of {', '.join(self.populations)}"
+                f"edition '{self.edition}' has no answers{about}: export its requests with `personagen corpus export`, "
+                f"have them answered and import the output{others}"
             )
+        return found
 
     @property
     def record(self) -> Record:

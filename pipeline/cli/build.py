@@ -63,9 +63,7 @@ def build(  # noqa: PLR0917 (click passes them by name)
     size = {"personas": personas} if personas else {}
     todo = build_of(home, edition, corpus, seed=seed, budget=budget, asking=not no_ask, **size)
     console = Console()
-    if population is not None:
-        todo.plan.require_population(population)
-    populations = todo.plan.populations if population is None else (population,)
+    populations = todo.plan.populations_of(population)
     costs = expected_of_all(todo.plan, population)
     if dry_run:
         print_forecast(console, costs)

@@ -190,8 +190,10 @@ def test_who_can_be_built_is_who_was_answered_about_or_can_be_asked_about(tmp_pa
     assert plan.populations == ()
     answer(tmp_path / "corpus", plan, "net_worth", "x")
     assert plan.at_present().populations == ("us",)
-    plan.at_present().require_population("us")
-    with pytest.raises(CorpusError, match=f"has no answers about '{toy}': .* or choose of us"):
-        plan.at_present().require_population(toy)
+    assert plan.at_present().populations_of() == plan.at_present().populations_of("us") == ("us",)
+    with pytest.raises(CorpusError, match=f"has no answers about '{toy}': .*, or choose of us"):
+        plan.at_present().populations_of(toy)
+    with pytest.raises(CorpusError, match=r"has no answers: export its requests .* import the output$"):
+        plan.populations_of()
     local = tuple(m for m in load_panel() if m.source == "local")
     assert Plan("e", tmp_path / "none", panel=local).populations == ("us", toy)
