@@ -37,6 +37,7 @@ class _Heritage(_Strict):
     listed: _Shares = _Shares()
     named: _Shares = _Shares()
     kept: tuple[_Share, _Share, _Share] = (1.0, 1.0, 1.0)
+    dated: bool = False
     female: list[str] = []
     male: list[str] = []
     last: list[str] = []
@@ -83,6 +84,7 @@ def borrowing(population: str, folder: Path = FOLDER) -> Borrowing | None:
             listed={"first": one.listed.first, "last": one.listed.last},
             named={"first": one.named.first, "last": one.named.last},
             kept=one.kept,
+            dated=one.dated,
             names={"female": tuple(one.female), "male": tuple(one.male), "last": tuple(one.last)},
         )
         for name, one in way.heritage.items()

@@ -56,6 +56,7 @@ class Heritage:
             have one that is told.
         kept: shares with a name of the own heritage: first names of those born here, of those born abroad, surnames.
         names: by `female`, `male`, `last`, those kept by hand; one that stands twice counts twice.
+        dated: whether these follow the fashions of their cohort, as listed ones do.
     """
 
     told: tuple[str, ...]
@@ -64,6 +65,7 @@ class Heritage:
     named: Mapping[Kind, float]
     kept: tuple[float, float, float]
     names: Mapping[str, tuple[str, ...]]
+    dated: bool = False
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,7 @@ class _Source:
     kept: Floats
     common: int
     parts: tuple[Floats, Floats]
+    dated: npt.NDArray[np.bool_]
     told: Floats
     listed: Floats
     named: Floats
@@ -200,6 +203,7 @@ class _Source:
             np.array([one.kept for one in ours]),
             heritages.index(borrowing.common),
             (np.array([one.listed[kind] for one in ours]), np.array([one.named[kind] for one in ours])),
+            np.array([one.dated for one in ours]),
             raised,
             frequency * affinity,
             named,
@@ -207,13 +211,15 @@ class _Source:
 
     def names_of(self, borne: Floats, curve: Floats | None, kept: int) -> Floats:
         """P(name | heritage), (names, heritages), where `borne` is how often a name is borne in the lending population,
-        `curve` (names,) how much more frequent listed ones are than usual, and `kept` the place of the share that has
-        names of its own.
+        `curve` (names,) how much more frequent names that follow fashions are than usual, and `kept` the place of the
+        share that has names of its own.
         """
-        listed = self.listed if curve is None else self.listed * curve[:, None]
+        listed, named = self.listed, self.named
+        if curve is not None:
+            listed, named = listed * curve[:, None], np.where(self.dated, named * curve[:, None], named)
         own = np.zeros(self.told.shape)
         free = np.ones(self.told.shape[1])
-        for part, weight in zip(self.parts, (listed, self.named), strict=True):
+        for part, weight in zip(self.parts, (listed, named), strict=True):
             whole = weight.sum(axis=0)
             share = np.where(whole > 0, part, 0.0)
             own += weight * (share / np.maximum(whole, TINY))
