@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOME_DIR := $(or $(PERSONAGEN_HOME),$(CURDIR)/warehouse/build)
 
-.PHONY: .env run test lint ui bench-combination bench-pooling bench-names bench-asking bench-tokens bench-serving bench-grounding clean
+.PHONY: .env run test lint ui bench-combination bench-pooling bench-names bench-asking bench-tokens bench-serving bench-grounding bench-passes clean
 
 run: $(VENV)/.installed .env
 	PERSONAGEN_HOME="$(HOME_DIR)" $(BIN)/personagen build
@@ -36,6 +36,10 @@ bench-combination: $(VENV)/.installed
 bench-grounding: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks.grounding.run
+
+bench-passes: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python -m benchmarks.grounding.passes
 
 bench-asking: $(VENV)/.installed
 	$(BIN)/python benchmarks/bench_asking.py
