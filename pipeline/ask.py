@@ -59,7 +59,10 @@ def part_of(
         f"{p}/{d.id}"
         for p, catalogue in plan.catalogues.items()
         for d in catalogue.dimensions
-        if population in (None, p) and (not dimensions or d.id in dimensions) and tier in (None, d.tier)
+        if plan.panels[p]
+        and population in (None, p)
+        and (not dimensions or d.id in dimensions)
+        and tier in (None, d.tier)
     )
     return Part(keys, _members(plan, members, population))
 
@@ -125,6 +128,8 @@ def told(build: Build, part: Part) -> pl.DataFrame:
 
 def _members(plan: Plan, names: Sequence[str], population: str | None) -> tuple[Member, ...]:
     panel = plan.panel if population is None else plan.panels[population]
+    if not panel:
+        raise ElicitationError(f"edition '{plan.edition}' asks nobody about '{population}': see its edition.toml")
     asked = {m.id: m for m in panel}
     known = {m.id: m for m in load_panel()} | asked
     for name in names:

@@ -16,7 +16,7 @@ from pipeline.catalogue.models import Given
 from pipeline.combination.pooling import pool
 from pipeline.combination.problem import ElicitedMap, Floats, Problem
 from pipeline.elicitation.batch import read_lines
-from pipeline.elicitation.panel import load_panel
+from pipeline.elicitation.edition import members_of
 from pipeline.elicitation.protocol import Completion
 from pipeline.elicitation.record import edition_files
 from pipeline.prompts.validation import Estimate, validate_completion
@@ -88,7 +88,7 @@ def recorded_maps(task: Task, folder: Path = ANSWERS) -> dict[Given, ElicitedMap
     Raises `SystemExit` naming the first map that no accepted answer covers.
     """
     answered = {line.content.custom_id: line.content for path in edition_files(folder) for line in read_lines(path)}
-    panel = [m for m in load_panel() if m.source == "recorded"]
+    panel = members_of(folder)
     found: dict[Given, ElicitedMap] = {}
     for given in task.target.givens:
         answers = []

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from pipeline.catalogue.loader import load_catalogue
-from pipeline.cli.options import BUDGET, CORPUS, DRY_RUN, EDITION, HOME, POPULATION, build_of
+from pipeline.cli.options import BUDGET, CORPUS, DRY_RUN, EDITION, HOME, ONE_POPULATION, build_of
 from pipeline.elicitation.costs import amount, money, parse_money, require_budget, total
 from pipeline.elicitation.keys import require_keys
 from warehouse.errors import CheckError, PersonaGenError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @HOME
 @EDITION
 @CORPUS
-@POPULATION
+@ONE_POPULATION
 @click.option(
     "--member", "members", multiple=True, metavar="ID", help="Panel member to ask; may be repeated [default: all]."
 )
@@ -43,7 +43,7 @@ def ask(  # noqa: PLR0917 (click passes them by name)
     home: Path | None,
     edition: str | None,
     corpus: Path | None,
-    population: str,
+    population: str | None,
     members: tuple[str, ...],
     dimensions: tuple[str, ...],
     tier: int | None,
@@ -65,7 +65,8 @@ def ask(  # noqa: PLR0917 (click passes them by name)
     from pipeline.build import Scope, alone, run_work, stale_work  # noqa: PLC0415
 
     limit = parse_money(budget) if budget else None
-    load_catalogue(population)  # an unknown population is told before anything is opened
+    if population is not None:
+        load_catalogue(population)  # an unknown one is told before anything is opened
     todo = build_of(home, edition, corpus, budget=budget)
     part = part_of(todo.plan, population, members=members, dimensions=dimensions, tier=tier)
     costs = expected(todo.plan, part)

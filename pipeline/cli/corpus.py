@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from pipeline.catalogue.loader import load_catalogue
-from pipeline.cli.options import CORPUS, EDITION, HOME, build_of
+from pipeline.cli.options import CORPUS, EDITION, HOME, ONE_POPULATION, build_of
 
 
 @click.group("corpus")
@@ -26,9 +26,6 @@ def corpus_group() -> None:
     """
 
 
-_POPULATION = click.option("--population", help="One population only [default: all of the edition].")
-
-
 @corpus_group.command("export")
 @click.argument("target", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
@@ -39,7 +36,7 @@ _POPULATION = click.option("--population", help="One population only [default: a
     help="All requests, or those without an answer, and again those whose answer was rejected, with the reason quoted.",
 )
 @click.option("--model", help="One panel member only.")
-@_POPULATION
+@ONE_POPULATION
 @HOME
 @EDITION
 @CORPUS
@@ -104,7 +101,7 @@ def import_command(files: tuple[Path, ...], home: Path | None, edition: str | No
 
 
 @corpus_group.command("status")
-@_POPULATION
+@ONE_POPULATION
 @HOME
 @EDITION
 @CORPUS

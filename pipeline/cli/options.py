@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pipeline.resources import Build
 
 POPULATION = click.option("--population", default="us", show_default=True, help="Population of the catalogue.")
+ONE_POPULATION = click.option("--population", help="One population only [default: all of the edition].")
 EDITION = click.option("--edition", help="Edition of the corpus [default: the current one].")
 CORPUS = click.option(
     "--corpus",

@@ -17,6 +17,7 @@ from tests.support.populations import TOY, with_toy_population
 
 ROOT = Path(__file__).parent.parent.parent
 PEOPLE = 500
+KEPT = ("age", "sex", "ethnicity", "nativity", "heritage", "birth_month", "height", "region", "education", "diet")
 WRITE = f"""
 from pathlib import Path
 from tests.support.corpora import write_corpus
@@ -57,7 +58,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         leave = shutil.ignore_patterns("__pycache__", "snapshots", "build", "corpus")
         shutil.copytree(ROOT / package, folder / package, ignore=leave)
     shutil.copytree(ROOT / "warehouse" / "corpus" / "names", folder / "warehouse" / "corpus" / "names")
-    with_toy_population(folder / DATA.relative_to(ROOT))
+    with_toy_population(folder / DATA.relative_to(ROOT), keep=KEPT)
     names = folder / "pipeline" / "names" / "populations"
     ids = load_catalogue("us").dimension("heritage").category_ids
     heritages = [f'[heritage.{heritage}]\ntold = ["{heritage}"]\n' for heritage in ids]

@@ -116,11 +116,12 @@ def test_a_part_is_what_its_options_name(home: Path) -> None:
     plan = plan_of(home)
     assert [m.id for m in part_of(plan).members] == [MEMBER, FREE]
     assert part_of(plan, members=[FREE]).models == {FREE}
-    assert part_of(plan, dimensions=["age", "sex"]).dimensions == {"us/age", "us/sex"}
+    assert part_of(plan, dimensions=["age", "sex"]).dimensions == {"us/age", "us/sex", "gb/age", "gb/sex"}
+    assert part_of(plan, "gb", dimensions=["age", "sex"]).dimensions == {"gb/age", "gb/sex"}
     tiers = [part_of(plan, "us", tier=tier).dimensions for tier in (1, 2, 3)]
     assert sum(map(len, tiers)) == len(frozenset.union(*tiers)) == 77
     with pytest.raises(CatalogueError, match="unknown population"):
-        part_of(plan, "gb")
+        part_of(plan, "fr")
     with pytest.raises(ElicitationError, match="unknown panel member"):
         part_of(plan, members=["x"])
 

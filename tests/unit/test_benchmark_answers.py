@@ -8,7 +8,7 @@ import pytest
 from benchmarks.combination.arms import ANSWERS, recorded_maps
 from benchmarks.combination.tasks import Task, load_tasks, task_requests
 from pipeline.elicitation.batch import read_lines
-from pipeline.elicitation.panel import load_panel
+from pipeline.elicitation.edition import members_of
 from pipeline.elicitation.record import edition_files
 
 TASKS = load_tasks()
@@ -25,7 +25,7 @@ def test_every_map_of_a_task_was_answered_by_both_passes_and_accepted(task: Task
 
 
 def test_the_files_hold_answers_to_the_benchmarks_requests_and_nothing_else() -> None:
-    panel = [m for m in load_panel() if m.source == "recorded"]
+    panel = members_of(ANSWERS)
     asked = {r.custom_id for task in TASKS for r in task_requests(task, panel)}
     answered = [line.content.custom_id for path in edition_files(ANSWERS) for line in read_lines(path)]
     assert set(answered) == asked

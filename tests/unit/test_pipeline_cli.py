@@ -25,7 +25,7 @@ def test_catalogue_lists_every_dimension_by_tier(capsys: pytest.CaptureFixture[s
 
 def test_an_unknown_population_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["catalogue", "--population", "fr"]) == 2
-    assert "unknown population 'fr': choose one of us" in capsys.readouterr().err
+    assert "unknown population 'fr': choose one of gb, us" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("name", "head"), [("g.svg", b"<?xml"), ("g.png", b"\x89PNG")])
