@@ -220,7 +220,7 @@ def bring_up(build: Build, scope: Scope = WHOLE) -> Iterator[str]:
                 work = stale_work(build, stage, part)
                 if work.runs:
                     yield from run_work(build, work, lambda steps: None)
-                    yield f"{population}, {stage.name}: {work.total} {stage.units}"
+                    yield f"{stage.name}: {work.total} {stage.units} of '{population}'"
             if scope == WHOLE:
                 yield compared(build, population)
 

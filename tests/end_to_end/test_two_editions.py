@@ -31,7 +31,7 @@ DIMENSIONS = ("us/sex", "us/age")
 def begun(home: Path, edition: str, seed: int) -> Build:
     """An edition in a folder of its own, with made-up answers to the requests of two dimensions."""
     build = Build(home=str(home), edition=edition, personas=500, reference_size=500, trial_size=200)
-    write_members(build.live_folder, ["recorded-pass-1", "recorded-pass-2"])
+    write_members(build.live_folder, ["recorded-pass-1", "recorded-pass-2"], ["us"])
     (build.live_folder / "PROVENANCE.md").write_text("made up for a test\n", encoding="utf-8")
     rng = np.random.default_rng(seed)
     with (build.live_folder / "answers.jsonl").open("w", encoding="utf-8") as file:
