@@ -90,9 +90,11 @@ def test_a_batch_fits_the_pooled_maps(us: Snapshot, catalogue: Catalogue) -> Non
 
 def test_every_request_of_the_recorded_edition_has_an_accepted_answer() -> None:
     plan = Build().plan
-    outcomes = judged(plan)
-    assert [len(o.estimates) for o in outcomes.values()] == [len(all_requests(plan, m)) for m in outcomes]
-    assert not any(o.unanswered for o in outcomes.values())
+    for population in plan.populations:
+        outcomes = judged(plan, population=population)
+        asked = [len(all_requests(plan, m, population)) for m in outcomes]
+        assert [len(o.estimates) for o in outcomes.values()] == asked
+        assert not any(o.unanswered for o in outcomes.values())
 
 
 def test_the_recorded_edition_rebuilds_the_snapshot_identically(us: Snapshot, tmp_path: Path) -> None:
