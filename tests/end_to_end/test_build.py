@@ -211,9 +211,7 @@ def test_the_first_edition_serves_and_the_next_outcome_waits(built: Build, monke
     assert table(built, "select count(*), min(snapshot_id) from personas") == [(PERSONAS, serving)]
     assert first_promoted(built, "us") == f"edition {EDITION} serves 'us'"
     with duckdb.connect(str(built.database)) as connection:
-        connection.execute(
-            "update weights set factors = list_reverse(factors) where dimension = 'phone' and \"order\" = 0"
-        )
+        connection.execute("update weights set factors = list_reverse(factors) where dimension = 'phone'")
         connection.execute("delete from fingerprints where stage in ('snapshot', 'personas', 'map_distances')")
     for stage in STAGES[-3:]:
         run_work(built, stale_work(built, stage), lambda steps: None)
