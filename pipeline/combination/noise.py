@@ -2,7 +2,9 @@
 
 Belongs here: variances estimated from maps and the spread between models. Does not belong here: the fit that uses them.
 
-Tables here are flat: a map over m parents is (C, K), see `people`.
+Tables here are flat: a map over m parents is (C, K), see `people`. Both scales are of started logs, log(p + resolution)
+(Tukey 1957): an answer of 0.0003 tells little about the ratio of 0.0003 to 0.0001, which is below what it can resolve,
+and much about that to 0.16. With plain logs one variance has to stand for both.
 """
 
 from __future__ import annotations
@@ -23,8 +25,6 @@ class Scales:
     """Constants of the shrinkage, chosen on the `tune` tasks of the benchmark, reported on its others.
 
     Attributes:
-        noise: Multiple of the estimated noise variance that the fit reckons with. Below 1, because effects have heavier
-            tails than the normal prior: few are large.
         least: Standard deviation in nats below which no answer is believed exact.
         resolution: Probability that answers do not resolve: half of the tenth of a percent they are written in.
         shared: Degrees of freedom that the noise level of the whole dimension counts against that of one map.
@@ -32,16 +32,15 @@ class Scales:
         effect: Standard deviation in nats of effects in a map that shows none beyond its noise.
     """
 
-    noise: float = 0.8
     least: float = 0.02
     resolution: float = 0.0005
     shared: float = 50.0
-    own_row: float = 0.4
+    own_row: float = 0.2
     effect: float = 0.1
 
 
 def noise_variances(problem: Problem, scales: Scales) -> list[Floats]:
-    """Variance of the log probability of every cell, in nats squared, before rows were scaled to 1: (C, K) per map.
+    """Variance of the started log of every cell, in nats squared, before rows were scaled to 1: (C, K) per map.
 
     The base map first, then the problem's maps. Spread is that of centred logs, which by itself vanishes in rows where
     one category takes all, so the level is that of the whole map, corrected for centring: from few models, single
@@ -60,7 +59,7 @@ def noise_variances(problem: Problem, scales: Scales) -> list[Floats]:
     whole = float(free @ levels / free.sum())
     moderated = (free * levels + scales.shared * whole) / (free + scales.shared)
     return [
-        np.asarray(level + scales.least**2 + np.square(scales.resolution / np.maximum(t, TINY)))
+        np.asarray(level + scales.least**2 + np.square(scales.resolution / (t + scales.resolution)) / 3)
         for level, t in zip(moderated, tables, strict=True)
     ]
 
@@ -71,8 +70,10 @@ def effect_variances(
     """Prior variance of every condition's effects, in nats squared: (C,) per map of the problem.
 
     What a map's log-lifts vary beyond their noise is signal (the method of moments of James & Stein 1961), averaged
-    between the condition's own and the whole map's. A two-way map's effects are what it says beyond its own two
-    one-way margins.
+    between the condition's own and the whole map's. Every category counts alike, as it does in the prior: weighted by
+    probability, a row in which one category takes all would seem to have next to no effects, though what rules the
+    others out is the largest effect there is. A two-way map's effects are what it says beyond its own two one-way
+    margins.
 
     Args:
         problem: The maps.
@@ -83,20 +84,22 @@ def effect_variances(
     result = []
     for one, mass, variance in zip(problem.maps, masses, noise, strict=True):
         table = flat_map(problem, one)
-        lift = _lift(problem, one, table, mass)
+        live = table > 0
+        count = np.maximum(live.sum(axis=1), 1)  # zeros of several parents may leave an impossible condition nothing
+        lift = _lift(problem, one, table, mass, scales.resolution)
         # Noise that survives centring within the row and against the base that the map itself implies.
-        left = (1 - np.square(table).sum(axis=1)) * (1 - mass)
-        excess = (table * np.square(lift)).sum(axis=1) - left * np.median(variance, axis=1)
+        left = (1 - 1 / count) * (1 - mass)
+        excess = (np.square(lift).sum(axis=1) - left * (live * variance).sum(axis=1)) / count
         whole = max(float(mass @ excess), 0.0) + scales.effect**2
         result.append(np.asarray((1 - scales.own_row) * whole + scales.own_row * np.maximum(excess, 0.0)))
     return result
 
 
-def _lift(problem: Problem, one: ElicitedMap, table: Floats, mass: Floats) -> Floats:
-    """Centred log-lift over the base that the map implies, (C, K); for a pair, beyond its one-way lifts."""
-    own = np.maximum(mass @ table, TINY)
+def _lift(problem: Problem, one: ElicitedMap, table: Floats, mass: Floats, resolution: float) -> Floats:
+    """Centred lift of started logs over the base that the map implies, (C, K); for a pair, beyond its one-way lifts."""
+    own = mass @ table + resolution
     live = table > 0
-    lift = np.where(live, np.log(np.where(live, table, 1.0) / own), 0.0)
+    lift = np.log((table + resolution) / own)
     if len(one.given) > 1:
         grid = np.indices(problem.shape_of(one.given)[:-1]).reshape(len(one.given), -1)
         for axis, parent in enumerate(one.given):
@@ -105,6 +108,7 @@ def _lift(problem: Problem, one: ElicitedMap, table: Floats, mass: Floats) -> Fl
             weight = np.bincount(grid[axis], mass, size)
             total = np.zeros((size, table.shape[1]))
             np.add.at(total, grid[axis], mass[:, np.newaxis] * table)
-            main = np.log(np.maximum(total / np.maximum(weight, TINY)[:, np.newaxis], TINY) / own)
-            lift = np.where(live, lift - main[grid[axis]], 0.0)
-    return np.asarray(np.where(live, lift - (table * lift).sum(axis=1, keepdims=True), 0.0))
+            main = np.log((total / np.maximum(weight, TINY)[:, np.newaxis] + resolution) / own)
+            lift -= main[grid[axis]]
+    centre = np.where(live, lift, 0.0).sum(axis=1, keepdims=True) / np.maximum(live.sum(axis=1, keepdims=True), 1)
+    return np.asarray(np.where(live, lift - centre, 0.0))

@@ -13,7 +13,6 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import minimize
 
-from pipeline.combination.factors import PROBABILITY_FLOOR
 from pipeline.combination.noise import Scales, effect_variances, noise_variances
 from pipeline.combination.people import People, cells, flat_map
 from pipeline.combination.problem import Floats, Problem
@@ -46,8 +45,9 @@ class Posterior:
         weights: Share of each person, (n,).
         masses: Share of people under each condition, (C,) per map.
         targets: The maps, (C, K) each.
-        precision: One over the noise variance of each log probability, (R, K); 0 where nothing can or need be met.
-        log_target: Log of the targets, (R, K).
+        precision: One over the noise variance of each started log, (R, K); 0 where nothing can or need be met.
+        log_target: Started log of the targets, log(p + resolution), (R, K).
+        resolution: What is added to a probability before its log is taken.
         prior: Prior standard deviation of each condition's log factors in nats, (R, 1).
         bounds: First condition of each map, and R.
         doubt: Standard deviation in nats of the base map's noise.
@@ -61,6 +61,7 @@ class Posterior:
     targets: list[Floats]
     precision: Floats
     log_target: Floats
+    resolution: float
     prior: Floats
     bounds: list[int]
     doubt: float
@@ -92,8 +93,9 @@ class Posterior:
             people.weights,
             masses,
             targets,
-            np.where(live, 1 / (scales.noise * np.concatenate(noise)), 0.0),
-            np.log(np.where(stacked > 0, stacked, 1.0)),
+            np.where(live, 1 / np.concatenate(noise), 0.0),
+            np.log(stacked + scales.resolution),
+            scales.resolution,
             np.concatenate([np.full(1, FLAT), *(np.sqrt(e) for e in effects)])[:, np.newaxis],
             bounds,
             float(np.sqrt(np.median(noise[0]))),
@@ -102,12 +104,12 @@ class Posterior:
     def outset(self) -> Floats:
         """Where to start: the elicited base rate and no effects."""
         start = np.zeros_like(self.precision)
-        start[0] = np.maximum(self.log_target[0], np.log(PROBABILITY_FLOOR)) / self.prior[0]
+        start[0] = self.log_target[0] / self.prior[0]
         return start.ravel()
 
     def pin(self, base: Floats) -> None:
         """Hold the base rate at `base`."""
-        self.log_target[0] = np.log(np.maximum(base, PROBABILITY_FLOOR))
+        self.log_target[0] = np.log(base + self.resolution)
         self.precision[0] = np.where(self.precision[0] > 0, 1 / PINNED**2, 0.0)
 
     def table(self, vector: Floats) -> Floats:
@@ -134,14 +136,14 @@ class Posterior:
         table = self.table(vector)
         sums = self._sums(table)
         totals = np.maximum(sums.sum(axis=1, keepdims=True), LEAST_MASS)
-        error = np.log(np.maximum(sums / totals, PROBABILITY_FLOOR)) - self.log_target
+        error = np.log(sums / totals + self.resolution) - self.log_target
         # Scaling a row to 1 took one degree of freedom of its noise: only differences within a row are evidence.
         precision = self.precision
         error -= (precision * error).sum(axis=1, keepdims=True) / np.maximum(
             precision.sum(axis=1, keepdims=True), LEAST_MASS
         )
         push = precision * error
-        pull = np.asarray(self.rows @ (push / np.maximum(sums, PROBABILITY_FLOOR * totals)))
+        pull = np.asarray(self.rows @ (push / (sums + self.resolution * totals)))
         pull -= (table * pull).sum(axis=1, keepdims=True)
         pull *= table * self.weights[:, np.newaxis]
         gradient = np.asarray(self.columns @ pull) * self.prior
@@ -190,7 +192,7 @@ class Posterior:
         for k in range(table.shape[1]):
             moved = sp.diags_array(self.weights * table[:, k] * (1 - table[:, k]))
             slope = (self.columns @ moved @ self.rows).toarray()
-            slope *= prior / np.maximum(sums[:, k], LEAST_MASS)[:, np.newaxis]
+            slope *= prior / (sums[:, k] + self.resolution * np.maximum(sums.sum(axis=1), LEAST_MASS))[:, np.newaxis]
             into[k] = np.linalg.cholesky(np.eye(len(prior)) + (slope.T * self.precision[:, k]) @ slope).T
         return into, np.asarray(np.linalg.inv(into), dtype=np.float64)
 

@@ -160,3 +160,24 @@ def test_a_base_in_doubt_is_not_guarded() -> None:
     diagnostics = max_entropy_shrunk(replace(make(*maps), base=doubted, reference=REFERENCE)).diagnostics
     assert diagnostics is not None
     assert diagnostics.consensus_shift > 0.05
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.1, 0.3])
+def test_what_a_row_all_but_rules_out_stays_ruled_out(spread: float) -> None:
+    """Rows near 0 and 1 hold the largest effects of all: the prior must not take them for none."""
+    rng = np.random.default_rng(0)
+    first = rng.choice(12, 8000, p=[0.12, *[0.08] * 11]).astype(np.uint8)
+    second = np.where(rng.random(8000) < 0.5, first % 6, rng.integers(0, 6, 8000)).astype(np.uint8)
+    by_first = rng.dirichlet(np.full(3, 2.0), 12)
+    by_first[0] = [0.0003, 0.002, 0.9977]
+    rows = by_first[first]
+    by_second = np.array([rows[second == v].mean(axis=0) for v in range(6)])
+    base, a, b = (
+        ElicitedMap(given, p, np.full(p.shape, spread))
+        for given, p in (((), rows.mean(axis=0)), (("a",), by_first), (("b",), by_second))
+    )
+    codes = np.stack([first, second], axis=1)
+    problem = replace(make(), sizes=(12, 6), base=base, maps=(a, b), reference=codes)
+    kept = max_entropy_shrunk(problem).probabilities(codes)[first == 0].mean(axis=0)
+    assert kept[0] < 0.002
+    assert kept[2] > 0.99
