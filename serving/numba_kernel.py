@@ -37,6 +37,7 @@ else:
 BLOCK = np.uint64(1024)
 LANES = (4, 8, 12, 16)  # places of a row that is drawn by straight-line code; wider ones have a multiple of four
 MOST = 256  # places of any row
+LINE = 8  # places in a line of the cache
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
 P = tuple(np.uint64(place) for place in range(LANES[-1]))
 _GOLDEN, _M1, _M2 = np.uint64(GOLDEN), np.uint64(MULTIPLIER_1), np.uint64(MULTIPLIER_2)
@@ -56,7 +57,7 @@ class NumbaKernel:
                 table = np.zeros((len(gather.table), places))
                 table[:, : plan.width] = gather.table
                 tables.append(table.ravel())
-                offsets.append(offsets[-1] + table.size)
+                offsets.append(offsets[-1] + -(-table.size // LINE) * LINE)
                 stride = 1
                 for parent, size in zip(reversed(gather.parents), reversed(gather.sizes), strict=True):
                     parents.append(parent)
@@ -64,7 +65,9 @@ class NumbaKernel:
                     stride *= size
                 links.append(len(parents))
             gathers.append(len(tables))
-        self._table = np.concatenate(tables)
+        self._table = _aligned(offsets[-1])
+        for table, offset in zip(tables, offsets, strict=False):
+            self._table[offset : offset + table.size] = table
         self._flat = tuple(np.array(a, dtype=np.uint64) for a in (gathers, offsets, links, parents, strides))
         self._lanes = np.array(lanes, dtype=np.uint64)
         self._last = np.array([plan.width - 1 for plan in plans], dtype=np.uint8)
@@ -103,6 +106,13 @@ class NumbaKernel:
 
 
 _NO_LIKELIHOOD = np.zeros((1, MOST))
+
+
+def _aligned(size: int) -> npt.NDArray[np.float64]:
+    """Zeros that begin where a line of the cache does, so that a row of eight places is in one line and not in two."""
+    room = np.zeros(size + LINE)
+    first = -(room.ctypes.data // room.itemsize) % LINE
+    return room[first : first + size]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
