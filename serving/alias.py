@@ -10,8 +10,6 @@ the tables give exactly these units back, and the same ones on every machine.
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import numpy.typing as npt
 
@@ -70,32 +68,29 @@ def parts(packed: Ints) -> tuple[Ints, Ints, Ints]:
 
 
 class AliasTables:
-    """Growing store of alias tables, a group of `lists` numbered lists at a time; safe to share between threads."""
+    """Store of alias tables, a group of `lists` numbered lists at a time; safe to share between threads.
+
+    Attributes:
+        made: which groups have their tables, bool (groups,).
+    """
 
     def __init__(self, groups: int, lists: int) -> None:
+        self.made = np.zeros(groups, dtype=np.bool_)
         self._start = np.zeros((groups, lists), dtype=np.int64)
         self._size = np.zeros((groups, lists), dtype=np.int64)
-        self._columns = np.empty(0, dtype=np.int64)
-        self._used = 0
-        self._lock = threading.Lock()
+        self._columns = [np.empty(0, dtype=np.int64)] * groups
 
     @property
     def nbytes(self) -> int:
         """Bytes of the tables made so far."""
-        return self._used * self._columns.itemsize
+        return sum(columns.nbytes for columns in self._columns)
 
     def add(self, group: int, rows: Ints, weights: Floats, counts: Ints) -> None:
         """Make the tables of a group: rows and weights above 0 of its lists, one after the other; some may be empty."""
-        made = columns(rows, whole_units(weights, counts[counts > 0]))
-        with self._lock:
-            if self._used + len(made) > len(self._columns):
-                grown = np.empty(max(len(self._columns) * 3 // 2, self._used + len(made)), dtype=np.int64)
-                grown[: self._used] = self._columns[: self._used]
-                self._columns = grown
-            self._columns[self._used : self._used + len(made)] = made
-            self._start[group] = self._used + np.cumsum(counts) - counts
-            self._size[group] = counts
-            self._used += len(made)
+        self._columns[group] = columns(rows, whole_units(weights, counts[counts > 0]))
+        self._start[group] = np.cumsum(counts) - counts
+        self._size[group] = counts
+        self.made[group] = True  # at last: other threads draw as soon as they see it
 
     def draw(self, group: Ints, number: Ints, uniform: Floats) -> Rows:
         """A row of the list `number` of `group` for each uniform in [0, 1 - 2**-52]; the lists must not be empty."""
@@ -104,15 +99,29 @@ class AliasTables:
         column = position.astype(np.int64)
         units = (position - column) * UNIT  # what is behind the point is left over: another uniform
         column += np.take(self._start, place)
-        own, alias, threshold = parts(np.take(self._columns, column))  # looked up last: it may have grown meanwhile
+        own, alias, threshold = parts(self._looked_up(group, column))
         return np.where(units < threshold, own, alias).astype(np.uint32)
+
+    def _looked_up(self, group: Ints, column: Ints) -> Ints:
+        """These columns of their groups; one group after the other, as each is an array that the cache has room for."""
+        order = np.argsort(group.astype(np.uint16), kind="stable")  # of 16 bits: sorted in one go
+        ordered, column = group[order], column[order]
+        ends = [*np.flatnonzero(np.diff(ordered)).tolist(), len(order) - 1]
+        found = np.empty(len(order), dtype=np.int64)
+        low = 0
+        for end in ends if len(order) else ():
+            np.take(self._columns[ordered[end]], column[low : end + 1], out=found[low : end + 1], mode="clip")
+            low = end + 1
+        packed = np.empty_like(found)
+        packed[order] = found
+        return packed
 
     def draw_one(self, group: int, number: int, uniform: float) -> int:
         """`draw` for one uniform, at the cost of a few numbers instead of arrays."""
         position = uniform * self._size.item(group, number)
         column = int(position)
         units = (position - column) * UNIT
-        packed = self._columns.item(column + self._start.item(group, number))
+        packed = self._columns[group].item(column + self._start.item(group, number))
         if units < packed & (UNIT - 1):
             return packed >> _OWN
         return (packed >> _ALIAS) & ((1 << ROW_BITS) - 1)

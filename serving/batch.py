@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serving import derived
+from serving.arrow import coded, numbers, repeated
 from serving.conditions import Support
 from serving.counter import Seed
 from serving.files import duckdb_writer, parquet_writer
@@ -308,8 +309,7 @@ class Batch:
             return list(self._births.astype(object).tolist())
         if name in NAMES:
             kind = NAMES.index(name)
-            named: list[Value] = self._names.spellings[kind][self._name_rows[kind]].tolist()
-            return named
+            return list(self._names.spelt(kind, self._name_rows[kind]).to_pylist())
         if name == SUMMARY:
             return list(self._prose(self._selection.prose, "third"))
         raise SamplingError(f"unknown field {name!r}{suggest(name, list(self.fields))}")
@@ -427,26 +427,26 @@ class Batch:
         """Arrow table; dimensions are dictionary-encoded with uint8 indices, without copying the codes."""
         import pyarrow as pa  # noqa: PLC0415  # keeps `import serving` light
 
-        seed = pa.scalar(self.seed if _fits_int64(self.seed) else str(self.seed))
+        seed = self.seed
         columns: dict[str, pa.Array] = {
-            "seed": pa.repeat(seed, self._size),
-            "index": pa.array(self.indices.view(np.int64)),
-            "snapshot_id": pa.repeat(pa.scalar(self.snapshot.id), self._size),
+            "seed": numbers(np.full(self._size, seed)) if _fits_int64(seed) else repeated(str(seed), self._size),
+            "index": numbers(self.indices.view(np.int64)),
+            "snapshot_id": repeated(self.snapshot.id, self._size),
         }
         for name in self.fields:
-            coded = self._coded(name)
-            if coded is not None:
-                categories, codes = coded
-                columns[name] = pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(categories))
+            known = self._coded(name)
+            if known is not None:
+                categories, codes = known
+                columns[name] = coded(codes, categories)
             elif name == "birth_date":
-                columns[name] = pa.array(self._births, type=pa.date32())
+                columns[name] = numbers(self._births.astype(np.int64).astype(np.int32), pa.date32())
             elif name in NAMES:
                 kind = NAMES.index(name)
-                columns[name] = self._names.arrow_spellings[kind].take(pa.array(self._name_rows[kind]))
+                columns[name] = self._names.spelt(kind, self._name_rows[kind])
             elif name == "age_years":
-                columns[name] = pa.array(self._ages.astype(np.int16))
+                columns[name] = numbers(self._ages.astype(np.int16))
             elif name == "height_cm":
-                columns[name] = pa.array(self._heights.astype(np.int16))
+                columns[name] = numbers(self._heights.astype(np.int16))
             else:
                 columns[name] = pa.array(self.values(name), type=pa.string())
         return pa.table(columns)
@@ -468,10 +468,9 @@ class Batch:
         return frame.select(ECHO).with_columns(columns)
 
     def to_parquet(self, path: str | os.PathLike[str]) -> None:
-        """Write a Parquet file; dimensions are dictionary-encoded."""
-        table = self.to_arrow()
-        with parquet_writer(path, table.schema) as writer:
-            writer.write_table(table)
+        """Write a Parquet file; dimensions are dictionary-encoded, see `serving.files.parquet_writer`."""
+        with parquet_writer(path) as write:
+            write(self)
 
     def to_duckdb(self, path: str | os.PathLike[str], table: str = "personas") -> None:
         """Add the personas to a table of a DuckDB file, which is made if it is not there.

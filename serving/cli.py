@@ -586,11 +586,9 @@ def _write_lines(lines: Iterable[str], stream: IO[str]) -> None:
 def _write_parquet(batches: Iterator[Batch], target: Path) -> None:
     from serving.files import parquet_writer  # noqa: PLC0415
 
-    first = next(batches).to_arrow()
-    with parquet_writer(target, first.schema) as writer:
-        writer.write_table(first)
+    with parquet_writer(target) as write:
         for batch in batches:
-            writer.write_table(batch.to_arrow())
+            write(batch)
 
 
 def _write_duckdb(batches: Iterator[Batch], target: Path, table: str) -> None:

@@ -199,7 +199,7 @@ def _search(trier: _Trier, indices: Indices, left: npt.NDArray[np.intp], chosen:
 def _count(done: int, left: int, ready: Condition) -> int:
     """How many tries to make next for each of those left; which of them is kept does not depend on it."""
     expected = math.ceil(ready.bound / ready.probability) if ready.probability else TRIES
-    return max(FIRST_TRIES, done // 2, min(expected, FEW // left))
+    return max(FIRST_TRIES, done // 4, min(expected, FEW // left))
 
 
 def _parts(left: npt.NDArray[np.intp], count: int) -> list[npt.NDArray[np.intp]]:

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
+from serving.arrow import numbers
+from serving.lines import NAMES
 from warehouse.errors import SamplingError
 
 if TYPE_CHECKING:
@@ -19,16 +24,80 @@ if TYPE_CHECKING:
     from serving.batch import Batch
 
 SHOWN = 40  # characters of a type in an error
+GROUP = 1 << 20  # rows of a Parquet file that share one dictionary: of names, most of what they take
+PAGE = 1 << 18  # rows that are compressed together
+ROOM = 1 << 24  # bytes of a dictionary, so that that of a group's names finds room
+THOROUGH = 9  # compression of the dictionaries of names; on codes, which look like noise, it would be wasted
 
 
-def parquet_writer(path: str | os.PathLike[str], schema: pa.Schema) -> Any:
-    """A writer for tables of this schema, which has a column `index`; a context manager."""
-    import pyarrow.parquet as pq  # noqa: PLC0415  # keeps `import serving` light
+@contextmanager
+def parquet_writer(path: str | os.PathLike[str]) -> Iterator[Callable[[Batch], None]]:
+    """A function that adds batches, all with the same fields, to a new Parquet file; up to GROUP rows wait in memory.
 
-    # Indices ascend: as differences they take next to nothing, in a dictionary more than as they are.
-    coded = [name for name in schema.names if name != "index"]
-    encoding = {"index": "DELTA_BINARY_PACKED"}
-    return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=coded, column_encoding=encoding)
+    Dimensions are dictionary-encoded. Categories without an order stand in the dictionary by their frequency in the
+    first batch, the most frequent first, which compresses better; those with one stand in that order.
+    """
+    import pyarrow as pa  # noqa: PLC0415  # keeps `import serving` light
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    waiting: list[pa.Table] = []
+    orders: dict[str, npt.NDArray[np.intp]] = {}
+    with ExitStack() as opened:
+        file = opened.enter_context(Path(path).open("wb"))  # at once, so that whoever names no such place is told first
+        writer: Any = None
+
+        def flush() -> None:
+            nonlocal writer
+            table = pa.concat_tables(waiting)
+            waiting.clear()
+            for name in unordered:
+                place = table.schema.get_field_index(name)
+                column, orders[name] = _reordered(table.column(place), orders.get(name))
+                table = table.set_column(place, name, column)
+            writer = writer or opened.enter_context(
+                pq.ParquetWriter(
+                    file,
+                    table.schema,
+                    compression="zstd",
+                    compression_level={name: THOROUGH for name in table.schema.names if name in NAMES},
+                    # Indices ascend: as differences they take next to nothing, in a dictionary more than as they are.
+                    column_encoding={"index": "DELTA_BINARY_PACKED"},
+                    use_dictionary=[name for name in table.schema.names if name != "index"],
+                    dictionary_pagesize_limit=ROOM,
+                    max_rows_per_page=PAGE,
+                    write_statistics=["index"],  # whoever is drawn, the least and the greatest of the rest say nothing
+                )
+            )
+            writer.write_table(table, row_group_size=GROUP)
+
+        unordered: list[str] = []
+
+        def write(batch: Batch) -> None:
+            if waiting and sum(len(table) for table in waiting) + len(batch) > GROUP:
+                flush()
+            unordered[:] = [d.id for d in batch.snapshot.dimensions if d.id in batch.fields and not d.ordinal]
+            waiting.append(batch.to_arrow())
+
+        yield write
+        if waiting:
+            flush()
+
+
+def _reordered(
+    column: pa.ChunkedArray, order: npt.NDArray[np.intp] | None
+) -> tuple[pa.ChunkedArray, npt.NDArray[np.intp]]:
+    """A column of codes in one dictionary, turned into this order of it, by default by frequency; and the order."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    codes = [np.asarray(np.from_dlpack(chunk.indices), dtype=np.uint8) for chunk in column.chunks]
+    dictionary = column.chunk(0).dictionary
+    if order is None:
+        order = np.argsort(-np.bincount(codes[0], minlength=len(dictionary)), kind="stable")
+    place = np.empty(len(order), dtype=np.uint8)
+    place[order] = np.arange(len(order))
+    categories = dictionary.take(numbers(order))
+    turned = [pa.DictionaryArray.from_arrays(numbers(np.take(place, one)), categories) for one in codes]
+    return pa.chunked_array(turned), order
 
 
 @contextmanager

@@ -73,7 +73,7 @@ class Lines:
         codes, uniforms = self._engine.one(self._order, seed, index)
         parts = [fragments[codes[position]] for position, fragments in self._coded]
         if self._details:
-            for place, part in self._details.written(seed, index, codes, uniforms):
+            for place, part in self._details.written(codes, uniforms):
                 parts.insert(place, part)
         return b"%b%d%b%b}" % (head, index, self._middle, b"".join(parts))
 
@@ -104,7 +104,7 @@ class _Details:
             self._names = _Naming(snapshot, position, accents=accents)
             self.streams += self._names.streams
 
-    def written(self, seed: Seed, index: int, codes: list[int], uniforms: list[float]) -> list[tuple[int, bytes]]:
+    def written(self, codes: list[int], uniforms: list[float]) -> list[tuple[int, bytes]]:
         """Each field's place in the line and what stands there; `uniforms` are those of `streams`."""
         values: dict[str, str] = {}
         age = 0
@@ -120,7 +120,7 @@ class _Details:
             values["generation"] = _GENERATIONS[max(bisect_right(_GENERATIONS_FROM, year) - 1, 0)]
             values["star_sign"] = _SIGNS[bisect_right(_SIGNS_FROM, month * 100 + day) - 1]
             if self._names is not None:
-                names = self._names.of(seed, index, uniforms[len(_STREAMS) :], codes, year)
+                names = self._names.of(uniforms[len(_STREAMS) :], codes, year)
                 values["first_name"], values["last_name"] = names
         return [(place, prefix + values[name].encode()) for place, prefix, name in self._places]
 
@@ -129,25 +129,25 @@ class _Naming:
     """Both names of one persona, as JSON strings."""
 
     def __init__(self, snapshot: Snapshot, position: Mapping[str, int], *, accents: bool) -> None:
-        from serving.single_names import STREAMS, SingleNames  # noqa: PLC0415  # read only where there are names
+        from serving.names import FIRST_STREAM, LAST_STREAM, TOLD_STREAM  # noqa: PLC0415  # only where there are names
 
         names = snapshot.names
         assert names is not None  # else the fields could not be selected
-        self.streams = STREAMS
-        self._single = SingleNames(names, accents=accents)
+        self.streams = TOLD_STREAM, FIRST_STREAM, LAST_STREAM
+        self._names, self._accents = names, accents
         self._by = {name: position[name] for name in NAMED_BY.values()}
         self._crossed = -1, -1
         known = snapshot.dimension(HINT).code_of.get(CROSSED) if HINT in snapshot else None
         if known is not None and len(snapshot.dimension("sex").categories) == 2:
             self._crossed = position[HINT], known
 
-    def of(self, seed: Seed, index: int, uniforms: list[float], codes: list[int], year: int) -> tuple[str, str]:
-        """First name and surname of somebody born in that year."""
+    def of(self, uniforms: list[float], codes: list[int], year: int) -> tuple[str, str]:
+        """First name and surname of somebody born in that year; `uniforms` are those of `streams`."""
         by = {name: codes[position] for name, position in self._by.items()}
         where, crossed = self._crossed
         if where >= 0 and codes[where] == crossed:
             by["sex"] = 1 - by["sex"]
-        first, last = self._single.draw(seed, index, uniforms, birth_year=year, codes=by)
+        first, last = self._names.draw_one(*uniforms, birth_year=year, accents=self._accents, **by)
         return encode_basestring(first), encode_basestring(last)
 
 

@@ -2,12 +2,12 @@
 
 Here belong the compiled loops and the arrays that they read. What a draw is, `serving.reference` says.
 
-How it is fast: rows are padded to 8, 16 or more places, and rows of 8 and 16 are worked on by straight-line code, which
-LLVM turns into vector instructions (its SLP vectoriser, which numba leaves off unless told). Unsigned indices need no
-check for wrapping around. Blocks of personas go through dimension by dimension, so that a dimension's tables stay in
-the cache; uniforms, and where each table is read at, are worked out for the whole block first, in loops that become
-vector code. Products and sums are taken in the order of the definition, without fused or reordered arithmetic, which is
-what keeps the bits: a place that only pads adds nothing to a sum, and is never below a threshold.
+How it is fast: rows are padded to 4, 8, 12, 16 or more places, and those of up to 16 are worked on by straight-line
+code, which LLVM turns into vector instructions (its SLP vectoriser, which numba leaves off unless told). Unsigned
+indices need no check for wrapping around. Blocks of personas go through dimension by dimension, so that a dimension's
+tables stay in the cache; uniforms, and where each table is read at, are worked out for the whole block first, in loops
+that become vector code. Products and sums are taken in the order of the definition, without fused or reordered
+arithmetic, which is what keeps the bits: a place that only pads adds nothing to a sum, and is not counted.
 """
 
 from __future__ import annotations
@@ -35,9 +35,11 @@ else:
     from numba import njit
 
 BLOCK = np.uint64(1024)
-LANES = (8, 16, 256)
+LANES = (4, 8, 12, 16)  # places of a row that is drawn by straight-line code; wider ones have a multiple of four
+MOST = 256  # places of any row
+LINE = 8  # places in a line of the cache
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
-P = tuple(np.uint64(place) for place in range(16))
+P = tuple(np.uint64(place) for place in range(LANES[-1]))
 _GOLDEN, _M1, _M2 = np.uint64(GOLDEN), np.uint64(MULTIPLIER_1), np.uint64(MULTIPLIER_2)
 
 
@@ -45,30 +47,30 @@ class NumbaKernel:
     """The plans of a snapshot as flat arrays, and the compiled loop over them."""
 
     def __init__(self, plans: Sequence[Plan]) -> None:
-        tables: tuple[list[npt.NDArray[np.float64]], ...] = tuple([np.zeros(lanes)] for lanes in LANES)
-        ends = list(LANES)  # of the tables so far, the first being empty
-        gathers, links = [0], [0]
-        offsets: list[int] = []
+        tables: list[npt.NDArray[np.float64]] = []
+        gathers, offsets, links = [0], [0], [0]
         parents: list[int] = []
         strides: list[int] = []
-        for plan in plans:
-            kind, lanes = _lanes(plan.width)
+        lanes = [next((lanes for lanes in LANES if plan.width <= lanes), -(-plan.width // 4) * 4) for plan in plans]
+        for plan, places in zip(plans, lanes, strict=True):
             for gather in (plan.prefix, *plan.rest):
-                table = np.zeros((len(gather.table), lanes))
+                table = np.zeros((len(gather.table), places))
                 table[:, : plan.width] = gather.table
-                tables[kind].append(table.ravel())
-                offsets.append(ends[kind])
-                ends[kind] += table.size
+                tables.append(table.ravel())
+                offsets.append(offsets[-1] + -(-table.size // LINE) * LINE)
                 stride = 1
                 for parent, size in zip(reversed(gather.parents), reversed(gather.sizes), strict=True):
                     parents.append(parent)
-                    strides.append(stride * lanes)
+                    strides.append(stride * places)
                     stride *= size
                 links.append(len(parents))
-            gathers.append(len(offsets))
-        self._tables = tuple(np.concatenate(one) for one in tables)
+            gathers.append(len(tables))
+        self._table = _aligned(offsets[-1])
+        for table, offset in zip(tables, offsets, strict=False):
+            self._table[offset : offset + table.size] = table
         self._flat = tuple(np.array(a, dtype=np.uint64) for a in (gathers, offsets, links, parents, strides))
-        self._widths = np.array([plan.width for plan in plans], dtype=np.uint64)
+        self._lanes = np.array(lanes, dtype=np.uint64)
+        self._last = np.array([plan.width - 1 for plan in plans], dtype=np.uint8)
         self._nowhere = np.full(len(plans), -1, dtype=np.int64)
 
     def run(
@@ -85,31 +87,32 @@ class NumbaKernel:
         places, likely = self._nowhere, _NO_LIKELIHOOD
         if likelihoods:
             places = places.copy()
-            likely = np.zeros((len(likelihoods), LANES[-1]))
+            likely = np.zeros((len(likelihoods), MOST))
             for place, (position, values) in enumerate(likelihoods.items()):
                 places[position] = place
                 likely[place, : len(values)] = values
-        maps = (self._flat, self._tables)
-        return int(_run(indices, order, streams, self._widths, maps, (places, likely), codes, weights))
+        maps = (self._flat, self._lanes, self._last, self._table)
+        return int(_run(indices, order, streams, maps, (places, likely), codes, weights))
 
     def one(self, order: Order, seed: Seed, index: int) -> tuple[list[int], list[float], int]:
         """See `serving.engine.OnePerson`."""
         codes = order.codes.copy()
         uniforms = np.empty(len(order.keys) - len(order.positions))
         failed = _one(
-            np.uint64(seed_key(seed)), np.uint64(index), order.positions, order.keys, self._widths, self._flat,
-            self._tables, self._nowhere, _NO_LIKELIHOOD, codes, uniforms,
+            np.uint64(seed_key(seed)), np.uint64(index), order.positions, order.keys, self._flat, self._lanes,
+            self._last, self._table, self._nowhere, _NO_LIKELIHOOD, codes, uniforms,
         )  # fmt: skip
         return codes.tolist(), uniforms.tolist(), int(failed)
 
 
-_NO_LIKELIHOOD = np.zeros((1, LANES[-1]))
+_NO_LIKELIHOOD = np.zeros((1, MOST))
 
 
-def _lanes(width: int) -> tuple[int, int]:
-    """Which of the three groups of tables a width belongs to, and how many places a row takes there."""
-    kind = next(kind for kind, lanes in enumerate(LANES) if width <= lanes)
-    return kind, LANES[kind] if kind < 2 else -(-width // 8) * 8
+def _aligned(size: int) -> npt.NDArray[np.float64]:
+    """Zeros that begin where a line of the cache does, so that a row of eight places is in one line and not in two."""
+    room = np.zeros(size + LINE)
+    first = -(room.ctypes.data // room.itemsize) % LINE
+    return room[first : first + size]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
@@ -142,121 +145,116 @@ def _look_up(at: Any, low: Any, high: Any, flat: Any, codes: Any, rows: Any) -> 
                 row[i] += np.uint32(code[i]) * stride
 
 
+def _written_out(lanes: int) -> Callable[..., Any]:
+    """The draw of a dimension whose rows have so many places, as straight-line code."""
+    places = range(lanes)
+    lines = [
+        f"def draw_{lanes}(low, high, count, last, t, rows, chances, row, weights):",
+        " for i in range(low, high):",
+        "  r = np.uint64(rows[_ZERO, i - low])",
+        *(f"  v{p} = t[r + P[{p}]]" for p in places),
+        "  for table in range(_ONE, count):",
+        "   r = np.uint64(rows[table, i - low])",
+        *(f"   v{p} *= t[r + P[{p}]]" for p in places),
+        *(f"  v{p} += v{p - 1}" for p in places[1:]),
+        f"  if v{lanes - 1} < SMALLEST_TOTAL and weights[i] > 0.0:",
+        "   return False",
+        f"  u = chances[i - low] * v{lanes - 1}",
+        "  code = " + " + ".join(f"np.uint8(v{p} <= u)" for p in places[:-1]),
+        "  row[i] = min(code, last)",
+        " return True",
+    ]
+    scope = dict(globals())
+    exec(compile("\n".join(lines), __file__, "exec"), scope)  # under this file's name it can be cached
+    drawn: Callable[..., Any] = njit(cache=True, nogil=True, error_model="numpy")(scope[f"draw_{lanes}"])
+    return drawn
+
+
+_draw_4 = _written_out(4)
+_draw_8 = _written_out(8)
+_draw_12 = _written_out(12)
+_draw_16 = _written_out(16)
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
-def _draw_8(  # noqa: PLR0917
-    low: Any, high: Any, count: Any, t: Any, rows: Any, chances: Any, row: Any, weights: Any
-) -> Any:
-    for i in range(low, high):
-        r = np.uint64(rows[_ZERO, i - low])
+def _multiply(count: Any, lanes: Any, t: Any, rows: Any, person: Any, work: Any) -> Any:  # noqa: PLR0917
+    """The products of one person of the block, by category, into `work`."""
+    for low in range(_ZERO, lanes, np.uint64(4)):
+        r = np.uint64(rows[_ZERO, person]) + low
         a, b, c, d = t[r + P[0]], t[r + P[1]], t[r + P[2]], t[r + P[3]]
-        e, f, g, h = t[r + P[4]], t[r + P[5]], t[r + P[6]], t[r + P[7]]
         for table in range(_ONE, count):
-            r = np.uint64(rows[table, i - low])
+            r = np.uint64(rows[table, person]) + low
             a, b, c, d = a * t[r + P[0]], b * t[r + P[1]], c * t[r + P[2]], d * t[r + P[3]]
-            e, f, g, h = e * t[r + P[4]], f * t[r + P[5]], g * t[r + P[6]], h * t[r + P[7]]
-        b += a
-        c += b
-        d += c
-        e += d
-        f += e
-        g += f
-        h += g
-        if h < SMALLEST_TOTAL and weights[i] > 0.0:
-            return False
-        u = chances[i - low] * h
-        low_half = np.uint8(a <= u) + np.uint8(b <= u) + np.uint8(c <= u) + np.uint8(d <= u)
-        row[i] = low_half + np.uint8(e <= u) + np.uint8(f <= u) + np.uint8(g <= u)
-    return True
+        work[low + P[0]], work[low + P[1]], work[low + P[2]], work[low + P[3]] = a, b, c, d
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _draw_16(  # noqa: PLR0917
-    low: Any, high: Any, count: Any, t: Any, rows: Any, chances: Any, row: Any, weights: Any
-) -> Any:
-    for i in range(low, high):
-        r = np.uint64(rows[_ZERO, i - low])
-        a, b, c, d = t[r + P[0]], t[r + P[1]], t[r + P[2]], t[r + P[3]]
-        e, f, g, h = t[r + P[4]], t[r + P[5]], t[r + P[6]], t[r + P[7]]
-        j, k, s, m = t[r + P[8]], t[r + P[9]], t[r + P[10]], t[r + P[11]]
-        n, o, p, q = t[r + P[12]], t[r + P[13]], t[r + P[14]], t[r + P[15]]
-        for table in range(_ONE, count):
-            r = np.uint64(rows[table, i - low])
-            a, b, c, d = a * t[r + P[0]], b * t[r + P[1]], c * t[r + P[2]], d * t[r + P[3]]
-            e, f, g, h = e * t[r + P[4]], f * t[r + P[5]], g * t[r + P[6]], h * t[r + P[7]]
-            j, k, s, m = j * t[r + P[8]], k * t[r + P[9]], s * t[r + P[10]], m * t[r + P[11]]
-            n, o, p, q = n * t[r + P[12]], o * t[r + P[13]], p * t[r + P[14]], q * t[r + P[15]]
-        b += a
-        c += b
-        d += c
-        e += d
-        f += e
-        g += f
-        h += g
-        j += h
-        k += j
-        s += k
-        m += s
-        n += m
-        o += n
-        p += o
-        q += p
-        if q < SMALLEST_TOTAL and weights[i] > 0.0:
-            return False
-        u = chances[i - low] * q
-        code = np.uint8(a <= u) + np.uint8(b <= u) + np.uint8(c <= u) + np.uint8(d <= u)
-        code += np.uint8(e <= u) + np.uint8(f <= u) + np.uint8(g <= u) + np.uint8(h <= u)
-        code += np.uint8(j <= u) + np.uint8(k <= u) + np.uint8(s <= u) + np.uint8(m <= u)
-        row[i] = code + np.uint8(n <= u) + np.uint8(o <= u) + np.uint8(p <= u)
-    return True
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _draw_any(  # noqa: PLR0917
-    low: Any, high: Any, count: Any, width: Any, t: Any, rows: Any, likely: Any, place: Any, work: Any,
-    chances: Any, row: Any, weights: Any,
+def _draw_wide(  # noqa: PLR0917
+    low: Any, high: Any, count: Any, lanes: Any, last: Any, t: Any, rows: Any, work: Any, chances: Any, row: Any,
+    weights: Any,
 ) -> Any:  # fmt: skip
-    """Rows of any width, and any likelihood; `place` is -1 without one."""
-    for i in range(low, high):
-        r = np.uint64(rows[_ZERO, i - low])
-        for c in range(width):
-            work[c] = t[r + c]
-        for table in range(_ONE, count):
-            r = np.uint64(rows[table, i - low])
-            for c in range(width):
-                work[c] *= t[r + c]
-        if place >= 0:
-            total = 0.0
-            for c in range(width):
-                total += work[c]
+    """Rows of more than 16 places: four persons at a time, whose running sums do not wait for one another."""
+    w0, w1, w2, w3 = work[0], work[1], work[2], work[3]
+    for first in range(low, high, np.uint64(4)):
+        persons = min(np.uint64(4), high - first)
+        for person in range(persons):
+            _multiply(count, lanes, t, rows, first - low + person, work[person])
+        a, b, c, d = 0.0, 0.0, 0.0, 0.0
+        for place in range(lanes):
+            a += w0[place]
+            b += w1[place]
+            c += w2[place]
+            d += w3[place]
+            w0[place], w1[place], w2[place], w3[place] = a, b, c, d
+        for person in range(persons):
+            i, sums = first + person, work[person]
+            total = sums[lanes - _ONE]
             if total < SMALLEST_TOTAL and weights[i] > 0.0:
                 return False
-            weights[i] /= max(total, SMALLEST_TOTAL)
-            for c in range(width):
-                work[c] *= likely[place, c]
-        for c in range(_ONE, width):
-            work[c] += work[c - _ONE]
-        total = work[width - _ONE]
-        if place >= 0:
-            weights[i] *= total
-        elif total < SMALLEST_TOTAL and weights[i] > 0.0:
+            u = chances[i - low] * total
+            code = 0
+            for place in range(lanes - _ONE):
+                code += sums[place] <= u
+            row[i] = np.uint8(min(code, last))
+    return True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _draw_likely(  # noqa: PLR0917
+    low: Any, high: Any, count: Any, lanes: Any, last: Any, t: Any, rows: Any, likely: Any, work: Any, chances: Any,
+    row: Any, weights: Any,
+) -> Any:  # fmt: skip
+    """Rows of any width with a likelihood."""
+    for i in range(low, high):
+        _multiply(count, lanes, t, rows, i - low, work)
+        total = 0.0
+        for c in range(lanes):
+            total += work[c]
+        if total < SMALLEST_TOTAL and weights[i] > 0.0:
             return False
-        u = chances[i - low] * total
-        code = np.uint8(0)
-        for c in range(width - _ONE):
-            code += np.uint8(work[c] <= u)
-        row[i] = code
+        weights[i] /= max(total, SMALLEST_TOTAL)
+        left = 0.0
+        for c in range(lanes):
+            left += work[c] * likely[c]
+            work[c] = left
+        weights[i] *= left
+        u = chances[i - low] * left
+        code = 0
+        for c in range(lanes - _ONE):
+            code += work[c] <= u
+        row[i] = np.uint8(min(code, last))
     return True
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _run(  # noqa: PLR0917
-    indices: Any, order: Any, starts: Any, widths: Any, maps: Any, evidence: Any, codes: Any, weights: Any
+    indices: Any, order: Any, starts: Any, maps: Any, evidence: Any, codes: Any, weights: Any
 ) -> Any:
-    flat, (t8, t16, t256) = maps
+    flat, lanes_of, last_of, table = maps
     places, likely = evidence
     gathers = flat[0]
     n = np.uint64(len(indices))
-    work = np.empty(256)
+    work = np.empty((4, MOST))
     most = _ONE
     for at in order:
         most = max(most, gathers[at + _ONE] - gathers[at])
@@ -266,17 +264,25 @@ def _run(  # noqa: PLR0917
         high = min(low + BLOCK, n)
         for turn in range(len(order)):
             at, start = order[turn], starts[turn]
-            width, place, count = widths[at], places[at], gathers[at + _ONE] - gathers[at]
+            lanes, last, place = lanes_of[at], last_of[at], places[at]
+            count = gathers[at + _ONE] - gathers[at]
             _look_up(at, low, high, flat, codes, rows)
             for i in range(high - low):
                 chances[i] = _threshold(indices[low + i], start)
-            if place < 0 and width <= np.uint64(8):
-                well = _draw_8(low, high, count, t8, rows, chances, codes[at], weights)
-            elif place < 0 and width <= np.uint64(16):
-                well = _draw_16(low, high, count, t16, rows, chances, codes[at], weights)
+            if place >= 0:
+                well = _draw_likely(
+                    low, high, count, lanes, last, table, rows, likely[place], work[_ZERO], chances, codes[at], weights
+                )
+            elif lanes == P[4]:
+                well = _draw_4(low, high, count, last, table, rows, chances, codes[at], weights)
+            elif lanes == P[8]:
+                well = _draw_8(low, high, count, last, table, rows, chances, codes[at], weights)
+            elif lanes == P[12]:
+                well = _draw_12(low, high, count, last, table, rows, chances, codes[at], weights)
+            elif lanes == np.uint64(16):
+                well = _draw_16(low, high, count, last, table, rows, chances, codes[at], weights)
             else:
-                table = t8 if width <= np.uint64(8) else t16 if width <= np.uint64(16) else t256
-                well = _draw_any(low, high, count, width, table, rows, likely, place, work, chances, codes[at], weights)
+                well = _draw_wide(low, high, count, lanes, last, table, rows, work, chances, codes[at], weights)
             if not well:
                 return np.int64(at)
     return np.int64(-1)
@@ -284,8 +290,8 @@ def _run(  # noqa: PLR0917
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _one(  # noqa: PLR0917
-    seed: Any, index: Any, order: Any, keys: Any, widths: Any, flat: Any, tables: Any, places: Any, likely: Any,
-    codes: Any, uniforms: Any,
+    seed: Any, index: Any, order: Any, keys: Any, flat: Any, lanes: Any, last: Any, table: Any, places: Any,
+    likely: Any, codes: Any, uniforms: Any,
 ) -> Any:  # fmt: skip
     """One persona: codes, (dimensions,), and the uniforms of the streams behind those of its dimensions."""
     starts = np.empty(len(keys), dtype=np.uint64)
@@ -295,4 +301,4 @@ def _one(  # noqa: PLR0917
         uniforms[turn] = _threshold(index, starts[len(order) + turn])
     column = codes.reshape(len(codes), 1)
     evidence = (places, likely)
-    return _run(np.full(1, index), order, starts, widths, (flat, tables), evidence, column, np.ones(1))
+    return _run(np.full(1, index), order, starts, (flat, lanes, last, table), evidence, column, np.ones(1))

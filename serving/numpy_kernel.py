@@ -20,7 +20,7 @@ from serving.counter import uniforms_into, weyl
 from serving.plans import Gather, Plan
 from serving.reference import SMALLEST_TOTAL
 
-BLOCK = 16_384
+BLOCK = 8_192
 
 Codes = npt.NDArray[np.uint8]
 Rows = npt.NDArray[np.intp]

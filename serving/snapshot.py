@@ -118,7 +118,7 @@ class Snapshot:
             raise SnapshotError(f"snapshot {folder} is malformed: {error}; export it again") from None
         loaded = cls(manifest, dimensions, folder)
         if loaded.has_names:
-            from serving.names import check_names  # noqa: PLC0415  # read only where there are names
+            from serving.name_files import check_names  # noqa: PLC0415  # read only where there are names
 
             check_names(contents, **loaded._named_by())
         return loaded

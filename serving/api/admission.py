@@ -116,7 +116,8 @@ class Admission:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                MutableHeaders(scope=message).update(gate.rates.headers(client))
+                if gate.rates.any:
+                    MutableHeaders(scope=message).update(gate.rates.headers(client))
             await send(message)
 
         gate.inside += 1

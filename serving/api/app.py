@@ -280,7 +280,8 @@ async def _wanted(request: Request, limits: Limits) -> Wanted:
     media = best(request.headers.get("accept", ""), list(MEDIA.values()))
     if media is None:
         raise Problem(406, "'Accept' excludes every form that personas come in", "Accept", list(MEDIA.values()))
-    return replace(wanted, format=next(form for form, one in MEDIA.items() if one == media))
+    form = next(form for form, one in MEDIA.items() if one == media)
+    return wanted if form == wanted.format else replace(wanted, format=form)
 
 
 async def _body(request: Request, limits: Limits) -> bytes:

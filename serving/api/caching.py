@@ -23,8 +23,10 @@ def has(request: Request, tag: str) -> bool:
     Never for a POST, whose answer no cache keeps. `ANY` asks for the asterisk, which is to be looked for only when the
     request has turned out to be one that has an answer.
     """
-    known = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
-    return request.method in ("GET", "HEAD") and tag in known
+    listed = request.headers.get("if-none-match")
+    if listed is None or request.method not in ("GET", "HEAD"):
+        return False
+    return tag in [one.strip().removeprefix("W/") for one in listed.split(",")]
 
 
 def tag_of(content: bytes) -> str:

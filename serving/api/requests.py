@@ -11,7 +11,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date
+from functools import lru_cache
 from importlib.metadata import version
+from operator import attrgetter
 from typing import Any
 
 from serving.api.problems import Problem
@@ -58,12 +60,14 @@ class Wanted:
 
     def etag(self, manifest_digest: str) -> str:
         """What the answer is a function of, hashed: the snapshot, by its manifest, what is wanted, and the release."""
-        values = {name: getattr(self, name) for name in _FIELDS}
-        text = json.dumps([VERSION, manifest_digest, values], sort_keys=True, ensure_ascii=False)
-        return f'"{hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]}"'
+        text = repr((VERSION, manifest_digest, _plain(self)))
+        if any(conditions := _conditions(self)):  # whose order says nothing
+            text += json.dumps(conditions, sort_keys=True)
+        return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
 
 
-_FIELDS = tuple(one.name for one in fields(Wanted))
+_plain = attrgetter(*(one.name for one in fields(Wanted) if one.name not in MAPPINGS))
+_conditions = attrgetter(*MAPPINGS)
 
 
 def from_query(pairs: Sequence[tuple[str, str]], limits: Limits = DEFAULT) -> Wanted:
@@ -134,7 +138,7 @@ def object_of(content: bytes) -> dict[str, Any]:
 
 def from_mapping(values: Mapping[str, Any], limits: Limits = DEFAULT) -> Wanted:
     """Check types and limits; raises Problem naming the parameter."""
-    return Wanted(**_checked(values, {**_SAMPLING, **_SEVERAL, "n": _whole(limits.personas)}, limits))
+    return Wanted(**_checked(values, _to_draw(limits.personas), limits))
 
 
 def to_explain(values: Mapping[str, Any], limits: Limits = DEFAULT) -> tuple[str, Wanted]:
@@ -235,6 +239,12 @@ def _mapping(name: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise Problem(422, f"{name!r} must be an object from dimension to value", name)
     return value
+
+
+@lru_cache(maxsize=16)
+def _to_draw(most: int) -> Mapping[str, _Check]:
+    """The parameters of a request for at most so many personas."""
+    return {**_SAMPLING, **_SEVERAL, "n": _whole(most)}
 
 
 def _optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:

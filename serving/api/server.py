@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from collections.abc import Sequence
@@ -63,8 +64,11 @@ def run(
     )
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("personagen").setLevel(logging.INFO)
+    app = create_app(snapshots, settings)
+    gc.collect()
+    gc.freeze()  # what stays as long as the server need not be looked through again and again
     uvicorn.run(
-        create_app(snapshots, settings),
+        app,
         host=host,
         port=port,
         http=impatient(timeout),

@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.alias import UNIT, parts
-from serving.names import Names, check_names
+from serving.name_files import check_names
+from serving.names import Names
 from tests.support import name_facts
 from tests.support.name_facts import ETHNICITIES, HERITAGES, NATIVITIES, NATIVITY, SEXES, load, told
 from warehouse.errors import SnapshotError
@@ -318,10 +319,10 @@ def table_of(names: Names, kind: str, cell: int) -> dict[str, npt.NDArray[np.flo
     `other` is of those whose name is of another heritage than theirs, or of none.
     """
     of: Any = getattr(names, f"_{kind}")
-    store, found = of.tables, {}
+    store, found = of._tables, {}
     for number, name in enumerate(["pool", *HERITAGES]):
         start, size = store._start[cell, number], store._size[cell, number]
-        own, alias, threshold = parts(store._columns[start : start + size])
+        own, alias, threshold = parts(store._columns[cell][start : start + size])
         units = np.zeros(len(getattr(names, kind)))
         np.add.at(units, own, threshold)
         np.add.at(units, alias, UNIT - threshold)
