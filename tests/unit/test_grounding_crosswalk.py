@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.grounding.crosswalk import (
+from pipeline.catalogue.loader import load_catalogue
+from pipeline.grounding.crosswalk import (
     BAND_SHARES,
     banded,
     coded_respondents,
@@ -18,8 +19,8 @@ from benchmarks.grounding.crosswalk import (
     personas,
     scale_means,
 )
-from pipeline.catalogue.loader import load_catalogue
 from serving import Sampler, Snapshot
+from warehouse.errors import GroundingError
 
 CATALOGUE = load_catalogue("us")
 SOURCE: dict[str, Any] = {
@@ -120,14 +121,14 @@ def test_personas_fall_into_the_same_columns() -> None:
 def test_a_malformed_crosswalk_is_refused_by_name(column: str, key: str, value: object, message: str) -> None:
     source = copy.deepcopy(SOURCE)
     source["columns"][column][key] = value
-    with pytest.raises(SystemExit, match=message):
+    with pytest.raises(GroundingError, match=message):
         crosswalk("made_up", source, CATALOGUE)
 
 
 def test_a_dimension_that_is_not_in_the_catalogue_is_refused() -> None:
     source = copy.deepcopy(SOURCE)
     source["columns"]["sign_of_the_zodiac"] = {}
-    with pytest.raises(SystemExit, match="sign_of_the_zodiac: the catalogue has no"):
+    with pytest.raises(GroundingError, match="sign_of_the_zodiac: the catalogue has no"):
         crosswalk("made_up", source, CATALOGUE)
 
 
