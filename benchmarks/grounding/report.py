@@ -12,7 +12,8 @@ import numpy as np
 
 from benchmarks.pages import fill, table
 from pipeline.combination.bootstrap import Interval
-from pipeline.grounding.findings import MOST_ABOVE_FLOOR, MOST_V_APART, Finding
+from pipeline.grounding.findings import Finding
+from pipeline.grounding.goals import MOST_ABOVE_FLOOR, MOST_V_APART
 from pipeline.grounding.leanings import LeaningRow
 from pipeline.grounding.two_sample import area
 from serving.snapshot import Snapshot

