@@ -59,9 +59,13 @@ def report(build: Build, population: str) -> Report:
             "where population = ? and edition = ? group by strategy order by avg(held_out_js)",
             key,
         )
-        trials = query(connection, "select * from trials where population = ? and edition = ? order by all", key)
+        trials = query(
+            connection, "select * from trials where population = ? and edition = ? order by dimension, strategy", key
+        )
         distances = query(
-            connection, "select * from map_distances where population = ? and edition = ? order by tv desc, all", key
+            connection,
+            "select * from map_distances where population = ? and edition = ? order by tv desc, dimension, given",
+            key,
         )
         (personas,) = connection.execute(
             f'select count(*) from "{table_name(population, build.edition)}" where seed = ?', [build.seed]

@@ -83,6 +83,13 @@ FRAME = pd.DataFrame(
 )
 
 
+def test_a_population_has_the_data_sets_about_it() -> None:
+    ours = {walk.id for walk in load_crosswalks(CATALOGUE)}
+    assert "acs12" in ours and not ours & {"smoking", "ESS9GB"}
+    elsewhere = CATALOGUE.population.model_copy(update={"id": "nowhere"})
+    assert load_crosswalks(CATALOGUE.model_copy(update={"population": elsewhere})) == ()
+
+
 def test_respondents_are_recoded_by_values_cuts_precedence_and_of_whom_a_column_is_told() -> None:
     walk = crosswalk("made_up", SOURCE, CATALOGUE)
     people = coded_respondents(walk, FRAME)
