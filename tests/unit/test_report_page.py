@@ -54,16 +54,7 @@ def data_set(name: str, above: float, apart: float, *, adults: bool = True, more
         "maps": [{**one, "personas": above}],
         "pairs": [{**pair, "personas": between(0.3 + apart), "difference": between(apart)}],
         "leanings": [{**lean, "difference": between(more)}, group],
-        "diversity": [
-            {
-                "dimensions": 6,
-                "subsets": 1,
-                "people": 900,
-                "respondents": 100.0,
-                "personas": 90.0,
-                "ratio": between(0.9),
-            }
-        ],
+        "diversity": [{**counted, "ratio": between(0.9)}],
     }
 
 
