@@ -37,6 +37,7 @@ from serving.snapshot import Snapshot
 from warehouse.database import query, replace_cells, transaction
 from warehouse.errors import CheckError, PersonaGenError, PromotionError, SnapshotError, WarehouseError
 from warehouse.names.files import FILES
+from warehouse.snapshot_format import REPORT
 
 # Pools count steps. One step that asks at a time, because the bound on calls in flight is that of the engine inside the
 # step: two steps at once would be two such bounds on one endpoint. One that writes, because DuckDB has one writer.
@@ -92,6 +93,7 @@ STAGES = (
     Stage("snapshot", ("snapshot",), "population", "populations"),
     Stage("personas", ("personas",), "population", "personas"),
     Stage("map_distances", ("map_distances",), "population", "dimensions"),
+    Stage("report", ("report",), "population", "pages"),
 )
 
 
@@ -143,6 +145,7 @@ def stale_work(build: Build, stage: Stage, scope: Scope = WHOLE) -> Work:
             or (stage.name == "snapshot" and not _snapshot_stands(build, population))
             or (stage.name == "name_files" and not _names_stand(build, population))
             or (stage.name == "trial_report" and not build.trial_page(population).is_file())
+            or (stage.name == "report" and not (build.snapshot_folder(population) / REPORT).is_file())
         ]
         sizes = (
             {"personas": build.personas, "map_distances": len(build.plan.catalogues[stale[0]].dimensions)}
@@ -262,12 +265,18 @@ def promote(build: Build, population: str, accept_drift: str = "") -> None:
     _materialise(build, "promotion", population, {"accept_drift": accept_drift})
 
 
+def measure(build: Build, population: str) -> None:
+    """Hold the population's snapshot against microdata, and write its report anew."""
+    _materialise(build, "grounding", population)
+    _materialise(build, "report", population)
+
+
 def compare(build: Build, population: str, against: str = "", **shown: int) -> None:
     """Materialise the drift report against another edition, by default against what serves."""
     _materialise(build, "drift_report", population, {"against": against, **shown})
 
 
-def _materialise(build: Build, asset: str, population: str, config: Mapping[str, object]) -> None:
+def _materialise(build: Build, asset: str, population: str, config: Mapping[str, object] | None = None) -> None:
     with dagster_instance(build) as instance:
         result = dg.materialize(
             [*ALL_ASSETS, *ALL_CHECKS],
@@ -276,7 +285,7 @@ def _materialise(build: Build, asset: str, population: str, config: Mapping[str,
             resources=resources_for(build),
             tags={EDITION_TAG: build.edition, BUILD_TAG: asset},
             partition_key=population,
-            run_config={"ops": {asset: {"config": config}}, **_QUIET},
+            run_config={**({} if config is None else {"ops": {asset: {"config": config}}}), **_QUIET},
             raise_on_error=False,
         )
     if not result.success:

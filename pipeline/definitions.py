@@ -12,11 +12,13 @@ from pipeline.assets.completions import ask
 from pipeline.assets.distances import map_distances
 from pipeline.assets.drift import drift_report
 from pipeline.assets.estimates import validate
+from pipeline.assets.grounding import grounding
 from pipeline.assets.maps import maps
 from pipeline.assets.name_files import write_name_files
 from pipeline.assets.names import name_completions, name_requests, validate_names
 from pipeline.assets.personas import personas
 from pipeline.assets.promotion import promotion
+from pipeline.assets.report import report
 from pipeline.assets.requests import requests
 from pipeline.assets.scorecards import judge
 from pipeline.assets.snapshot import snapshot
@@ -47,6 +49,8 @@ ALL_ASSETS = (
     snapshot,
     personas,
     map_distances,
+    grounding,
+    report,
     drift_report,
     promotion,
 )

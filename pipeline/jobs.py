@@ -32,9 +32,9 @@ mapping = dg.define_asset_job(
 release = dg.define_asset_job(
     "release",
     selection=dg.AssetSelection.assets(
-        "dimensions", "trial_report", "name_files", "snapshot", "personas", "map_distances", "drift_report"
+        "dimensions", "trial_report", "name_files", "snapshot", "personas", "map_distances", "report", "drift_report"
     ),
-    description="Export and sample, by population: dimensions, name files, snapshot, personas, distances, drift.",
+    description="Export and sample, by population: dimensions, name files, snapshot, personas, report, drift.",
 )
 naming = dg.define_asset_job(
     "naming",

@@ -74,6 +74,7 @@ _CODE = {
     ),
     "personas": ("serving", "warehouse.personas", "pipeline.assets.personas"),
     "map_distances": ("pipeline.combination.scores", "pipeline.assets.distances"),
+    "report": ("pipeline.pages", "pipeline.report", "pipeline.assets.report"),
 }
 
 
@@ -272,6 +273,7 @@ class Plan:
             ],
             "personas": [("snapshot", cell)],
             "map_distances": [("personas", cell)],
+            "report": [("map_distances", cell)],
         }
         return above.get(_WRITTEN_WITH.get(stage, stage), [])
 
@@ -388,6 +390,7 @@ class Plan:
             size, seed = self.batch
             known["personas", *everyone] = _digest([code["personas"], known["snapshot", *everyone], str(size), seed])
             known["map_distances", *everyone] = _digest([code["map_distances"], known["personas", *everyone]])
+            known["report", *everyone] = _digest([code["report"], known["map_distances", *everyone]])
         return known
 
 

@@ -180,5 +180,5 @@ def _again(build: Build) -> str:
     return f"run `personagen build --edition {build.edition}`"
 
 
-# Not what a snapshot is made from: a page, and the batch, whose size and seed are no matter of the edition.
-_BESIDE = {"trial_report", "personas", "map_distances"}
+# Not what a snapshot is made from: pages, and the batch, whose size and seed are no matter of the edition.
+_BESIDE = {"trial_report", "personas", "map_distances", "report"}

@@ -12,6 +12,7 @@ from serving.sampler import Sampler
 from serving.snapshot import Snapshot
 from warehouse.database import query
 from warehouse.personas import table_name
+from warehouse.snapshot_format import REPORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,8 @@ class Report:
     scorecards: pl.DataFrame
     reasons: pl.DataFrame
     strategies: pl.DataFrame
-    worst_maps: pl.DataFrame
+    trials: pl.DataFrame
+    distances: pl.DataFrame
     marginal_worst: tuple[str, float]
     one_way_mean: float
     personas: int
@@ -57,24 +59,29 @@ def report(build: Build, population: str) -> Report:
             "where population = ? and edition = ? group by strategy order by avg(held_out_js)",
             key,
         )
+        trials = query(
+            connection, "select * from trials where population = ? and edition = ? order by dimension, strategy", key
+        )
         distances = query(
             connection,
-            "select * from map_distances where population = ? and edition = ? and not held_out order by tv desc",
+            "select * from map_distances where population = ? and edition = ? order by tv desc, dimension, given",
             key,
         )
         (personas,) = connection.execute(
             f'select count(*) from "{table_name(population, build.edition)}" where seed = ?', [build.seed]
         ).fetchall()[0]
     size = pl.col("given").list.len()
-    base = distances.filter(size == 0)
+    seen = distances.filter(~pl.col("held_out"))
+    base = seen.filter(size == 0)
     return Report(
         prose=tuple(Sampler(loaded).sample(3, build.seed).to_prompts()),
         scorecards=scorecards,
         reasons=reasons,
         strategies=strategies,
-        worst_maps=distances.head(10),
+        trials=trials,
+        distances=distances,
         marginal_worst=(base["dimension"][0], base["tv"][0]),
-        one_way_mean=float(distances.filter(size == 1)["tv"].mean() or 0.0),  # type: ignore[arg-type]
+        one_way_mean=float(seen.filter(size == 1)["tv"].mean() or 0.0),  # type: ignore[arg-type]
         personas=int(personas),
         table=table_name(population, build.edition),
         snapshot_id=loaded.id,
@@ -82,6 +89,7 @@ def report(build: Build, population: str) -> Report:
             "warehouse": build.database,
             "snapshot of this edition": folder,
             "snapshot that serves": build.serving_folder(population),
+            "report": folder / REPORT,
             "trial report": build.trial_page(population),
             "recorded edition": build.edition_folder,
             "Dagster home": build.dagster_folder,

@@ -147,6 +147,10 @@ class Build(dg.ConfigurableResource[None]):
         """Where the page about what this edition would change is written."""
         return self.live_folder / f"drift-{population}.md"
 
+    def grounding_file(self, population: str) -> Path:
+        """Where is kept what was measured of the population's snapshot against microdata."""
+        return self.live_folder / f"grounding-{population}.json"
+
     def connect(self, *, read_only: bool = False) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         """Open the warehouse for a short while."""
         return connect(self.database, read_only=read_only)
@@ -212,7 +216,7 @@ class Build(dg.ConfigurableResource[None]):
             connection.execute(
                 "delete from fingerprints where population = ? and edition = ? and (list_contains(?, dimension) "
                 "and stage in ('weights', 'trials', 'trial_maps') "
-                "or stage in ('trial_report', 'name_files', 'snapshot', 'personas', 'map_distances'))",
+                "or stage in ('trial_report', 'name_files', 'snapshot', 'personas', 'map_distances', 'report'))",
                 [cell.population, self.edition, below],
             )
         return len(below)

@@ -61,3 +61,7 @@ class BudgetSpent(ElicitationError):  # noqa: N818 (an outcome more than an erro
 
 class PromotionError(PersonaGenError):
     """An edition may not serve; the message says what is missing."""
+
+
+class GroundingError(PersonaGenError):
+    """Microdata are not there, or a crosswalk to them does not fit the catalogue."""

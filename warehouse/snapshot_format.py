@@ -13,7 +13,7 @@ import json
 import secrets
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ SIGNIFICANT_DIGITS = 6
 MAX_CATEGORIES = 255
 
 MANIFEST = "manifest.json"
+REPORT = "report.html"  # the page about the snapshot; no part of what is hashed
 DIMENSIONS = "dimensions.parquet"
 WEIGHTS = "weights.parquet"
 MAPS = "maps.parquet"
@@ -82,7 +83,8 @@ class Manifest:
     """Contents of `manifest.json`.
 
     `strategies` holds per dimension `winner`, `runner_up`, `margin` and `override_reason`; `files` the
-    SHA-256 of each file's bytes; `panel` names the models whose answers were pooled.
+    SHA-256 of each file's bytes; `panel` names the models whose answers were pooled. `headlines` are the numbers of the
+    report that sum the snapshot up: measured afterwards, so that no id hangs on them.
     """
 
     population: PopulationInfo
@@ -93,6 +95,7 @@ class Manifest:
     licence: str = ""
     provenance: str = ""
     panel: tuple[str, ...] = ()
+    headlines: Mapping[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
     @property
@@ -120,6 +123,8 @@ class Manifest:
             "provenance": self.provenance,
             "panel": list(self.panel),
         }
+        if self.headlines:
+            body["headlines"] = dict(self.headlines)
         return json.dumps(body, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -155,6 +160,7 @@ class Manifest:
                 licence=str(body.get("licence", "")),
                 provenance=str(body.get("provenance", "")),
                 panel=tuple(str(model) for model in body.get("panel", ())),
+                headlines=dict(body.get("headlines", {})),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SnapshotError(f"{MANIFEST} lacks or garbles an entry ({error})") from None
@@ -226,6 +232,28 @@ def write_snapshot(
     Manifest.from_json(text)
     _replace_folder(folder, {**contents, MANIFEST: text.encode()})
     return manifest
+
+
+def write_report(folder: Path, headlines: Mapping[str, Any], page: str) -> None:
+    """Put the report beside a snapshot's files, and its headline numbers into the manifest; the id stays what it was.
+
+    Both files are replaced in one step each, for readers who may be reading. Raises SnapshotError if there is no
+    snapshot or the disk is full or read-only.
+    """
+    try:
+        manifest = Manifest.from_json((folder / MANIFEST).read_text(encoding="utf-8"))
+        texts = {REPORT: page, MANIFEST: replace(manifest, headlines=headlines).to_json()}
+        for name, text in texts.items():
+            new = folder / f".{name}.{secrets.token_hex(4)}"
+            try:
+                new.write_text(text, encoding="utf-8")
+                new.replace(folder / name)
+            finally:
+                new.unlink(missing_ok=True)
+    except OSError as error:
+        raise SnapshotError(
+            f"cannot write the report of snapshot {folder}: {error.strerror or error}; export the snapshot again"
+        ) from None
 
 
 def publish_snapshot(source: Path, target: Path, snapshot_id: str) -> None:

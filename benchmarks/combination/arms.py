@@ -19,15 +19,10 @@ from pipeline.elicitation.batch import read_lines
 from pipeline.elicitation.edition import members_of
 from pipeline.elicitation.protocol import Completion
 from pipeline.elicitation.record import edition_files
+from pipeline.grounding.counted import Counted, counted_map
 from pipeline.prompts.validation import Estimate, validate_completion
 
 ANSWERS = Path(__file__).parent / "answers"
-FLOOR_PEOPLE = 0.5
-"""People added to every row in the proportions of the whole, so that a category unseen in a row is no veto."""
-
-PRIOR_PEOPLE = 20.0
-"""The same for rows of two-way maps, of which many hold a handful of respondents."""
-
 MEMBERS = 2
 """Simulated panel members behind a noisy map: the spread that the fit may use is estimated from them, not given."""
 
@@ -48,25 +43,10 @@ def problem_of(task: Task, people: People, base: ElicitedMap, maps: Iterable[Eli
 
 
 def exact_map(task: Task, people: People, given: Given) -> ElicitedMap:
-    """P(target | given) among these people, without spread.
-
-    A two-way row is filled up with `PRIOR_PEOPLE` who behave as its two one-way rows multiply; others with the whole.
-    """
-    k = len(task.target.categories)
-    columns = [task.target.parents.index(p) for p in given]
-    shape = tuple(task.sizes[c] for c in columns)
-    counts = np.zeros((*shape, k))
-    np.add.at(counts, (*(people.parents[:, c] for c in columns), people.target), 1.0)
-    whole = counts.reshape(-1, k).sum(0)
-    base = (whole + FLOOR_PEOPLE) / (whole + FLOOR_PEOPLE).sum()
-    prior = base
-    if len(given) == 2:
-        first, second = (exact_map(task, people, (parent,)).p for parent in given)
-        prior = first[:, np.newaxis] * second[np.newaxis] / base
-        prior = prior / prior.sum(-1, keepdims=True)
-    counts += (FLOOR_PEOPLE if len(given) < 2 else PRIOR_PEOPLE) * prior
-    p = counts / counts.sum(-1, keepdims=True)
-    return ElicitedMap(given, p, np.zeros_like(p))
+    """P(target | given) among these people, without spread."""
+    target = task.target
+    counted = Counted(target.parents, task.sizes, len(target.categories), people.parents, people.target)
+    return counted_map(counted, given)
 
 
 def noisy_map(task: Task, exact: ElicitedMap, sigma: float, seed: tuple[int, ...]) -> ElicitedMap:

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.microdata import microdata, recoded
 from pipeline.catalogue.models import Catalogue, Category, Dimension, Given, Population
 from pipeline.combination.problem import Codes
 from pipeline.elicitation.panel import Member
+from pipeline.grounding.microdata import microdata, recoded
 from pipeline.prompts.render import Request, render_request
 
 SURVEYS = Path(__file__).parent / "surveys.toml"

@@ -7,32 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.grounding.leanings import LeaningRow
-from benchmarks.grounding.two_sample import area
 from benchmarks.pages import fill, table
 from pipeline.combination.bootstrap import Interval
-from serving import Snapshot
-
-if TYPE_CHECKING:
-    from benchmarks.grounding.run import Finding
+from pipeline.grounding.findings import Finding
+from pipeline.grounding.goals import MOST_ABOVE_FLOOR, MOST_V_APART
+from pipeline.grounding.leanings import LeaningRow
+from pipeline.grounding.two_sample import area
+from serving.snapshot import Snapshot
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "grounding.md"
-MOST_ABOVE_FLOOR = 0.08
-MOST_V_APART = 0.10
 WORST_PAIRS = 10
 """Pairs shown of each data set; more if more miss the goal."""
 
 
-def write_page(found: Sequence[Finding], snapshot: Snapshot) -> Path:
+def write_page(found: Sequence[Finding], snapshots: Sequence[Snapshot]) -> Path:
     """Put the tables into their places; returns the page."""
     fill(
         PAGE,
         {
-            "snapshot": _snapshot(snapshot),
+            "snapshot": "\n".join(map(_snapshot, snapshots)),
             "goals": goals(found),
             "sources": _sources(found),
             "areas": _areas(found),
@@ -57,7 +53,7 @@ def _snapshot(snapshot: Snapshot) -> str:
 def summary(finding: Finding) -> str:
     """One line for whoever waits."""
     arms = ", ".join(f"{arm} {values[0]:.3f}" for arm, values in finding.areas.items())
-    return f"{finding.walk.id}: AUC {arms}; {len(_apart(finding))} of {len(finding.pairs)} pairs off"
+    return f"{finding.walk.id}: AUC {arms}; {len(finding.apart)} of {len(finding.pairs)} pairs off"
 
 
 def goals(found: Sequence[Finding]) -> str:
@@ -66,7 +62,7 @@ def goals(found: Sequence[Finding]) -> str:
     for one in found:
         if one.walk.adults:
             above = area(one.areas["personas"] - one.areas["floor"])
-            apart = _apart(one)
+            apart = one.apart
             worst = one.pairs[0]
             rows.append(
                 [
@@ -95,6 +91,7 @@ def _sources(found: Sequence[Finding]) -> str:
     rows = [
         [
             f"{w.source['package']}/{w.source['item']}",
+            w.source["population"],
             w.source["label"],
             w.source["years"],
             w.source["frame"],
@@ -105,7 +102,9 @@ def _sources(found: Sequence[Finding]) -> str:
         for one in found
         for w in [one.walk]
     ]
-    return table(["data set", "survey", "years", "sampling frame", "weights", "all adults", "respondents"], rows)
+    return table(
+        ["data set", "population", "survey", "years", "sampling frame", "weights", "all adults", "respondents"], rows
+    )
 
 
 def _areas(found: Sequence[Finding]) -> str:
@@ -118,10 +117,6 @@ def _areas(found: Sequence[Finding]) -> str:
         rows.append([one.walk.id, str(len(one.columns)), str(one.people), *shown, _signed(above), *rest])
     head = ["data set", "columns", "respondents", "personas", "floor", "above the floor", "personas, margins matched"]
     return table([*head, "naive_bayes", "linear_pool", "other half"], rows)
-
-
-def _apart(finding: Finding) -> list[int]:
-    return [i for i, row in enumerate(finding.pairs) if abs(row.difference.value) > MOST_V_APART]
 
 
 def _pair_counts(found: Sequence[Finding]) -> str:
@@ -156,7 +151,7 @@ def pair_table(found: Sequence[Finding]) -> str:
             _signed(row.difference),
         ]
         for one in found
-        for row in one.pairs[: max(WORST_PAIRS, len(_apart(one)))]
+        for row in one.pairs[: max(WORST_PAIRS, len(one.apart))]
     ]
     return table(["data set", "pair", "edge", "match", "V, respondents", "V, personas", "difference"], rows)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,38 +13,64 @@ from rich.table import Column, Table
 
 from pipeline.catalogue.loader import load_catalogue
 from pipeline.cli.options import EDITION, HOME, POPULATION, build_of
+from pipeline.grounding.goals import require_installed
+from serving.snapshot import find_snapshot
 from warehouse.errors import WarehouseError
+from warehouse.snapshot_format import REPORT
 
 if TYPE_CHECKING:
     import polars as pl
 
     from pipeline.report import Report
+    from pipeline.resources import Build
 
 
 @click.command()
 @POPULATION
 @EDITION
 @HOME
-@click.option("--open", "show", is_flag=True, help="Open the page about the trials in a browser.")
-def report(population: str, edition: str | None, home: Path | None, show: bool) -> None:
-    """Tell about the last build: panel, strategies, worst maps, and where its pages lie.
+@click.option("--measure", is_flag=True, help="First hold the snapshot against public microdata, which takes minutes.")
+@click.option("--no-open", is_flag=True, help="Only say where the page lies.")
+def report(population: str, edition: str | None, home: Path | None, measure: bool, no_open: bool) -> None:
+    """Tell about the last build, and open the page about its snapshot.
+
+    Where nothing was built, the page of the packaged snapshot is opened. Off a terminal only the path is printed.
 
     \b
     Examples:
       personagen report
-      personagen report --open
+      personagen report --no-open
+      personagen report --measure
     """
-    from pipeline.report import report as collect  # noqa: PLC0415  # Dagster takes seconds to import
+    built = build_of(home, edition, None)
+    if measure or edition or home or built.snapshot_folder(population).is_dir():
+        page = _of_build(built, population, measure)
+    else:
+        page = find_snapshot(population) / REPORT
+    if not page.is_file():
+        raise WarehouseError(f"{page} is not there: run `personagen build --population {population}` first")
+    click.echo(f"report: {page}")
+    if not no_open and sys.stdout.isatty():
+        click.launch(page.as_uri())
+
+
+def _of_build(built: Build, population: str, measure: bool) -> Path:
+    """Print what a build has to tell; returns its page."""
+    from pipeline.build import alone  # noqa: PLC0415  # Dagster takes seconds to import
+    from pipeline.build import measure as measured  # noqa: PLC0415
+    from pipeline.report import report as collect  # noqa: PLC0415
 
     load_catalogue(population)  # an unknown population is told before anything is opened
-    built = build_of(home, edition, None)
     built.require_built(population)
     if not built.database.is_file():
         raise WarehouseError(f"nothing is built in {built.folder}: run `personagen build` first")
+    if measure:
+        require_installed()
+        with alone(built):
+            measured(built, population)
     told = collect(built, population)
     print_report(Console(), told)
-    if show:
-        click.launch(told.places["trial report"].as_uri())
+    return told.places["report"]
 
 
 def print_report(console: Console, told: Report) -> None:
@@ -71,7 +98,7 @@ def print_report(console: Console, told: Report) -> None:
     console.print(table)
     console.rule("worst ten maps: total variation between batch and map")
     table = Table("map", "TV", "worst condition", "its TV", "its share")
-    for row in told.worst_maps.iter_rows(named=True):
+    for row in told.distances.filter(~told.distances["held_out"]).head(10).iter_rows(named=True):
         name = f"P({row['dimension']} | {', '.join(row['given'])})" if row["given"] else f"P({row['dimension']})"
         worst = ", ".join(row["worst_condition"])
         table.add_row(name, f"{row['tv']:.4f}", worst, f"{row['worst_tv']:.3f}", f"{100 * row['worst_mass']:.2f} %")

@@ -22,6 +22,7 @@ from tests.support.builds import PERSONAS, build_all, fresh, table
 from tests.support.corpora import EDITION, write_corpus
 from warehouse.errors import WarehouseError
 from warehouse.personas import table_name
+from warehouse.snapshot_format import REPORT
 
 PEOPLE = table_name("us", EDITION)
 
@@ -72,6 +73,15 @@ def test_the_panel_is_judged_and_its_influence_on_every_map_known(built: Build) 
     assert table(
         built, "select model, count(*), bool_and(tv > 0 and tv < 1) from influences group by 1 order by 1"
     ) == [(m.id, maps, True) for m in built.plan.panel]
+
+
+def test_the_page_stands_beside_the_snapshot_and_its_headlines_in_the_manifest(built: Build) -> None:
+    folder = built.snapshot_folder("us")
+    page = (folder / REPORT).read_text(encoding="utf-8")
+    found = Snapshot.load(folder)
+    assert found.id in page and "Not measured" in page
+    assert found.manifest.headlines["personas"] == PERSONAS
+    assert found.manifest.headlines["grounding"] is None
 
 
 def test_the_report_shows_the_panel(built: Build) -> None:

@@ -30,6 +30,8 @@ GRAPH = {
     "snapshot": {"weights", "dimensions", "name_files"},
     "personas": {"snapshot"},
     "map_distances": {"personas", "maps"},
+    "grounding": {"snapshot"},
+    "report": {"map_distances", "grounding"},
     "drift_report": {"snapshot"},
     "promotion": {"snapshot", "map_distances", "drift_report"},
 }

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.grounding.association import contingency, cramers_v, effective, pair_rows
-from benchmarks.grounding.crosswalk import People, crosswalk
 from pipeline.catalogue.loader import load_catalogue
+from pipeline.grounding.association import contingency, cramers_v, effective, pair_rows
+from pipeline.grounding.crosswalk import People, crosswalk
 
 
 def test_v_is_one_for_a_function_and_zero_for_independence_whatever_the_shape() -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.grounding.crosswalk import (
+from pipeline.catalogue.loader import load_catalogue
+from pipeline.grounding.crosswalk import (
     BAND_SHARES,
     banded,
     coded_respondents,
@@ -18,8 +19,8 @@ from benchmarks.grounding.crosswalk import (
     personas,
     scale_means,
 )
-from pipeline.catalogue.loader import load_catalogue
 from serving import Sampler, Snapshot
+from warehouse.errors import GroundingError
 
 CATALOGUE = load_catalogue("us")
 SOURCE: dict[str, Any] = {
@@ -82,6 +83,13 @@ FRAME = pd.DataFrame(
 )
 
 
+def test_a_population_has_the_data_sets_about_it() -> None:
+    ours = {walk.id for walk in load_crosswalks(CATALOGUE)}
+    assert "acs12" in ours and not ours & {"smoking", "ESS9GB"}
+    elsewhere = CATALOGUE.population.model_copy(update={"id": "nowhere"})
+    assert load_crosswalks(CATALOGUE.model_copy(update={"population": elsewhere})) == ()
+
+
 def test_respondents_are_recoded_by_values_cuts_precedence_and_of_whom_a_column_is_told() -> None:
     walk = crosswalk("made_up", SOURCE, CATALOGUE)
     people = coded_respondents(walk, FRAME)
@@ -120,14 +128,14 @@ def test_personas_fall_into_the_same_columns() -> None:
 def test_a_malformed_crosswalk_is_refused_by_name(column: str, key: str, value: object, message: str) -> None:
     source = copy.deepcopy(SOURCE)
     source["columns"][column][key] = value
-    with pytest.raises(SystemExit, match=message):
+    with pytest.raises(GroundingError, match=message):
         crosswalk("made_up", source, CATALOGUE)
 
 
 def test_a_dimension_that_is_not_in_the_catalogue_is_refused() -> None:
     source = copy.deepcopy(SOURCE)
     source["columns"]["sign_of_the_zodiac"] = {}
-    with pytest.raises(SystemExit, match="sign_of_the_zodiac: the catalogue has no"):
+    with pytest.raises(GroundingError, match="sign_of_the_zodiac: the catalogue has no"):
         crosswalk("made_up", source, CATALOGUE)
 
 

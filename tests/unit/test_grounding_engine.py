@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.grounding.crosswalk import People, crosswalk
-from benchmarks.grounding.engine import floor, recombined, snapshot_maps
 from pipeline.catalogue.loader import load_catalogue
 from pipeline.catalogue.models import Catalogue
 from pipeline.combination.strategies import STRATEGIES
+from pipeline.grounding.crosswalk import People, crosswalk
+from pipeline.grounding.engine import floor, recombined, snapshot_maps
 from serving import Sampler, Snapshot
+from warehouse.errors import GroundingError
 
 CATALOGUE = load_catalogue("us")
 SNAPSHOT = Snapshot.load("us")
@@ -72,7 +73,7 @@ def test_the_snapshots_maps_are_those_that_the_catalogue_asks_for() -> None:
 
 def test_maps_of_another_catalogue_are_refused() -> None:
     other = Catalogue(population=CATALOGUE.population, dimensions=CATALOGUE.dimensions[:3])
-    with pytest.raises(SystemExit, match="another catalogue"):
+    with pytest.raises(GroundingError, match="another catalogue"):
         snapshot_maps(SNAPSHOT, other)
 
 

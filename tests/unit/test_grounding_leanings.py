@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.grounding.crosswalk import People, crosswalk
-from benchmarks.grounding.leanings import diversity, leaning_rows, profiles
 from pipeline.catalogue.loader import load_catalogue
+from pipeline.grounding.crosswalk import People, crosswalk
+from pipeline.grounding.leanings import diversity, leaning_rows, profiles
 
 EXACT = {"match": "exact", "column": "x", "values": {}}
 SOURCE = {

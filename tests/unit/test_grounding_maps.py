@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.grounding.crosswalk import People, crosswalk
-from benchmarks.grounding.maps import by_chance, conditional, map_rows, merged_map
 from pipeline.catalogue.loader import load_catalogue
 from pipeline.combination.goodness import draw
 from pipeline.combination.problem import ElicitedMap
+from pipeline.grounding.crosswalk import People, crosswalk
+from pipeline.grounding.maps import by_chance, conditional, map_rows, merged_map
 
 CATALOGUE = load_catalogue("us")
 EXACT = {"match": "exact", "column": "x", "values": {}}

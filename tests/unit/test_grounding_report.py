@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.grounding.association import PairRow
-from benchmarks.grounding.crosswalk import load_crosswalks
-from benchmarks.grounding.leanings import LeaningRow
-from benchmarks.grounding.maps import MapRow
 from benchmarks.grounding.report import goals, map_table, pair_table, points, summary
-from benchmarks.grounding.run import Finding
 from pipeline.catalogue.loader import load_catalogue
 from pipeline.combination.bootstrap import Interval
+from pipeline.grounding.association import PairRow
+from pipeline.grounding.crosswalk import load_crosswalks
+from pipeline.grounding.findings import Finding
+from pipeline.grounding.leanings import LeaningRow
+from pipeline.grounding.maps import MapRow
 
 WALKS = {walk.id: walk for walk in load_crosswalks(load_catalogue("us"))}
 

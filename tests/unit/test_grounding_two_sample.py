@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.grounding.crosswalk import People
-from benchmarks.grounding.two_sample import area, auc_replicates, held_out_scores, matched
+from pipeline.grounding.crosswalk import People
+from pipeline.grounding.two_sample import area, auc_replicates, held_out_scores, matched
 
 
 def test_the_area_is_the_share_of_pairs_in_order_ties_counting_half_and_weights_counted() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from benchmarks.microdata import recoded
+from pipeline.grounding.microdata import recoded
 
 
 def test_values_are_found_as_text_or_as_whole_numbers_and_all_else_is_missing() -> None:

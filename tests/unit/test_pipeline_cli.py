@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,13 @@ import pytest
 
 from pipeline.corpus import all_requests
 from pipeline.elicitation.journal import held
+from pipeline.grounding.goals import require_installed
 from pipeline.plan import Plan
 from serving.cli import main
 from tests.support.corpora import EDITION, answer_line
+from tests.support.toy_snapshot import build_snapshot
+from warehouse.errors import GroundingError
+from warehouse.snapshot_format import write_report
 
 
 def test_catalogue_lists_every_dimension_by_tier(capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,3 +203,26 @@ def test_a_dimension_without_pairs_says_so(dimension: str, said: str, capsys: py
     main(["catalogue", "pairs", dimension])
     out = capsys.readouterr()
     assert said in out.out + out.err
+
+
+def test_without_a_build_the_report_of_the_packaged_snapshot_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PERSONAGEN_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("serving.snapshot.PACKAGED", tmp_path)
+    build_snapshot(tmp_path / "us")
+    assert main(["report"]) == 2
+    assert f"{tmp_path}/us/report.html is not there: run `personagen build" in capsys.readouterr().err
+    write_report(tmp_path / "us", {}, "<p>")
+    assert main(["report"]) == 0
+    assert capsys.readouterr().out == f"report: {tmp_path}/us/report.html\n"
+    assert not (tmp_path / "home").exists()
+
+
+def test_nothing_is_measured_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("pipeline.grounding.goals.version", missing)
+    with pytest.raises(GroundingError, match=r"run `pip install 'personagen\[grounding\]'` first"):
+        require_installed()

@@ -18,12 +18,14 @@ from warehouse.errors import SnapshotError
 from warehouse.snapshot_format import (
     COLUMNS,
     MANIFEST,
+    REPORT,
     WEIGHTS,
     Manifest,
     PopulationInfo,
     file_digest,
     publish_snapshot,
     round_significant,
+    write_report,
     write_snapshot,
 )
 
@@ -208,3 +210,19 @@ def test_a_publication_that_fails_leaves_what_serves(tmp_path: Path, monkeypatch
     with pytest.raises(SnapshotError, match="cannot publish snapshot"):
         publish_snapshot(tmp_path / "b", target, two.snapshot_id)
     assert Snapshot.load(target).id == one.snapshot_id
+
+
+def test_a_report_changes_no_id_and_stands_beside_the_files(tmp_path: Path) -> None:
+    folder = tmp_path / "one"
+    before = build_snapshot(folder).snapshot_id
+    write_report(folder, {"maps": 3}, "<p>first</p>")
+    write_report(folder, {"maps": 4}, "<p>second</p>")
+    again = Snapshot.load(folder)
+    assert (again.id, again.manifest.headlines) == (before, {"maps": 4})
+    assert (folder / REPORT).read_text(encoding="utf-8") == "<p>second</p>"
+    assert not [p.name for p in folder.iterdir() if p.name.startswith(".")]
+
+
+def test_a_report_on_no_snapshot_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SnapshotError, match=r"cannot write the report of snapshot .*; export the snapshot again"):
+        write_report(tmp_path, {}, "")

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks.grounding.crosswalk import People
 from pipeline.combination.bootstrap import LEVEL, Interval
 from pipeline.combination.problem import Floats
+from pipeline.grounding.crosswalk import People
 
 FOLDS = 5
 REPLICATES = 400

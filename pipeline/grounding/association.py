@@ -10,9 +10,9 @@ from itertools import combinations
 
 import numpy as np
 
-from benchmarks.grounding.crosswalk import Crosswalk, People
 from pipeline.combination.bootstrap import Interval
 from pipeline.combination.problem import Floats
+from pipeline.grounding.crosswalk import Crosswalk, People
 
 REPLICATES = 200
 NORMAL = 1.959964

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.microdata import IntCodes, microdata, recoded
 from pipeline.catalogue.models import Catalogue, Dimension
 from pipeline.combination.problem import Floats
+from pipeline.grounding.microdata import IntCodes, microdata, recoded
 from serving import Batch
+from warehouse.errors import GroundingError
 
 CROSSWALKS = Path(__file__).parent / "crosswalks.toml"
 MATCHES = ("exact", "rough")
@@ -117,16 +118,20 @@ class People:
 
 
 def load_crosswalks(catalogue: Catalogue) -> tuple[Crosswalk, ...]:
-    """All data sets in the order of the file; `SystemExit` naming data set, column and fault if one is malformed."""
+    """The data sets about the catalogue's population, in the order of the file.
+
+    Raises `GroundingError` naming data set, column and fault if one is malformed.
+    """
     surveys = tomllib.loads(CROSSWALKS.read_text(encoding="utf-8"))
-    return tuple(crosswalk(name, source, catalogue) for name, source in surveys.items())
+    people = catalogue.population.id
+    return tuple(crosswalk(name, one, catalogue) for name, one in surveys.items() if one["population"] == people)
 
 
 def crosswalk(name: str, source: Mapping[str, Any], catalogue: Catalogue) -> Crosswalk:
     """One data set's crosswalk from its table; see `load_crosswalks`."""
     unknown = source["columns"].keys() - catalogue.by_id.keys()
     if unknown:
-        raise SystemExit(f"{name}.{min(unknown)}: the catalogue has no such dimension; name one that it has")
+        raise GroundingError(f"{name}.{min(unknown)}: the catalogue has no such dimension; name one that it has")
     columns = tuple(
         _column(name, d, source["columns"][d.id]) for d in catalogue.dimensions if d.id in source["columns"]
     )
@@ -140,7 +145,7 @@ def crosswalk(name: str, source: Mapping[str, Any], catalogue: Catalogue) -> Cro
     for column, categories in wanted:
         known = next((c.categories for c in columns if c.id == column), None)
         if known is None or not set(categories) <= set(known):
-            raise SystemExit(
+            raise GroundingError(
                 f"{name}: '{column}' with {', '.join(categories)} is referred to; it is not among its columns"
             )
     return made
@@ -170,17 +175,19 @@ def personas(walk: Crosswalk, batch: Batch) -> People:
 
 def _column(survey: str, dimension: Dimension, source: Mapping[str, Any]) -> Column:
     if source["match"] not in MATCHES or (source["match"] == "rough" and "note" not in source):
-        raise SystemExit(f"{survey}.{dimension.id}: match is exact, or rough with a note that says why")
+        raise GroundingError(f"{survey}.{dimension.id}: match is exact, or rough with a note that says why")
     groups = source.get("personas") or {c: [c] for c in dimension.category_ids}
     members = [c for group in groups.values() for c in group]
     if not set(members) <= set(dimension.category_ids) or len(set(members)) < len(members):
-        raise SystemExit(f"{survey}.{dimension.id}: 'personas' must sort the catalogue's categories, each once at most")
+        raise GroundingError(
+            f"{survey}.{dimension.id}: 'personas' must sort the catalogue's categories, each once at most"
+        )
     categories = tuple(groups)
     if source.get("outside", categories[-1]) != categories[-1]:
-        raise SystemExit(f"{survey}.{dimension.id}: the category 'outside' must be the last")
+        raise GroundingError(f"{survey}.{dimension.id}: the category 'outside' must be the last")
     named = _raw_categories(source, dimension)
     if not named <= set(categories):
-        raise SystemExit(
+        raise GroundingError(
             f"{survey}.{dimension.id}: raw values lead to {min(named - set(categories))}, no category of it"
         )
     to_column = np.full(len(dimension.categories), -1, dtype=np.int16)

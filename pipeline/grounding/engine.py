@@ -6,29 +6,27 @@ Does not belong here: what is done with them (`two_sample`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from benchmarks.combination.arms import exact_map, problem_of
-from benchmarks.combination.tasks import People as TaskPeople
-from benchmarks.combination.tasks import Task
-from benchmarks.grounding.crosswalk import Column, Crosswalk, People
-from pipeline.catalogue.models import Catalogue, Category, Dimension, Given, Population
+from pipeline.catalogue.models import Catalogue, Given
 from pipeline.combination.choice import choose
 from pipeline.combination.evaluated import projected
 from pipeline.combination.factors import rounded
 from pipeline.combination.goodness import draw
-from pipeline.combination.problem import Bools, Codes, ElicitedMap, Strategy
+from pipeline.combination.problem import Bools, Codes, ElicitedMap, Problem, Strategy
 from pipeline.combination.reference import ReferencePopulation
 from pipeline.combination.strategies import STRATEGIES
 from pipeline.combination.trial import run_trials
 from pipeline.frames import MAP_COLUMNS, dimension_frame, map_arrays, weight_frame
+from pipeline.grounding.counted import Counted, counted_map
+from pipeline.grounding.crosswalk import Column, Crosswalk, People
 from pipeline.problems import dimension_problem
 from pipeline.prompts.validation import allowed_mask
 from serving import Snapshot
+from warehouse.errors import GroundingError
 from warehouse.snapshot_format import PopulationInfo, write_snapshot
 
 FLOOR_PEOPLE = 20_000
@@ -47,15 +45,30 @@ def floor(walk: Crosswalk, places: list[int], train: People, n: int, seed: int) 
     codes = _by_weight(train, seed).astype(np.uint8)
     made: Codes = np.empty((max(n, FLOOR_PEOPLE), 0), dtype=np.uint8)
     for i in range(len(columns)):
-        task = _task(walk, columns[: i + 1])
-        people = TaskPeople(np.ascontiguousarray(codes[:, :i]), codes[:, i])
-        maps = [exact_map(task, people, given) for given in task.target.givens]
-        problem = problem_of(task, TaskPeople(made, people.target), maps[0], maps[1:])
-        problem = replace(problem, allowed=_zeros(columns[:i], columns[i]))
+        problem = _problem(walk, columns[:i], columns[i], codes[:, : i + 1], made)
         tried, _ = run_trials(problem, (), made, {name: STRATEGIES[name] for name in FLOOR_STRATEGIES})
-        rows = choose(task.id, tried).winner.model.probabilities(made)
+        rows = choose(problem.dimension, tried).winner.model.probabilities(made)
         made = np.column_stack([made, draw(rows, 100 * seed + i)])
     return People(made[:n].astype(np.int16), np.ones(n))
+
+
+def _problem(walk: Crosswalk, before: list[Column], target: Column, codes: Codes, made: Codes) -> Problem:
+    """The last column of `codes` given those before it: maps counted in them, parents as the people made have them."""
+    names = tuple(c.id for c in before)
+    sizes = tuple(len(c.categories) for c in before)
+    counted = Counted(names, sizes, len(target.categories), np.ascontiguousarray(codes[:, :-1]), codes[:, -1])
+    pairs = [pair for pair in target.dimension.pairs if set(pair) <= set(names)]
+    return Problem(
+        dimension=f"{walk.id}.{target.id}",
+        ordinal=target.dimension.ordinal,
+        categories=target.categories,
+        parents=names,
+        sizes=sizes,
+        base=counted_map(counted, ()),
+        maps=tuple(counted_map(counted, given) for given in [*((name,) for name in names), *pairs]),
+        reference=made,
+        allowed=_zeros(before, target),
+    )
 
 
 def _zeros(before: list[Column], target: Column) -> tuple[tuple[Given, Bools], ...]:
@@ -78,10 +91,10 @@ def _zeros(before: list[Column], target: Column) -> tuple[tuple[Given, Bools], .
 def snapshot_maps(snapshot: Snapshot, catalogue: Catalogue) -> dict[str, dict[Given, ElicitedMap]]:
     """The pooled maps of a snapshot as arrays, by dimension and given.
 
-    Raises `SystemExit` if the catalogue is another than the snapshot's.
+    Raises `GroundingError` if the catalogue is another than the snapshot's.
     """
     if snapshot.manifest.catalogue_hash != catalogue.hash:
-        raise SystemExit(f"snapshot {snapshot.id} was built from another catalogue: build and promote it again")
+        raise GroundingError(f"snapshot {snapshot.id} was built from another catalogue: build and promote it again")
     table = pl.from_arrow(snapshot.maps())
     assert isinstance(table, pl.DataFrame)
     frame = table.with_columns(
@@ -124,30 +137,6 @@ def recombined(
         maps=pl.DataFrame(schema=MAP_COLUMNS),
     )
     return Snapshot.load(folder)
-
-
-def _task(walk: Crosswalk, columns: list[Column]) -> Task:
-    """The last column given those before it, in the data set's categories."""
-    *before, target = columns
-    names = tuple(c.id for c in before)
-    pairs = tuple(pair for pair in target.dimension.pairs if set(pair) <= set(names))
-    population = Population(id=walk.id, label=walk.source["frame"], year=0, currency="")
-    dimensions = [_dimension(c, (), ()) for c in before] + [_dimension(target, names, pairs)]
-    return Task(f"{walk.id}.{target.id}", "report", Catalogue(population=population, dimensions=tuple(dimensions)), {})
-
-
-def _dimension(column: Column, parents: tuple[str, ...], pairs: tuple[tuple[str, str], ...]) -> Dimension:
-    one = column.dimension
-    return Dimension(
-        id=one.id,
-        label=one.label,
-        tier=one.tier,
-        definition=one.definition,
-        ordinal=one.ordinal,
-        categories=tuple(Category(id=c, label=c) for c in column.categories),
-        parents=parents,
-        pairs=pairs,
-    )
 
 
 def _by_weight(people: People, seed: int) -> Codes:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.grounding.association import effective
-from benchmarks.grounding.crosswalk import Column, Crosswalk, People
 from pipeline.catalogue.models import Catalogue, Given
 from pipeline.combination.problem import Codes, ElicitedMap, Floats
 from pipeline.combination.scores import total_variation
+from pipeline.grounding.association import effective
+from pipeline.grounding.crosswalk import Column, Crosswalk, People
 
 DRAWS = 200
 
