@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.grounding.crosswalk import load_crosswalks, personas, respondents
-from benchmarks.grounding.maps import map_rows
 from benchmarks.pages import fill, table
 from pipeline.catalogue.loader import load_catalogue
 from pipeline.catalogue.models import Catalogue, Given
 from pipeline.combination.pooling import pool
 from pipeline.combination.problem import ElicitedMap, Floats
 from pipeline.corpus import judged
+from pipeline.grounding.crosswalk import load_crosswalks, personas, respondents
+from pipeline.grounding.maps import map_rows
 from pipeline.plan import Plan
 from pipeline.prompts.validation import Estimate, allowed_mask
 from pipeline.resources import CORPUS
