@@ -68,7 +68,7 @@ def headlines(facts: Facts) -> dict[str, Any]:
             "held_out": _rounded(unseen["tv"].mean()),
         },
         "held_out_js": _rounded(tried["held_out_js"].mean()),
-        "strategies": dict(tried["strategy"].value_counts(sort=True).iter_rows()),
+        "strategies": dict(tried["strategy"].value_counts().sort("count", "strategy", descending=[True, False]).iter_rows()),
         "members": {
             row["model"]: {"requests": row["requests"], "accepted": row["accepted"], "weight": row["weight"]}
             for row in facts.scorecards.iter_rows(named=True)
