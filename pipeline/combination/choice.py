@@ -50,8 +50,8 @@ def choose(dimension: str, trials: Sequence[Trial], override: tuple[str, str] | 
     """Choose a dimension's strategy: the lowest divergence whose interval separates, else the simplest of the tied.
 
     1. Only strategies that keep to the maps they were given take part: the marginal within 0.015, one-way and two-way
-       maps within 0.04 of total variation on average. If none does, the nearest is chosen, of those with the marginal
-       within 0.02 if there are any: a marginal just beyond its room weighs less than maps that are not kept at all.
+       maps within 0.04 of total variation on average. If none does, the nearest is chosen, by the distance that is
+       farthest beyond what is allowed: a marginal a little off weighs less than maps that are not kept at all.
     2. Controls take no part, unless the dimension has no parents and they are all there is to say.
     3. Divergence is Jensen-Shannon, averaged over the held-out maps (over the maps of the fit where none is held out).
     4. A strategy ties with the lowest if the 95 % bootstrap interval of their difference, paired condition by
@@ -71,7 +71,7 @@ def choose(dimension: str, trials: Sequence[Trial], override: tuple[str, str] | 
     rooted = all(len(m.given) == 0 for m in trials[0].maps)
     free = [t for t in trials if rooted or t.strategy not in CONTROLS] or list(trials)
     keeping = [t for t in free if _excess(t) <= 1]
-    field = keeping or [min(free, key=lambda t: (t.marginal_tv > MARGINAL_LIMIT, _excess(t)))]
+    field = keeping or [min(free, key=_excess)]
     best = min(field, key=lambda t: float(t.judged[0]))
     tied = [t for t in field if _ties(t, best)]
     order = list(STRATEGIES)

@@ -68,7 +68,7 @@ def headlines(facts: Facts) -> dict[str, Any]:
             "held_out": _rounded(unseen["tv"].mean()),
         },
         "held_out_js": _rounded(tried["held_out_js"].mean()),
-        "strategies": dict(tried["strategy"].value_counts(sort=True).iter_rows()),
+        "strategies": {row["strategy"]: row["chosen"] for row in _strategies(facts.trials) if row["chosen"]},
         "members": {
             row["model"]: {"requests": row["requests"], "accepted": row["accepted"], "weight": row["weight"]}
             for row in facts.scorecards.iter_rows(named=True)
@@ -182,7 +182,7 @@ def _strategies(trials: pl.DataFrame) -> list[dict[str, Any]]:
         .agg(
             pl.col("chosen").sum(), pl.col("marginal_tv").count().alias("tried"), *(pl.col(m).mean() for m in measures)
         )
-        .sort("chosen", "held_out_js", descending=[True, False], nulls_last=True)
+        .sort("chosen", "held_out_js", "strategy", descending=[True, False, False], nulls_last=True)
         .to_dicts()
     )
 

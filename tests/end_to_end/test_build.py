@@ -222,8 +222,10 @@ def test_the_first_edition_serves_and_the_next_outcome_waits(built: Build, monke
     assert first_promoted(built, "us") == f"edition {EDITION} serves 'us'"
     with duckdb.connect(str(built.database)) as connection:
         connection.execute("update weights set factors = list_reverse(factors) where dimension = 'phone'")
-        connection.execute("delete from fingerprints where stage in ('snapshot', 'personas', 'map_distances')")
-    for stage in STAGES[-3:]:
+        connection.execute(
+            "delete from fingerprints where stage in ('snapshot', 'personas', 'map_distances', 'report')"
+        )
+    for stage in STAGES[-4:]:
         run_work(built, stale_work(built, stage), lambda steps: None)
     told = first_promoted(built, "us")
     assert f"--accept-drift {Snapshot.load(built.snapshot_folder('us')).id}" in told
