@@ -136,7 +136,10 @@ def stale_work(build: Build, stage: Stage, scope: Scope = WHOLE) -> Work:
     A range holds one population, as others may have other members.
     """
     fresh = build.fresh()
-    populations = [p for p in build.plan.panels if p in (scope.populations or build.plan.populations)]
+    named = scope.populations or build.plan.populations
+    if scope.dimensions is not None:  # a part of one population is no business of the others
+        named = [cell_of(key).population for key in scope.dimensions if cell_of(key).population in named]
+    populations = [p for p in build.plan.panels if p in named]
     if stage.partitioned_by == "population":
         stale = [
             population

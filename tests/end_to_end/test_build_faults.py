@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -105,6 +107,7 @@ def test_a_corpus_that_lacks_answers_is_named_and_the_build_resumes(tmp_path: Pa
     whole = (corpus / EDITION / "answers.jsonl").read_text().splitlines(keepends=True)
     lacking = tmp_path / "corpus" / EDITION
     lacking.mkdir(parents=True)
+    shutil.copy(corpus / EDITION / "edition.toml", lacking)
     (lacking / "answers.jsonl").write_text("".join(whole[:-3]))
     (lacking / "PROVENANCE.md").write_text("x")
     build = fresh(tmp_path, tmp_path / "corpus")
@@ -126,24 +129,32 @@ def test_a_corpus_that_lacks_answers_is_named_and_the_build_resumes(tmp_path: Pa
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda home, corpus: (home / "personagen.duckdb").write_bytes(b"x" * 5000), "damaged or no DuckDB database"),
-        (lambda home, corpus: (corpus / EDITION / "a.jsonl").write_text("{"), "a.jsonl line 1 is not JSON"),
+        (lambda folder: (folder / "a.jsonl").write_text("{"), "a.jsonl line 1 is not JSON"),
         (
-            lambda home, corpus: (corpus / EDITION / "a.jsonl").write_text(
+            lambda folder: (folder / "a.jsonl").write_text(
                 json.dumps({"custom_id": "us-0", "response": None, "error": "x"})
             ),
             "no request has the custom_id us-0",
         ),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, damage: object, message: str) -> None:
-    home, corpus = tmp_path / "home", tmp_path / "corpus"
-    home.mkdir()
-    (corpus / EDITION).mkdir(parents=True)
-    (corpus / EDITION / "PROVENANCE.md").write_text("x")
-    damage(home, corpus)  # type: ignore[operator]
+def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, damage: Callable[[Path], object], message: str) -> None:
+    edition = tmp_path / "corpus" / EDITION
+    edition.mkdir(parents=True)
+    (edition / "PROVENANCE.md").write_text("x")
+    damage(edition)
+    assert message in refused_build(tmp_path / "home", tmp_path / "corpus")
+
+
+def test_a_damaged_database_is_one_line_and_exit_code_2(tmp_path: Path, corpus: Path) -> None:
+    (tmp_path / "personagen.duckdb").write_bytes(b"x" * 5000)
+    assert "damaged or no DuckDB database" in refused_build(tmp_path, corpus)
+
+
+def refused_build(home: Path, corpus: Path) -> str:
+    """What a build that is refused says, which is one line."""
     command = [sys.executable, "-m", "serving.cli", "build", "--home", home, "--corpus", corpus, "--edition", EDITION]
     result = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     assert result.returncode == 2
-    assert message in result.stderr and "Traceback" not in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in result.stderr and len(result.stderr.strip().splitlines()) == 1
+    return result.stderr

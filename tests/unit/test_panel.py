@@ -12,16 +12,16 @@ from pipeline.prompts.variants import parse_variant
 from warehouse.errors import ElicitationError
 
 
-def test_the_shipped_panel_has_two_recorded_passes_with_different_variants() -> None:
+def test_the_shipped_panel_has_three_recorded_passes_with_different_variants() -> None:
     recorded = [m for m in load_panel() if m.source == "recorded"]
-    assert len({parse_variant(m.variant) for m in recorded}) == len(recorded) == 2
+    assert len({parse_variant(m.variant) for m in recorded}) == len(recorded) == 3
 
 
 def test_the_shipped_panel_asks_25_models_of_many_makers_and_states_all_about_each() -> None:
     panel = load_panel()
     live = [m for m in panel if m.source == "live"]
     assert len(live) == 25 and len({m.maker for m in live}) >= 10
-    assert [m.source for m in panel] == ["recorded"] * 2 + ["live"] * 25 + ["local"]
+    assert [m.source for m in panel] == ["recorded"] * 3 + ["live"] * 25 + ["local"]
     for member in live:
         assert member.endpoint is not None and member.endpoint.key_variable == "OPENROUTER_API_KEY"
         assert member.maker and member.price_in and member.price_out and member.context and member.max_output
