@@ -136,9 +136,9 @@ def stale_work(build: Build, stage: Stage, scope: Scope = WHOLE) -> Work:
     A range holds one population, as others may have other members.
     """
     fresh = build.fresh()
-    named = scope.populations or build.plan.populations
+    named = set(scope.populations or build.plan.populations)
     if scope.dimensions is not None:  # a part of one population is no business of the others
-        named = [cell_of(key).population for key in scope.dimensions if cell_of(key).population in named]
+        named &= {cell_of(key).population for key in scope.dimensions}
     populations = [p for p in build.plan.panels if p in named]
     if stage.partitioned_by == "population":
         stale = [
