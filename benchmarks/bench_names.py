@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.pages import fill, table
@@ -433,8 +432,8 @@ def cost_block(subject: Subject) -> str:
 
     def into_arrow() -> None:
         rows = fresh.draw_rows(0, index, **vars(some))
-        for texts, chosen in zip(fresh.arrow_spellings, rows, strict=True):
-            texts.take(pa.array(chosen))
+        for kind, chosen in enumerate(rows):
+            fresh.spelt(kind, chosen)
 
     samplers = [Sampler(snapshot, "numpy"), Sampler(snapshot, "numba")]
     dimensions = [d.id for d in snapshot.dimensions]
