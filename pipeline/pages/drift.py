@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import jinja2
-
 from pipeline.drift import Drift, Given
+from pipeline.pages.environment import environment
 
 TOP = 20
 
 
 def render_drift(drift: Drift, top: int = TOP) -> str:
     """The report; each table shows the `top` greatest moves."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pipeline.pages", ""),
-        autoescape=False,  # Markdown of our own ids and prose; no answer's text is in it
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("drift.md.j2").render(
+    templates = environment(escape=False)  # Markdown of our own ids and prose; no answer's text is in it
+    return templates.get_template("drift.md.j2").render(
         drift=drift,
         a=drift.before.manifest,
         b=drift.after.manifest,

@@ -14,10 +14,10 @@ from importlib.resources import files
 from statistics import median
 from typing import Any
 
-import jinja2
 import polars as pl
 
 from pipeline.grounding.goals import INSTALL, MOST_ABOVE_FLOOR, MOST_V_APART
+from pipeline.pages.environment import environment
 from warehouse.snapshot_format import Manifest
 
 Rows = Sequence[Mapping[str, Any]]
@@ -79,16 +79,10 @@ def headlines(facts: Facts) -> dict[str, Any]:
 
 def render_report(facts: Facts) -> str:
     """The page as text: needs no network, escapes whatever it shows; its one script sorts tables."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pipeline.pages", ""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["spoken"] = _spoken
+    templates = environment(escape=True)
+    templates.filters["spoken"] = _spoken
     found = facts.grounding or ()
-    return environment.get_template("report.html.j2").render(
+    return templates.get_template("report.html.j2").render(
         manifest=facts.manifest,
         head=headlines(facts),
         fonts={name: _font(name) for name in ("newsreader", "public-sans")},

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import jinja2
 import polars as pl
 
 from pipeline.catalogue.models import Catalogue
 from pipeline.combination.choice import MARGINAL_ROOM, ONE_WAY_LIMIT, TWO_WAY_LIMIT, choose
 from pipeline.combination.strategies import STRATEGIES
+from pipeline.pages.environment import environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +36,9 @@ class Section:
 
 def render_trials(catalogue: Catalogue, edition: str, trials: pl.DataFrame, trial_maps: pl.DataFrame) -> str:
     """The page as text: needs no network, runs no script, and escapes whatever it shows."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pipeline.pages", ""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    templates = environment(escape=True)
     sections = sections_of(catalogue, trials, trial_maps)
-    return environment.get_template("trials.html.j2").render(
+    return templates.get_template("trials.html.j2").render(
         population=catalogue.population,
         edition=edition,
         sections=sections,
