@@ -18,16 +18,17 @@ from serving.snapshot import PACKAGED
 from tests.support.builds import table
 
 LOCAL = "local/smollm2-135m"
+RECORDED = ("recorded-pass-1", "recorded-pass-2", "recorded-pass-3")
 SCOPE = Scope(dimensions=frozenset({"us/age"}))
 
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """The recorded edition with the local model as a third member, built for one dimension up to its map."""
+    """The recorded edition with the local model as a fourth member, built for one dimension up to its map."""
     folder = tmp_path_factory.mktemp("local")
     edition = folder / "corpus" / EDITION
     shutil.copytree(CORPUS / EDITION, edition, ignore=shutil.ignore_patterns("edition.toml"))
-    write_members(edition, ["recorded-pass-1", "recorded-pass-2", LOCAL])
+    write_members(edition, [*RECORDED, LOCAL])
     one = Build(home=str(folder / "home"), corpus=str(folder / "corpus"))
     for stage in STAGES[: [s.name for s in STAGES].index("maps") + 1]:
         run_work(one, stale_work(one, stage, SCOPE), lambda units: None)
@@ -55,12 +56,12 @@ def test_its_calls_are_in_the_books(build: Build) -> None:
 
 def test_its_record_says_what_it_is_worth_and_the_pool_does_not_hear_it(build: Build) -> None:
     cards = dict(table(build, "select model, weight from scorecards"))
-    assert cards == {"recorded-pass-1": 1.0, "recorded-pass-2": 1.0, LOCAL: 0.0}
+    assert cards == {**dict.fromkeys(RECORDED, 1.0), LOCAL: 0.0}
     pooled = table(build, "select category, probability, models from maps where dimension = 'age'")
     shipped = pl.read_parquet(PACKAGED / "us" / "maps.parquet").filter(pl.col("dimension") == "age")
     expected = dict(shipped.select("category", "probability").iter_rows())
     assert {c: p for c, p, _ in pooled} == pytest.approx(expected, abs=1e-6)  # a snapshot keeps six digits
-    assert {models for *_, models in pooled} == {2}
+    assert {models for *_, models in pooled} == {len(RECORDED)}
 
 
 def test_a_rerun_asks_nobody(build: Build) -> None:
