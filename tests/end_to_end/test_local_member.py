@@ -60,7 +60,8 @@ def test_its_record_says_what_it_is_worth_and_the_pool_does_not_hear_it(build: B
     pooled = table(build, "select category, probability, models from maps where dimension = 'age'")
     shipped = pl.read_parquet(PACKAGED / "us" / "maps.parquet").filter(pl.col("dimension") == "age")
     expected = dict(shipped.select("category", "probability").iter_rows())
-    assert {c: p for c, p, _ in pooled} == pytest.approx(expected, abs=1e-6)  # a snapshot keeps six digits
+    # Not closer: there the members have weights from all dimensions, here from one.
+    assert {c: p for c, p, _ in pooled} == pytest.approx(expected, abs=1e-3)
     assert {models for *_, models in pooled} == {len(RECORDED)}
 
 
