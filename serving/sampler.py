@@ -28,7 +28,7 @@ from serving.targets import Argument, Targets, check_targets, raked
 from warehouse.errors import SamplingError
 
 EARLIEST = date(1000, 1, 1)  # of as_of: whoever is alive then was born in a year that a date can have
-CONDITIONS = 64  # that are kept ready
+CONDITIONS = 32  # that are kept ready, each of up to 2.4 MB
 
 
 class SupportWarning(UserWarning):
