@@ -93,4 +93,6 @@ def source(population: str | None, path: str | None) -> str:
     """The snapshot that these two options name, by default the packaged one of `us`."""
     if population is not None and path is not None:
         raise PersonaGenError("--population and --snapshot exclude each other: give one of them")
-    return next((given for given in (path, population) if given is not None), "us")
+    from serving.snapshot import DEFAULT  # noqa: PLC0415  # numpy is not needed for help
+
+    return next((given for given in (path, population) if given is not None), DEFAULT)

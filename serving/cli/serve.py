@@ -14,7 +14,10 @@ from serving.cli.options import KEYS_VARIABLE
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 for any that is free.")
 @click.option(
-    "--snapshot", "paths", multiple=True, help="Population or folder of a snapshot; repeatable [default: us]."
+    "--snapshot",
+    "paths",
+    multiple=True,
+    help="Population or folder of a snapshot; repeatable, the first is the default [default: all packaged].",
 )
 @click.option("--reload", is_flag=True, help="Look every second whether a snapshot has changed; SIGHUP always does.")
 @click.option(
