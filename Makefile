@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOME_DIR := $(or $(PERSONAGEN_HOME),$(CURDIR)/warehouse/build)
 
-.PHONY: .env run test lint ui bench-combination bench-pooling bench-names bench-asking bench-tokens bench-serving bench-grounding bench-passes clean
+.PHONY: .env run test lint ui bench-combination bench-pooling bench-names bench-asking bench-tokens bench-serving bench-evidence bench-grounding bench-passes clean
 
 run: $(VENV)/.installed .env
 	PERSONAGEN_HOME="$(HOME_DIR)" $(BIN)/personagen build
@@ -25,6 +25,9 @@ ui: $(VENV)/.installed .env
 bench-serving: $(VENV)/.installed
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1 POLARS_MAX_THREADS=1 \
 		$(BIN)/python -m benchmarks.serving.run
+
+bench-evidence: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.bench_evidence
 
 bench-tokens: $(VENV)/.installed
 	$(BIN)/python benchmarks/bench_tokens.py

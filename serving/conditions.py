@@ -7,12 +7,13 @@ How it works. Evidence is a likelihood per dimension, a number from 0 to 1 for e
 anything between for soft. What the evidence depends on is drawn as ever, the dimensions of the evidence by
 P(category | parents) times likelihood, and the draw has a weight w, the product of the sums of these products
 (likelihood weighting, Fung & Chang 1990). A try is kept with probability w / bound, the first that is kept is the
-persona: rejection sampling, which is exact if the bound is one, for any evidence and any number of dimensions. The
-bound is the product, over the dimensions of the evidence, of the largest sum there can be; where a dimension has too
-many combinations of parents to look at all of them, it is set from a pilot, and what exceeds it is counted (`excess`).
-If none of `TRIES` tries is kept, one of them is taken in proportion to its weight (sampling importance resampling,
-Rubin 1987), and the effective sample size is told. Dimensions that the evidence does not depend on are then drawn with
-the persona's own uniforms, so that they are what they would be in the same world without the evidence.
+persona: rejection sampling, which is exact if the bound is one, for any evidence and any number of dimensions. Where
+that would take many tries, some dimensions are drawn with the evidence in view, by `serving.lookahead`, and w is a
+part of the limit there. The bound is the largest that w can be, or, where nothing near it is ever seen, set from a
+pilot; what exceeds it is counted then (`excess`). If none of `TRIES` tries is kept, one of them is taken in proportion
+to its weight (sampling importance resampling, Rubin 1987), and the effective sample size is told. Dimensions that the
+evidence does not depend on are then drawn with the persona's own uniforms, so that they are what they would be in the
+same world without the evidence.
 
 First of all everybody is drawn without the evidence; who meets it stays who they are, which is rejection sampling too.
 For the others there are tries with indices of their own, far out in the counter's space. All of it is a function of
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -31,7 +32,8 @@ import numpy.typing as npt
 
 from serving.counter import Seed, offspring, uniforms
 from serving.engine import Drawn, Engine, Floats, Indices
-from serving.snapshot import Factor, Snapshot, SnapshotDimension
+from serving.lookahead import Core, Lookahead
+from serving.snapshot import Snapshot, SnapshotDimension
 from warehouse.errors import SamplingError
 
 TRIES: Final = 32_768
@@ -39,11 +41,11 @@ FIRST_TRIES, GROWTH = 4, 4  # of tries for a persona; of the pilot
 FEW = 4_096  # tries in all that cost little more than one
 HOPELESS = 2  # personas that are searched for at a time where perhaps there are none
 ROWS = 65_536  # tries drawn at a time
-CELLS = 2_000_000  # of a table over all combinations of parents, to find a bound from
+BLIND = 8.0  # tries for each that is kept, up to which nothing need be drawn with the evidence in view
 PILOT, LARGEST_PILOT, PILOT_SEED, PILOT_ROOM = 4_096, 262_144, "pilot", 1.5
 PILOT_EFFECTIVE = 1_000.0  # effective draws that a pilot should have
 CERTAINTY = 4.0  # how many times as many tries a bound that nothing can exceed is worth
-ACCEPT_STREAM, RESAMPLE_STREAM = "evidence:accept", "evidence:resample"
+CORE_STREAM, ACCEPT_STREAM, RESAMPLE_STREAM = "evidence:core", "evidence:accept", "evidence:resample"
 THIN, OFF = 100.0, 0.02  # effective draws below which, and excess above which, a warning is due
 
 
@@ -85,14 +87,34 @@ class Support:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Evidence made ready: likelihoods by position, and what bounds the weight of a draw."""
+    """Evidence made ready: likelihoods by position, what is drawn with it in view, and what bounds a draw's weight.
+
+    Attributes:
+        likelihoods, fixed: by position.
+        core: what is drawn with the evidence in view, if anything; weights are parts of its limits then.
+        bound: of weights.
+        certain: that no weight exceeds the bound.
+        mean: of weights, as the pilot has it.
+        excess: of the pilot, see `Support`.
+    """
 
     likelihoods: Mapping[int, Floats]
     fixed: Mapping[int, int]
+    core: Core | None
     bound: float
-    certain: bool  # that no weight exceeds the bound
-    probability: float
+    certain: bool
+    mean: float
     excess: float
+
+    @property
+    def tries(self) -> float:
+        """Expected for each that is kept; inf where the pilot has none."""
+        return self.bound / self.mean if self.mean else math.inf
+
+    @property
+    def scale(self) -> float:
+        """What makes the mean of weights the probability of the evidence."""
+        return self.core.mass if self.core else 1.0
 
 
 def condition(
@@ -102,26 +124,45 @@ def condition(
 
     Raises SamplingError naming the dimension if the evidence contradicts what it depends on.
     """
-    by_position = {snapshot.dimension(name).position: values for name, values in likelihoods.items()}
-    bounds = {name: _largest(snapshot.dimension(name), snapshot, likelihoods, fixed) for name in likelihoods}
-    for name, largest in bounds.items():
-        if largest == 0:
+    ahead = Lookahead(snapshot, likelihoods, fixed)
+    largest = {name: ahead.largest(snapshot.dimension(name)) for name in likelihoods}
+    for name, value in largest.items():
+        if value == 0:
             raise SamplingError(
                 f"the evidence has probability zero: {name!r} cannot have it together with the rest",
                 about=name,
                 allowed=_possible(snapshot.dimension(name), snapshot, likelihoods, fixed),
             )
-    bound = math.prod(1.0 if b is None else b for b in bounds.values())
+    by_position = {snapshot.dimension(name).position: values for name, values in likelihoods.items()}
+    bound = math.prod(largest.values())
+    blind = _bounded(engine, by_position, fixed, None, bound=bound, most=PILOT)
+    if blind.certain and blind.tries <= BLIND:
+        return blind
+    core = ahead.core()
+    return _bounded(engine, by_position, fixed, core, bound=1.0 if core else bound, most=LARGEST_PILOT)
+
+
+def _bounded(
+    engine: Engine,
+    likelihoods: Mapping[int, Floats],
+    fixed: Mapping[int, int],
+    core: Core | None,
+    *,
+    bound: float,
+    most: int,
+) -> Condition:
+    """Make pilots until they tell enough of the weights; `bound` is one that nothing can exceed."""
     size = PILOT
     while True:
-        _, weights = engine.weigh(np.arange(size, dtype=np.uint64), PILOT_SEED, by_position, fixed)
+        trial = Condition(likelihoods, fixed, core, bound, certain=True, mean=0.0, excess=0.0)
+        _, weights = _Trier(engine, trial, PILOT_SEED).weighed(np.arange(size, dtype=np.uint64))
         mean, largest, whole = float(weights.mean()), float(weights.max()), float(np.cumsum(weights)[-1])
         lower = largest * PILOT_ROOM
         if largest == 0 or lower * CERTAINTY >= bound:
-            return Condition(by_position, fixed, bound, certain=True, probability=mean, excess=0.0)
+            return replace(trial, mean=mean)
         effective = whole**2 / float(np.cumsum(weights**2)[-1])
-        if effective >= PILOT_EFFECTIVE or size >= LARGEST_PILOT:
-            return Condition(by_position, fixed, lower, certain=False, probability=mean, excess=largest / whole)
+        if effective >= PILOT_EFFECTIVE or size >= most:
+            return replace(trial, bound=lower, certain=False, mean=mean, excess=largest / whole)
         size *= GROWTH
 
 
@@ -134,12 +175,12 @@ def draw(engine: Engine, ready: Condition, indices: Indices, seed: Seed) -> tupl
     chosen, meets = trier.as_they_are(indices)
     unmet = np.flatnonzero(~meets)
     # Where the pilot has met nobody, nobody may: then few at a time, so that the first who are hopeless end it all.
-    size = max(len(unmet), 1) if ready.probability else HOPELESS
+    size = max(len(unmet), 1) if ready.mean else HOPELESS
     found = [_search(trier, indices, unmet[low : low + size], chosen) for low in range(0, len(unmet), size)]
     tries, mass = sum(one.tries for one in found), sum(one.mass for one in found)
     over, resampled = sum(one.over for one in found), sum(one.resampled for one in found)
     return chosen, Support(
-        probability=mass / tries if tries else ready.probability,
+        probability=ready.scale * (mass / tries if tries else ready.mean),
         tries=tries + TRIES * resampled,
         resampled=resampled,
         effective=min((one.effective for one in found), default=math.inf),
@@ -198,7 +239,7 @@ def _search(trier: _Trier, indices: Indices, left: npt.NDArray[np.intp], chosen:
 
 def _count(done: int, left: int, ready: Condition) -> int:
     """How many tries to make next for each of those left; which of them is kept does not depend on it."""
-    expected = math.ceil(ready.bound / ready.probability) if ready.probability else TRIES
+    expected = math.ceil(ready.tries) if ready.mean else TRIES
     return max(FIRST_TRIES, done // 4, min(expected, FEW // left))
 
 
@@ -227,10 +268,20 @@ class _Trier:
 
     def tries(self, indices: Indices, first: int, count: int) -> tuple[Drawn, Floats]:
         """Tries `first` to `first + count - 1` of each index: codes as rows one after another, weights (n, count)."""
-        rows, weights = self.engine.weigh(
-            offspring(indices, first, count), self.seed, self.ready.likelihoods, self.ready.fixed
-        )
+        rows, weights = self.weighed(offspring(indices, first, count))
         return rows, weights.reshape(len(indices), count)
+
+    def weighed(self, indices: Indices) -> tuple[Drawn, Floats]:
+        """Tries of these indices: codes by position of all that was drawn, and weights, all of shape (n,)."""
+        ready = self.ready
+        if ready.core is None:
+            return self.engine.weigh(indices, self.seed, ready.likelihoods, ready.fixed)
+        drawn, limits = ready.core.draw(uniforms(self.seed, CORE_STREAM, indices))
+        left = {position: values for position, values in ready.likelihoods.items() if position not in drawn}
+        codes, weights = self.engine.weigh(indices, self.seed, left, {**ready.fixed, **drawn})
+        for position in ready.likelihoods.keys() & drawn.keys():
+            weights *= ready.likelihoods[position][drawn[position]]
+        return {**codes, **drawn}, weights / limits
 
     def kept(self, indices: Indices, first: int, weights: Floats) -> npt.NDArray[np.bool_]:
         """Which of the tries are kept, bool (n, count)."""
@@ -247,50 +298,5 @@ def _possible(
     return [
         category
         for category, likelihood in zip(dimension.categories, alone, strict=True)
-        if _largest(dimension, snapshot, {**likelihoods, dimension.id: likelihood}, fixed) != 0
+        if Lookahead(snapshot, {**likelihoods, dimension.id: likelihood}, fixed).largest(dimension) != 0
     ]
-
-
-def _largest(
-    dimension: SnapshotDimension, snapshot: Snapshot, likelihoods: Mapping[str, Floats], fixed: Mapping[int, int]
-) -> float | None:
-    """The largest sum of P(category | parents) * likelihood over the parents' possible values.
-
-    None if these are too many to look at all of them; but 0 all the same where single factors rule it out.
-    """
-    allowed = []
-    for name in dimension.parents:
-        parent = snapshot.dimension(name)
-        if parent.position in fixed:
-            allowed.append(np.array([fixed[parent.position]]))
-        elif name in likelihoods:
-            allowed.append(np.flatnonzero(likelihoods[name]))
-        else:
-            allowed.append(np.arange(len(parent.categories)))
-    width = len(dimension.categories)
-    if math.prod(len(codes) for codes in allowed) * width > CELLS:
-        possible = likelihoods[dimension.id] > 0
-        for factor in dimension.factors:
-            _, table = _restricted(factor, dimension.parents, allowed, width)
-            possible &= (table > 0).reshape(-1, width).any(axis=0)
-        return None if possible.any() else 0.0
-    weights = np.ones((*(len(codes) for codes in allowed), width))
-    for factor in dimension.factors:
-        axes, table = _restricted(factor, dimension.parents, allowed, width)
-        order = np.argsort(axes)
-        shape = [len(allowed[axis]) if axis in axes else 1 for axis in range(len(allowed))]
-        weights = weights * table.transpose(*order, len(axes)).reshape(*shape, width)
-    total = weights.sum(axis=-1)
-    left = (weights * likelihoods[dimension.id]).sum(axis=-1)
-    part = np.divide(left, total, out=np.zeros_like(left), where=total > 0)
-    # A little more, as the sums above are not those of the engine to the last bit.
-    return min(1.0, float(part.max()) * (1 + 1e-12))
-
-
-def _restricted(
-    factor: Factor, parents: tuple[str, ...], allowed: list[npt.NDArray[np.intp]], width: int
-) -> tuple[list[int], Floats]:
-    """A factor's axes among the parents, and its table over the codes allowed there, the categories last."""
-    axes = [parents.index(parent) for parent in factor.given]
-    table = factor.table.reshape(*factor.sizes, width)
-    return axes, table[np.ix_(*(allowed[axis] for axis in axes), np.arange(width))] if axes else table

@@ -2,7 +2,7 @@
 
 Here belong the compiled loops and the arrays that they read. What a draw is, `serving.reference` says.
 
-How it is fast: rows are padded to 4, 8, 12, 16 or more places, and those of up to 16 are worked on by straight-line
+How it is fast: rows are padded to 4, 8, 12, 16 or more places, and those of up to 20 are worked on by straight-line
 code, which LLVM turns into vector instructions (its SLP vectoriser, which numba leaves off unless told). Unsigned
 indices need no check for wrapping around. Blocks of personas go through dimension by dimension, so that a dimension's
 tables stay in the cache; uniforms, and where each table is read at, are worked out for the whole block first, in loops
@@ -35,7 +35,7 @@ else:
     from numba import njit
 
 BLOCK = np.uint64(1024)
-LANES = (4, 8, 12, 16)  # places of a row that is drawn by straight-line code; wider ones have a multiple of four
+LANES = (4, 8, 12, 16, 20)  # places of a row that is drawn by straight-line code; with more it is not always faster
 MOST = 256  # places of any row
 LINE = 8  # places in a line of the cache
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
@@ -174,6 +174,7 @@ _draw_4 = _written_out(4)
 _draw_8 = _written_out(8)
 _draw_12 = _written_out(12)
 _draw_16 = _written_out(16)
+_draw_20 = _written_out(20)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -193,7 +194,7 @@ def _draw_wide(  # noqa: PLR0917
     low: Any, high: Any, count: Any, lanes: Any, last: Any, t: Any, rows: Any, work: Any, chances: Any, row: Any,
     weights: Any,
 ) -> Any:  # fmt: skip
-    """Rows of more than 16 places: four persons at a time, whose running sums do not wait for one another."""
+    """Rows of more than 20 places: four persons at a time, whose running sums do not wait for one another."""
     w0, w1, w2, w3 = work[0], work[1], work[2], work[3]
     for first in range(low, high, np.uint64(4)):
         persons = min(np.uint64(4), high - first)
@@ -281,6 +282,8 @@ def _run(  # noqa: PLR0917
                 well = _draw_12(low, high, count, last, table, rows, chances, codes[at], weights)
             elif lanes == np.uint64(16):
                 well = _draw_16(low, high, count, last, table, rows, chances, codes[at], weights)
+            elif lanes == np.uint64(20):
+                well = _draw_20(low, high, count, last, table, rows, chances, codes[at], weights)
             else:
                 well = _draw_wide(low, high, count, lanes, last, table, rows, work, chances, codes[at], weights)
             if not well:

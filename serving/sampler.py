@@ -28,7 +28,7 @@ from serving.targets import Argument, Targets, check_targets, raked
 from warehouse.errors import SamplingError
 
 EARLIEST = date(1000, 1, 1)  # of as_of: whoever is alive then was born in a year that a date can have
-CONDITIONS = 64  # that are kept ready
+CONDITIONS = 32  # that are kept ready, each of up to 2.4 MB
 
 
 class SupportWarning(UserWarning):
@@ -49,7 +49,7 @@ class Sampler:
         self._condition = lru_cache(maxsize=CONDITIONS)(self._find_condition)
         self._raked = lru_cache(maxsize=CONDITIONS)(self._find_raked)
         self._selected = lru_cache(maxsize=CONDITIONS)(partial(select_fields, snapshot))
-        self._lines = lru_cache(maxsize=CONDITIONS)(self._make_lines)
+        self._ready_lines = lru_cache(maxsize=CONDITIONS)(self._make_lines)
 
     def sample(
         self,
@@ -145,17 +145,26 @@ class Sampler:
         The arguments are those of `sample`; conditions other than `do`, and the prose `summary`, are for that alone.
         Raises SamplingError for an unknown name or category, or for prose.
         """
-        asked = _check_conditions(do=do)
-        selection = self._selection(fields, exclude)
-        as_of = self.snapshot.as_of if as_of is None else _check_date(as_of)
-        if selection.prose:
-            raise SamplingError("lines have no summary: use sample instead", argument="fields")
-        return self._lines(selection, tuple(sorted(self._fixed(asked["do"]).items())), as_of, accents)
+        asked = tuple(sorted(_check_conditions(do=do)["do"].items())) if do else ()
+        try:
+            return self._ready_lines(asked, _hashable(fields), _hashable(exclude), as_of, accents)
+        except TypeError:  # of other types, or holding what cannot be a name, which is said here
+            return self._make_lines(asked, fields, exclude, as_of, accents)
 
     def _make_lines(
-        self, selection: Selection, fixed: tuple[tuple[int, int], ...], as_of: date, accents: bool
+        self,
+        do: tuple[tuple[str, str], ...],
+        fields: Iterable[str] | None,
+        exclude: Iterable[str] | None,
+        as_of: date | None,
+        accents: bool,
     ) -> Lines:
-        return Lines(self.snapshot, self._engine, selection, fixed=dict(fixed), as_of=as_of, accents=accents)
+        selection = self._selection(fields, exclude)
+        if selection.prose:
+            raise SamplingError("lines have no summary: use sample instead", argument="fields")
+        fixed = self._fixed(dict(do))
+        as_of = self.snapshot.as_of if as_of is None else _check_date(as_of)
+        return Lines(self.snapshot, self._engine, selection, fixed=fixed, as_of=as_of, accents=accents)
 
     def _selection(self, fields: Iterable[str] | None, exclude: Iterable[str] | None) -> Selection:
         try:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 # Categories of these dimensions a name depends on; what a name file knows of them must be what the snapshot has.
 NAMED_BY = {"sexes": "sex", "ethnicities": "ethnicity", "nativities": "nativity", "heritages": "heritage"}
 PACKAGED = Path(__file__).parent / "snapshots"
+DEFAULT = "us"  # population of whoever names none
 
 # The product of the factors of one persona must stay a normal f64, or the draw is undefined.
 LARGEST_PRODUCT = 1e300
@@ -104,7 +105,7 @@ class Snapshot:
         self._by_id = {dimension.id: dimension for dimension in dimensions}
 
     @classmethod
-    def load(cls, place: str | os.PathLike[str] = "us") -> Snapshot:
+    def load(cls, place: str | os.PathLike[str] = DEFAULT) -> Snapshot:
         """Load and verify a snapshot: its folder, or of a packaged one the population, such as `us`, or the id.
 
         Raises SnapshotError if it is missing, of an unknown format, or does not match its hashes.
@@ -253,8 +254,9 @@ def find_snapshot(place: str | os.PathLike[str]) -> Path:
 
 
 def packaged_populations() -> list[str]:
-    """Populations whose snapshot is installed with the package."""
-    return sorted(manifest.parent.name for manifest in PACKAGED.glob(f"*/{MANIFEST}"))
+    """Populations whose snapshot is installed with the package, the default one first."""
+    found = (manifest.parent.name for manifest in PACKAGED.glob(f"*/{MANIFEST}"))
+    return sorted(found, key=lambda population: (population != DEFAULT, population))
 
 
 def read_manifest(folder: Path) -> Manifest:

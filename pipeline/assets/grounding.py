@@ -32,10 +32,12 @@ def grounding(context: dg.AssetExecutionContext, build: Build) -> dg.Materialize
         catalogue = build.catalogue(population)
         walks = load_crosswalks(catalogue)
         if not walks:
-            return dg.MaterializeResult(metadata={**metadata, "not_measured": f"no data set is about '{population}'"})
+            metadata[f"not_measured_{population}"] = "no data set is about it"
+            continue
         packages = installed()
         if not packages:
-            return dg.MaterializeResult(metadata={**metadata, "not_measured": f"run `{INSTALL}`"})
+            metadata[f"not_measured_{population}"] = f"run `{INSTALL}`"
+            continue
         snapshot = Snapshot.load(build.snapshot_folder(population))
         found = []
         # Threads of several libraries would wait for each other, and sums depend on their number.

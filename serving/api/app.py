@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl
 
 import anyio.to_thread
 from starlette.applications import Starlette
@@ -265,8 +266,9 @@ async def _wanted(request: Request, limits: Limits) -> Wanted:
     if request.method in ("GET", "HEAD"):
         if len(request.scope["query_string"]) > limits.query:
             raise Problem(414, f"the query string is longer than {limits.query} bytes: send a POST")
-        formed = "format" in request.query_params
-        wanted = requests.from_query(request.query_params.multi_items(), limits)
+        pairs = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        formed = any(name == "format" for name, _ in pairs)
+        wanted = requests.from_query(pairs, limits)
     elif request.query_params:
         raise Problem(
             422, "parameters belong into the body of a POST, not into its URL", next(iter(request.query_params))

@@ -23,6 +23,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._found: dict[tuple[str, str, int], tuple[Counter, Histogram, Counter]] = {}
+        self._drawn: dict[str, Counter] = {}
         ProcessCollector(registry=self.registry)
         route = ("route", "method")
         self.requests = Counter("personagen_requests", "Requests answered.", (*route, "status"), registry=self.registry)
@@ -65,6 +66,14 @@ class Metrics:
             found = self.requests.labels(*labels, status), self.seconds.labels(*labels), self.bytes.labels(*labels)
             self._found[route, method, status] = found
         return found
+
+    def drawn(self, snapshot: Snapshot, personas: int) -> None:
+        """Count personas of this snapshot's population."""
+        population = snapshot.manifest.population.id
+        counter = self._drawn.get(population)
+        if counter is None:
+            counter = self._drawn[population] = self.personas.labels(population)
+        counter.inc(personas)
 
     def serving(self, snapshot: Snapshot, instead_of: Snapshot | None = None) -> None:
         """Note which snapshot serves its population from now on."""

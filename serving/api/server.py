@@ -13,7 +13,7 @@ import uvicorn
 from serving.api.app import create_app
 from serving.api.connections import impatient
 from serving.api.settings import PERSONAS_PER_MINUTE, REQUESTS_PER_MINUTE, Limits, Settings
-from serving.snapshot import Snapshot
+from serving.snapshot import Snapshot, packaged_populations
 from warehouse.errors import SnapshotError
 
 TRUSTED = "FORWARDED_ALLOW_IPS"  # the variable in which uvicorn looks for proxies whose word on addresses counts
@@ -44,7 +44,7 @@ def run(
     """
     snapshots: dict[str, Snapshot] = {}
     places: dict[str, str] = {}
-    for path in paths or ("us",):
+    for path in paths or packaged_populations():
         snapshot = Snapshot.load(path)
         population = snapshot.manifest.population.id
         if population in snapshots:

@@ -96,7 +96,7 @@ class Service:
                 )
             except SamplingError as error:
                 raise requests.refused(error, wanted) from None
-        self.metrics.personas.labels(sampler.snapshot.manifest.population.id).inc(n)
+        self.metrics.drawn(sampler.snapshot, n)
         return batch
 
     def line(self, wanted: Wanted, sampler: Sampler) -> bytes | None:
@@ -118,7 +118,7 @@ class Service:
             line = lines.line(wanted.seed, wanted.start)
         except SamplingError as error:
             raise requests.refused(error, wanted) from None
-        self.metrics.personas.labels(sampler.snapshot.manifest.population.id).inc()
+        self.metrics.drawn(sampler.snapshot, 1)
         return line
 
 

@@ -18,7 +18,8 @@ import duckdb
 import polars as pl
 import pytest
 
-import serving.cli
+import serving.cli.plugins
+import serving.cli.writing
 from serving.cli import main
 from serving.explaining import explain
 from serving.sampler import Sampler
@@ -116,7 +117,7 @@ def test_progress_is_shown_to_who_waits_at_a_terminal(  # noqa: PLR0917
     to_file: bool,
     shown: bool,
 ) -> None:
-    monkeypatch.setattr(serving.cli, "CHUNK", 10)
+    monkeypatch.setattr(serving.cli.writing, "CHUNK", 10)
     for name in ("stdout", "stderr"):
         monkeypatch.setattr(getattr(sys, name), "isatty", lambda name=name: name in terminals)
     assert generate(toy, "-n", str(n), "-f", "csv", *(["-o", str(tmp_path / "people.csv")] if to_file else [])) == 0
@@ -128,7 +129,7 @@ def test_progress_is_shown_to_who_waits_at_a_terminal(  # noqa: PLR0917
 def test_chunks_do_not_show(toy: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     outputs = []
     for chunk in (3, 1000):
-        monkeypatch.setattr(serving.cli, "CHUNK", chunk)
+        monkeypatch.setattr(serving.cli.writing, "CHUNK", chunk)
         for form in ("csv", "json", "jsonl", "prose"):
             assert generate(toy, "-n", "10", "-f", form) == 0
         outputs.append(capsys.readouterr().out)
@@ -152,14 +153,14 @@ def test_the_name_of_the_file_gives_the_format(toy: str, tmp_path: Path, suffix:
 
 
 def test_parquet_in_chunks_is_one_table(toy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving.cli, "CHUNK", 20)
+    monkeypatch.setattr(serving.cli.writing, "CHUNK", 20)
     assert generate(toy, "-n", "50", "-o", str(tmp_path / "people.parquet")) == 0
     frame = pl.read_parquet(tmp_path / "people.parquet").cast({"education": pl.String})
     assert frame["education"].to_list() == Sampler(Snapshot.load(toy)).sample(50).values("education")
 
 
 def test_duckdb_in_chunks_is_one_table(toy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving.cli, "CHUNK", 20)
+    monkeypatch.setattr(serving.cli.writing, "CHUNK", 20)
     assert generate(toy, "-n", "50", "-o", str(tmp_path / "people.duckdb"), "--table", "rows") == 0
     with duckdb.connect(tmp_path / "people.duckdb") as connection:
         frame = connection.sql('from "rows" order by index').pl().cast({"education": pl.String})
@@ -276,7 +277,7 @@ def test_an_error_on_the_way_leaves_no_half_file(toy: str, tmp_path: Path, monke
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(serving.cli, "_write_lines", fail)
+    monkeypatch.setattr(serving.cli.writing, "write_lines", fail)
     assert generate(toy, "-o", str(target)) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["people.csv"]
     assert target.read_text() == "old"
@@ -347,7 +348,7 @@ def test_an_interrupt_ends_with_130_and_no_traceback(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(serving.cli, "_write_lines", interrupt)
+    monkeypatch.setattr(serving.cli.writing, "write_lines", interrupt)
     assert generate(toy) == 130
     assert "Traceback" not in capsys.readouterr().err
 
@@ -372,8 +373,8 @@ def test_snapshot_list_names_the_packaged_ones(
 
 
 def plug_in(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
-    plugins = {name: EntryPoint(name, value, serving.cli.PLUGINS) for name, value in values.items()}
-    monkeypatch.setattr(serving.cli, "_plugins", lambda: plugins)
+    plugins = {name: EntryPoint(name, value, serving.cli.plugins.PLUGINS) for name, value in values.items()}
+    monkeypatch.setattr(serving.cli.plugins, "plugins", lambda: plugins)
 
 
 def test_a_plugin_is_imported_when_it_is_run_and_not_for_help(
@@ -432,7 +433,7 @@ def test_help_has_examples_and_imports_neither_numpy_tables_nor_build_tools() ->
 
 
 def test_every_plugin_of_the_package_has_a_line_of_help() -> None:
-    assert set(serving.cli._plugins()) <= set(serving.cli.PLUGIN_HELP)
+    assert set(serving.cli.plugins.plugins()) <= set(serving.cli.plugins.PLUGIN_HELP)
 
 
 def test_as_a_process_it_exits_with_the_code_of_main(toy: str) -> None:

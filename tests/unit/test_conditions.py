@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 import serving.conditions
+import serving.lookahead
 from serving.batch import Batch
 from serving.sampler import Sampler, SupportWarning
 from serving.snapshot import Snapshot
@@ -114,6 +115,26 @@ def test_evidence_gives_the_conditional_distribution(
     expected = times(joint(sampler.snapshot), sampler.snapshot, meaning)
     assert improbability(counts(batch), expected) > 1e-4
     assert batch.support.resampled == 0 and batch.support.excess < 1e-3
+    assert batch.support.probability == pytest.approx(expected.sum(), rel=0.05)
+
+
+@pytest.mark.parametrize("cells", [0, 20, 200, 100_000])
+@pytest.mark.parametrize("combinations", [0, 2_000_000])
+@pytest.mark.parametrize(("evidence", "meaning"), HARD)
+def test_the_same_whatever_is_drawn_with_the_evidence_in_view(  # noqa: PLR0917
+    sampler: Sampler,
+    monkeypatch: pytest.MonkeyPatch,
+    evidence: dict[str, Any],
+    meaning: dict[str, Mapping[str, float]],
+    combinations: int,
+    cells: int,
+) -> None:
+    monkeypatch.setattr(serving.lookahead, "CELLS", cells)
+    monkeypatch.setattr(serving.lookahead, "COMBINATIONS", combinations)
+    monkeypatch.setattr(serving.conditions, "BLIND", 0.0)
+    batch = Sampler(sampler.snapshot, "numpy").sample(PEOPLE, f"core {cells}", evidence=evidence)
+    expected = times(joint(sampler.snapshot), sampler.snapshot, meaning)
+    assert improbability(counts(batch), expected) > 1e-5
     assert batch.support.probability == pytest.approx(expected.sum(), rel=0.05)
 
 
@@ -377,6 +398,7 @@ def test_what_cannot_be_is_told_in_one_line(sampler: Sampler, arguments: dict[st
 
 def test_evidence_that_no_draw_meets_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Impossible only through two parents at once, and with too many combinations to see it in the tables."""
+    monkeypatch.setattr(serving.lookahead, "CELLS", 0)
     build_snapshot(
         tmp_path / "s",
         (
@@ -409,6 +431,7 @@ def test_what_nobody_meets_ends_with_the_first_who_are_hopeless(
         tried.extend(indices.tolist())
         return tries(self, indices, first, count)
 
+    monkeypatch.setattr(serving.lookahead, "CELLS", 0)
     monkeypatch.setattr(serving.conditions, "TRIES", 64)
     monkeypatch.setattr(serving.conditions._Trier, "tries", counted)
     with pytest.raises(SamplingError, match="probability zero, or less than"):
@@ -419,7 +442,7 @@ def test_what_nobody_meets_ends_with_the_first_who_are_hopeless(
 def test_what_a_single_cause_rules_out_is_seen_whatever_the_other_causes(
     sampler: Sampler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving.conditions, "CELLS", 1)  # no table over all combinations of causes
+    monkeypatch.setattr(serving.lookahead, "COMBINATIONS", 1)  # no table over all combinations of causes
     with pytest.raises(SamplingError, match="probability zero: 'education'") as told:
         Sampler(sampler.snapshot, "numpy").sample(5, evidence={"age": "18_24", "education": "doctorate"})
     assert told.value.allowed == ("high_school", "bachelor")
@@ -433,7 +456,7 @@ def test_rare_evidence_gives_the_same_people_however_many_are_searched_for_at_a_
     found = serving.conditions.condition
 
     def unmet(*arguments: Any) -> Any:
-        return replace(found(*arguments), probability=0.0)
+        return replace(found(*arguments), mean=0.0)
 
     monkeypatch.setattr(serving.conditions, "condition", unmet)
     assert Sampler(sampler.snapshot, "numpy").sample(30, 8, evidence=rare, warn=False).to_dicts() == expected

@@ -6,7 +6,7 @@ import { setUpGraph } from "./graph.js";
 import { setUpMaps, showMaps } from "./maps.js";
 import { card, code, draw } from "./people.js";
 import { preset, refreshShares, setUpPins, showEffect, showPins } from "./pins.js";
-import { read, write } from "./state.js";
+import { query, read, whose, write } from "./state.js";
 import { showTrials } from "./trials.js";
 import { why } from "./why.js";
 import { BASE_PEOPLE, labelOf, loadWorld } from "./world.js";
@@ -130,6 +130,8 @@ function setUpBar() {
   byId("exclude").addEventListener("change", (event) => go({ exclude: event.target.checked }));
   byId("earlier").addEventListener("click", () => go({ start: Math.max(0, state.start - state.n) }));
   byId("later").addEventListener("click", () => go({ start: state.start + state.n }));
+  // Another world: other categories, so that pins mean nothing there, and everything is loaded anew.
+  byId("population").addEventListener("change", (event) => location.assign(`?${write({ ...state, population: event.target.value, pins: [] })}${location.hash}`));
   byId("share").addEventListener("click", () => copy(location.href, "The link to these people is copied"));
 }
 
@@ -189,9 +191,14 @@ function setUpTheme() {
   show();
 }
 
+/** What is told of the snapshot; a choice of populations where the server has several. */
 async function about() {
   const { snapshots } = await ask("v1/snapshots");
-  const [{ label, edition, snapshot_id: id }] = snapshots;
+  const { label, edition, snapshot_id: id } = snapshots.find((one) => one.population === world.population);
+  const choice = byId("population");
+  put(choice, ...snapshots.map((one) => h("option", { value: one.population }, one.label)));
+  choice.value = world.population;
+  byId("whose").hidden = snapshots.length < 2;
   put(
     byId("about"),
     `Population: ${label}. Edition ${edition}, snapshot ${id}. The probabilities are beliefs of language models, no census; these people do not exist and stand in for nobody. `,
@@ -207,7 +214,7 @@ async function start() {
     byId("main").focus();
   });
   try {
-    world = await loadWorld();
+    world = await loadWorld(state);
   } catch (error) {
     put(byId("trouble"), h("p", { class: "warning" }, sentence(error.message)));
     return;
@@ -218,14 +225,15 @@ async function start() {
   setUpGraph(world);
   addEventListener("hashchange", () => showView());
   addEventListener("popstate", () => {
-    const before = write(state);
+    const before = state;
     state = read(location.search);
-    if (write(state) !== before) refresh();
+    if (state.population !== before.population) location.reload();
+    else if (write(state) !== write(before)) refresh();
   });
   history.replaceState(null, "", `?${write(state)}${location.hash}`);
   showView({ moved: false });
   about().catch(() => {}); // the footer is no reason to stop
-  usual = ask(`v1/shares?n=${BASE_PEOPLE}`)
+  usual = ask(`v1/shares?${query([...whose(state), ["n", BASE_PEOPLE]])}`)
     .then(({ shares }) => refreshShares(Object.assign(world, { shares })))
     .catch(() => {}); // then cards tell of no rarities
   await refresh();

@@ -25,7 +25,7 @@ export async function showMaps(world, id) {
   shown = { id: dimension.id, cells: [] };
   const body = byId("map-body");
   body.setAttribute("aria-busy", "true");
-  const { cells } = await ask(`v1/maps/${dimension.id}`);
+  const { cells } = await ask(`v1/maps/${dimension.id}?population=${world.population}`);
   if (shown.id !== dimension.id) return; // another one was picked meanwhile
   const maps = byGiven(cells);
   const base = maps.get("")?.rows.values().next().value ?? new Map();

@@ -3,7 +3,7 @@
 import { ask } from "./api.js";
 import { copy, h, oneIn, plural } from "./dom.js";
 import { rarest, ring } from "./ring.js";
-import { conditions, digitsOf, manner, query, seedOf, write } from "./state.js";
+import { conditions, digitsOf, manner, query, seedOf, whose, write } from "./state.js";
 import { labelOf, shareOf, TIERS } from "./world.js";
 
 // What is said of everybody; the second stands in where the first says nothing.
@@ -20,7 +20,7 @@ const SILENT = new Set(["none", "not_applicable"]);
 /** The people of a state, from the API, each with prose; `pinned: false` draws them as they are without the pins. */
 export async function draw(world, state, { pinned = true, signal } = {}) {
   const fields = [...world.derived, ...world.dimensions.map((d) => d.id), ...(pinned ? ["summary"] : [])];
-  const pairs = [["n", state.n], ["seed", state.seed], ["start", state.start], ["fields", fields.join(",")], ...manner(state)];
+  const pairs = [...whose(state), ["n", state.n], ["seed", state.seed], ["start", state.start], ["fields", fields.join(",")], ...manner(state)];
   const told = await ask(`v1/personas?${query([...pairs, ...(pinned ? conditions(state.pins) : [])])}`, { signal });
   return told.personas;
 }
@@ -139,7 +139,7 @@ function everything(rows, name) {
 }
 
 async function copyPrompt(state, persona, name) {
-  const one = [["n", 1], ["seed", state.seed], ["start", persona.index], ["format", "prompt"], ...manner(state)];
+  const one = [...whose(state), ["n", 1], ["seed", state.seed], ["start", persona.index], ["format", "prompt"], ...manner(state)];
   const text = ask(`v1/personas?${query([...one, ...conditions(state.pins)])}`, { form: "text" });
   await copy((await text).trim(), `The prompt of ${name} is copied`);
 }
@@ -156,7 +156,7 @@ export function code(world, state) {
   const literal = (pins, of) => `{${pins.map((pin) => `${JSON.stringify(pin.dimension)}: ${of(pin)}`).join(", ")}}`;
   const evidence = state.pins.filter((pin) => pin.mode === "evidence");
   const set = state.pins.filter((pin) => pin.mode === "do");
-  const pairs = [["n", state.n], ["seed", state.seed], ["start", state.start], ...manner(state), ...given];
+  const pairs = [...whose(state), ["n", state.n], ["seed", state.seed], ["start", state.start], ...manner(state), ...given];
   const python = [
     `${state.n}`, `seed=${digitsOf(state.seed) ?? JSON.stringify(state.seed)}`, state.start ? `start=${state.start}` : "",
     evidence.length ? `evidence=${literal(evidence, (pin) => JSON.stringify(pin.values))}` : "",

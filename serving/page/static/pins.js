@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { byId, h, oneIn, percent, plural, put, sentence } from "./dom.js";
-import { conditions, query } from "./state.js";
+import { conditions, query, whose } from "./state.js";
 import { dimensionOptions, labelOf } from "./world.js";
 
 const PEOPLE = 4_000; // that the effect is counted among
@@ -90,7 +90,7 @@ export async function showEffect(world, state, signal) {
   const box = byId("effect");
   if (!state.pins.length) return put(box);
   box.setAttribute("aria-busy", "true");
-  const among = (pins) => ask(`v1/shares?${query([["n", PEOPLE], ...conditions(pins)])}`, { signal });
+  const among = (pins) => ask(`v1/shares?${query([...whose(state), ["n", PEOPLE], ...conditions(pins)])}`, { signal });
   const [under, free] = await Promise.all([among(state.pins), among([])]);
   box.removeAttribute("aria-busy");
   const pinned = new Set(state.pins.map((pin) => pin.dimension));

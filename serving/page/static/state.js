@@ -18,6 +18,7 @@ export function read(query) {
     pins.push({ mode, dimension, values: mode === "evidence" ? value.split(",") : [value] });
   }
   return {
+    population: /^[a-z0-9_]{1,40}$/.test(given.get("population")) ? given.get("population") : "",
     seed: given.get("seed") || DEFAULTS.seed,
     start: number("start", LAST),
     n: Math.max(1, number("n", MOST)),
@@ -30,7 +31,12 @@ export function read(query) {
 
 /** The query string of a state, pins and all. */
 export function write(state) {
-  return query([["seed", state.seed], ["start", state.start], ["n", state.n], ...manner(state), ...conditions(state.pins)]);
+  return query([...whose(state), ["seed", state.seed], ["start", state.start], ["n", state.n], ...manner(state), ...conditions(state.pins)]);
+}
+
+/** Pairs for the API that say of which population, where it is not the server's first. */
+export function whose({ population }) {
+  return population ? [["population", population]] : [];
 }
 
 /** Pairs for the API that say what is told of people, and how. */

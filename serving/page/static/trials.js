@@ -28,7 +28,7 @@ let loaded = false;
 
 export async function showTrials(world) {
   if (loaded) return;
-  const { trials, edition } = await ask("v1/trials");
+  const { trials, edition } = await ask(`v1/trials?population=${world.population}`);
   loaded = true;
   const rows = trials.map((trial) => ({ ...trial, ...world.byName.get(trial.dimension) }));
   if (!rows.length) return put(byId("trials"), h("p", { class: "hint" }, "This snapshot tells of no trials."));

@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { byId, h, percent, plural, put, sentence, times } from "./dom.js";
-import { bodyOf, seedOf } from "./state.js";
+import { bodyOf, seedOf, whose } from "./state.js";
 import { labelOf } from "./world.js";
 
 const WIDEST = 4; // doublings of the odds that fill a bar
@@ -19,7 +19,7 @@ export async function why(world, state, persona, id, onPin) {
   title.focus();
   let told;
   try {
-    told = await ask("v1/explain", { body: { dimension: id, seed: seedOf(state.seed), index: persona.index, ...bodyOf(state.pins) } });
+    told = await ask("v1/explain", { body: { ...Object.fromEntries(whose(state)), dimension: id, seed: seedOf(state.seed), index: persona.index, ...bodyOf(state.pins) } });
   } catch (error) {
     return put(dialog, head, h("p", { class: "warning", role: "alert" }, sentence(error.message)));
   }

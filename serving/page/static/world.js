@@ -2,13 +2,14 @@
 
 import { ask } from "./api.js";
 import { h } from "./dom.js";
+import { query, whose } from "./state.js";
 
 export const TIERS = { 1: "Born with", 2: "Circumstances", 3: "Choices" };
 export const BASE_PEOPLE = 20_000; // that the shares in the whole population are counted among
 
 /** Load the catalogue: dimensions in order, with their children and the labels of their categories. */
-export async function loadWorld() {
-  const told = await ask("v1/catalogue");
+export async function loadWorld(state) {
+  const told = await ask(`v1/catalogue?${query(whose(state))}`);
   const dimensions = told.dimensions.map((d) => ({
     ...d,
     children: [],
@@ -16,7 +17,7 @@ export async function loadWorld() {
   }));
   const byName = new Map(dimensions.map((d) => [d.id, d]));
   for (const d of dimensions) for (const parent of d.parents) byName.get(parent).children.push(d.id);
-  return { snapshot: told.snapshot_id, derived: told.derived, dimensions, byName, shares: null };
+  return { population: told.population, snapshot: told.snapshot_id, derived: told.derived, dimensions, byName, shares: null };
 }
 
 /** The label of a value, or of several as the URL has them, ranges among them. */
