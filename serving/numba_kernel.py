@@ -51,7 +51,7 @@ class NumbaKernel:
         gathers, offsets, links = [0], [0], [0]
         parents: list[int] = []
         strides: list[int] = []
-        lanes = [next((lanes for lanes in LANES if plan.width <= lanes), -(-plan.width // 4) * 4) for plan in plans]
+        lanes = [next((lanes for lanes in LANES if plan.width <= lanes), -(-plan.width // 8) * 8) for plan in plans]
         for plan, places in zip(plans, lanes, strict=True):
             for gather in (plan.prefix, *plan.rest):
                 table = np.zeros((len(gather.table), places))
@@ -190,6 +190,21 @@ def _multiply(count: Any, lanes: Any, t: Any, rows: Any, person: Any, work: Any)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _multiply_wide(count: Any, lanes: Any, t: Any, rows: Any, person: Any, work: Any) -> Any:  # noqa: PLR0917
+    """The same for rows that have a multiple of eight places."""
+    for low in range(_ZERO, lanes, np.uint64(8)):
+        r = np.uint64(rows[_ZERO, person]) + low
+        a, b, c, d = t[r + P[0]], t[r + P[1]], t[r + P[2]], t[r + P[3]]
+        e, f, g, h = t[r + P[4]], t[r + P[5]], t[r + P[6]], t[r + P[7]]
+        for table in range(_ONE, count):
+            r = np.uint64(rows[table, person]) + low
+            a, b, c, d = a * t[r + P[0]], b * t[r + P[1]], c * t[r + P[2]], d * t[r + P[3]]
+            e, f, g, h = e * t[r + P[4]], f * t[r + P[5]], g * t[r + P[6]], h * t[r + P[7]]
+        work[low + P[0]], work[low + P[1]], work[low + P[2]], work[low + P[3]] = a, b, c, d
+        work[low + P[4]], work[low + P[5]], work[low + P[6]], work[low + P[7]] = e, f, g, h
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _draw_wide(  # noqa: PLR0917
     low: Any, high: Any, count: Any, lanes: Any, last: Any, t: Any, rows: Any, work: Any, chances: Any, row: Any,
     weights: Any,
@@ -199,7 +214,7 @@ def _draw_wide(  # noqa: PLR0917
     for first in range(low, high, np.uint64(4)):
         persons = min(np.uint64(4), high - first)
         for person in range(persons):
-            _multiply(count, lanes, t, rows, first - low + person, work[person])
+            _multiply_wide(count, lanes, t, rows, first - low + person, work[person])
         a, b, c, d = 0.0, 0.0, 0.0, 0.0
         for place in range(lanes):
             a += w0[place]
