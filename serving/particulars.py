@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,24 @@ def stream_of(field: str) -> str:
     return f"derived:{field}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Classes:
+    """The combinations of categories of one given, those with the same factors for all rows in one class.
+
+    `factors` are (rows, classes), `of` the class of each combination.
+    """
+
+    given: tuple[str, ...]
+    sizes: tuple[int, ...]
+    factors: Floats
+    of: Ints
+
+    @property
+    def count(self) -> int:
+        """How many classes there are."""
+        return int(self.factors.shape[1])
+
+
 class Particulars:
     """The names of one file and the draws from them; safe to share between threads.
 
@@ -48,33 +67,28 @@ class Particulars:
     def __init__(self, table: pa.Table, categories: Mapping[str, Sequence[str]]) -> None:
         """`categories` are those of the snapshot; raises SnapshotError if they are not those of the file."""
         told = json.loads(table.schema.metadata[METADATA])
-        self._within, self._givens = str(told["within"]), [tuple(given) for given in told["givens"]]
-        self.needs = tuple(dict.fromkeys([self._within, *(name for given in self._givens for name in given)]))
+        self._within, givens = str(told["within"]), [tuple(given) for given in told["givens"]]
+        self.needs = tuple(dict.fromkeys([self._within, *(name for given in givens for name in given)]))
         for name in self.needs:
             if list(categories.get(name, ())) != told["categories"][name]:
                 raise SnapshotError(f"the categories of {name!r} are not those that places and titles are given by")
         self._texts = table["name"].combine_chunks().to_pylist()
         self.names = np.array([*self._texts, None], dtype=object)
-        self._share = np.array(table["share"].to_pylist())
+        self._share: Floats = np.asarray(np.from_dlpack(table["share"].combine_chunks()), dtype=np.float64)
         order = list(categories[self._within])
         group = np.array([order.index(category) for category in table["within"].to_pylist()])
         if (np.diff(group) < 0).any() or not (self._share > 0).all():
             raise SnapshotError("places and titles are not in order, or have no share")
         self._start = np.searchsorted(group, np.arange(len(order) + 1))
         self._has = np.diff(self._start) > 0
-        self._sizes, self._kinds, self._factors = [], [], []
-        for given in self._givens:
-            sizes = [len(categories[name]) for name in given]
-            factors = np.array(table[column_of(given)].to_pylist()).reshape(len(group), math.prod(sizes))
+        self._factors: list[tuple[tuple[str, ...], tuple[int, ...], Floats]] = []
+        for given in givens:
+            sizes = tuple(len(categories[name]) for name in given)
+            stored = np.from_dlpack(table[column_of(given)].combine_chunks().flatten())
+            factors = np.asarray(stored, dtype=np.float64).reshape(len(group), math.prod(sizes))
             if not (np.isfinite(factors) & (factors >= 0)).all():
                 raise SnapshotError(f"the factors of places and titles by {column_of(given)} are no numbers from 0")
-            # Categories that make no difference to anybody share a table.
-            columns, kind = np.unique(factors, axis=1, return_inverse=True)
-            self._sizes.append(sizes)
-            self._kinds.append(kind.reshape(-1).astype(np.int64))
-            self._factors.append(columns)
-        self._lists = math.prod(columns.shape[1] for columns in self._factors)
-        self._tables = AliasTables(len(order), self._lists)
+            self._factors.append((given, sizes, factors))
 
     @classmethod
     def read(cls, content: bytes, name: str, categories: Mapping[str, Sequence[str]]) -> Particulars:
@@ -99,14 +113,14 @@ class Particulars:
         rows = np.full(len(index), len(self._texts), dtype=np.int64)
         somebody = np.flatnonzero(np.take(self._has, codes[self._within]))
         group = np.take(codes[self._within], somebody).astype(np.int64)
-        for one in np.flatnonzero(np.bincount(group, minlength=len(self._has))).tolist():
-            self._make(one)
+        for present in np.flatnonzero(np.bincount(group, minlength=len(self._has))).tolist():
+            self._make(present)
         number = np.zeros(len(somebody), dtype=np.int64)
-        for given, sizes, kind, columns in zip(self._givens, self._sizes, self._kinds, self._factors, strict=True):
+        for one in self._classes:
             cell = np.zeros(len(somebody), dtype=np.int64)
-            for name, size in zip(given, sizes, strict=True):
+            for name, size in zip(one.given, one.sizes, strict=True):
                 cell = cell * size + np.take(codes[name], somebody)
-            number = number * columns.shape[1] + np.take(kind, cell)
+            number = number * one.count + np.take(one.of, cell)
         drawn = uniforms(seed, stream_of(field), np.take(index, somebody))
         rows[somebody] = self._tables.draw(group, number, drawn)
         return rows
@@ -118,17 +132,29 @@ class Particulars:
             return None
         self._make(group)
         number = 0
-        for given, sizes, kind, columns in zip(self._givens, self._sizes, self._kinds, self._factors, strict=True):
+        for one in self._classes:
             cell = 0
-            for name, size in zip(given, sizes, strict=True):
+            for name, size in zip(one.given, one.sizes, strict=True):
                 cell = cell * size + codes[name]
-            number = number * columns.shape[1] + kind.item(cell)
+            number = number * one.count + one.of.item(cell)
         found: str = self._texts[self._tables.draw_one(group, number, uniform)]
         return found
 
     def spelt(self, rows: Ints) -> pa.Array:
         """Names of rows as an Arrow array of strings, null for who has none."""
         return self._spellings.take(numbers(rows))
+
+    @cached_property
+    def _classes(self) -> list[_Classes]:
+        classes = []
+        for given, sizes, factors in self._factors:
+            columns, of = np.unique(factors, axis=1, return_inverse=True)
+            classes.append(_Classes(given, sizes, columns, of.reshape(-1)))  # which numpy 2.0 gives another shape
+        return classes
+
+    @cached_property
+    def _tables(self) -> AliasTables:
+        return AliasTables(len(self._has), math.prod(one.count for one in self._classes))
 
     @cached_property
     def _spellings(self) -> pa.Array:
@@ -142,8 +168,8 @@ class Particulars:
             return
         rows = np.arange(self._start[group], self._start[group + 1])
         weights = self._share[rows][:, None]
-        for columns in self._factors:
-            weights = (weights[:, :, None] * columns[rows][:, None, :]).reshape(len(rows), -1)
+        for one in self._classes:
+            weights = (weights[:, :, None] * one.factors[rows][:, None, :]).reshape(len(rows), -1)
         weights = np.where(weights.max(axis=0) > 0, weights, self._share[rows][:, None]).T
         some = weights > 0
         self._tables.add(group, np.broadcast_to(rows, some.shape)[some], weights[some], some.sum(axis=1))

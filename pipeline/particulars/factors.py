@@ -143,7 +143,7 @@ def written(kind: Kind, tables: Mapping[str, Table], catalogue: Catalogue) -> by
         "categories": {name: list(catalogue.dimension(name).category_ids) for name in dimensions},
     }
     metadata = {METADATA: json.dumps(told, sort_keys=True).encode()}
-    return parquet_bytes(pa.table(columns).replace_schema_metadata(metadata))
+    return parquet_bytes(pa.table(columns).replace_schema_metadata(metadata), store_schema=True)
 
 
 def _relative(factors: Floats) -> Floats:
