@@ -37,11 +37,12 @@ _FOLDER = Path(__file__).parent / "populations"
 
 class Settings(BaseModel):
     """What is asked of one population: how many places and titles (from, to), which categories of education count as
-    a degree, and counsel on the choice of places.
+    a degree, and counsel on the choice of places. `country` is its ISO code, by which a gazetteer knows it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    country: str
     places: tuple[int, int]
     titles: tuple[int, int]
     degree: tuple[str, ...]

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 
 from pipeline.build import STAGES, Scope, run_work, stale_work
 from pipeline.catalogue.loader import load_catalogue
-from pipeline.particulars.enrichment import Enrichment
+from pipeline.cli.particulars import particulars_group
+from pipeline.particulars.answers import Place
+from pipeline.particulars.enrichment import KINDS, Enrichment
 from pipeline.particulars.factors import NEEDS
+from pipeline.particulars.gazetteer import unlisted
 from pipeline.resources import Build
 from serving.particulars import Particulars
 from tests.support.name_facts import people_weights
 from tests.support.particulars import answer, write
 from warehouse.database import query, replace_cells
-from warehouse.errors import WarehouseError
+from warehouse.errors import CatalogueError, WarehouseError
 from warehouse.particulars import PLACES, TITLES
 
 US = load_catalogue("us")
@@ -109,3 +114,28 @@ def test_missing_weights_are_named(build: Build) -> None:
     told(build)
     with pytest.raises(WarehouseError, match="lacks weights of 'region': run `personagen build`"):
         run_work(build, stale_work(build, STAGE, SCOPE), lambda steps: None)
+
+
+def test_the_command_line_exports_imports_and_tells(tmp_path: Path) -> None:
+    runner = CliRunner()
+    where = ["--corpus", str(tmp_path)]
+    done = runner.invoke(particulars_group, ["export", str(tmp_path / "batch"), *where])
+    assert done.exit_code == 0, done.output
+    lines = next((tmp_path / "batch").iterdir()).read_text(encoding="utf-8").splitlines()
+    asked = [json.loads(line)["custom_id"] for line in lines]
+    places, titles = (Enrichment(US, tmp_path).requests[kind] for kind in KINDS)
+    assert asked == [r.custom_id for r in (*places, *titles)]
+    output = write(tmp_path / "out.jsonl", {asked[0]: answer(US, "place", "alabama"), asked[1]: "no idea"})
+    done = runner.invoke(particulars_group, ["import", str(output), *where])
+    assert done.output.startswith("2 answers imported, 0 were there already, 0 failures")
+    done = runner.invoke(particulars_group, ["status", *where])
+    assert "places: 20, of 1 of 51 requests; 1 answers rejected" in done.output
+    assert "alaska, attempt 1: not_json" in done.output
+    done = runner.invoke(particulars_group, ["status", "--population", "fr", *where])
+    assert isinstance(done.exception, CatalogueError) and "of 'fr'" in str(done.exception)
+
+
+def test_places_that_no_gazetteer_lists_in_their_region_are_told() -> None:
+    known = {"bangor": frozenset({"ME", "PA"}), "portland": frozenset({"ME", "OR"}), "salem": frozenset({"OR"})}
+    places = [Place(name, 0.25, (1, 0, 0, 0, 0), {}) for name in ("Bangor", "Portland", "Salem", "Castle Rock")]
+    assert unlisted(places, known) == ["Salem", "Castle Rock"]
