@@ -16,6 +16,7 @@ import pytest
 
 from serving import derived
 from serving.cli import main
+from serving.explaining import explain
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
 from tests.support.toy_snapshot import TOY, ToyDimension, build_snapshot
@@ -222,3 +223,8 @@ def test_evidence_on_them_is_an_error_that_names_the_dimensions(
     assert main(["generate", "--snapshot", str(folder), "-n", "2", "-f", "jsonl", "--fields", "city,job_title"]) == 0
     for line in capsys.readouterr().out.splitlines():
         assert {"city", "job_title"} <= json.loads(line).keys()
+
+
+def test_asked_to_explain_a_derived_field_says_what_it_is_derived_from(sampler: Sampler) -> None:
+    with pytest.raises(SamplingError, match="'city' is no dimension but derived from region, urbanicity: explain"):
+        explain(sampler.sample(1)[0], "city")
