@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.catalogue.models import Catalogue
+from pipeline.particulars.enrichment import FOLDER, KINDS, Enrichment
 from pipeline.particulars.requests import Kind
 
 PLACES = 20
@@ -50,6 +51,14 @@ def answer(catalogue: Catalogue, kind: Kind, category: str) -> str:
     """A valid answer."""
     rows = place_rows if kind == "place" else title_rows
     return json.dumps({f"{kind}s": rows(catalogue, category)})
+
+
+def write_all(corpus: Path, catalogue: Catalogue) -> None:
+    """Write a valid answer to every request about a population into a corpus."""
+    enrichment = Enrichment(catalogue, corpus / FOLDER)
+    requests = [r for kind in KINDS for r in enrichment.requests[kind]]
+    answers = {r.custom_id: answer(catalogue, r.kind, r.category) for r in requests}
+    write(corpus / FOLDER / catalogue.population.id / "answers.jsonl", answers)
 
 
 def write(path: Path, answers: Mapping[str, str]) -> Path:
