@@ -21,8 +21,10 @@ from pipeline.prompts.parsing import AnswerError, Reason, canonical, parse_answe
 if TYPE_CHECKING:
     from pipeline.catalogue.models import Catalogue
 
-OFF = 0.05
-"""How far a sum may be off; it is scaled to what it should be."""
+OFF, SHARES_OFF = 0.05, 0.1
+"""How far the kinds of surroundings of a place, and the shares of up to forty places or titles, may be off their sum;
+they are scaled to it.
+"""
 
 ROOM = 1.5
 """How many times more, or fewer, places or titles may be named than were asked for."""
@@ -61,7 +63,7 @@ def read_places(text: str, catalogue: Catalogue, settings: Settings) -> tuple[Pl
     """The places that an answer names; raises `AnswerError` with the reason if it cannot be used."""
     rows = _parsed(text, _Places).places
     _check_names([row[0] for row in rows], settings.number("place"))
-    shares = _scaled("the shares", [row[1] for row in rows], 1000)
+    shares = _scaled("the shares", [row[1] for row in rows], 1000, SHARES_OFF)
     kinds = catalogue.dimension("urbanicity").category_ids
     known = catalogue.dimension("heritage").category_ids
     found = []
@@ -70,7 +72,7 @@ def read_places(text: str, catalogue: Catalogue, settings: Settings) -> tuple[Pl
             detail = f"{quote(name)} has {len(told)} kinds of surroundings, not {len(kinds)}"
             raise AnswerError(Reason.WRONG_SHAPE, detail)
         _check_ids(name, multiples, known)
-        found.append(Place(name, share, tuple(_scaled(quote(name), told, 100)), multiples))
+        found.append(Place(name, share, tuple(_scaled(quote(name), told, 100, OFF)), multiples))
     return tuple(found)
 
 
@@ -78,7 +80,7 @@ def read_titles(text: str, catalogue: Catalogue, settings: Settings) -> tuple[Ti
     """The job titles that an answer names; raises `AnswerError` with the reason if it cannot be used."""
     rows = _parsed(text, _Titles).titles
     _check_names([row[0] for row in rows], settings.number("title"))
-    shares = _scaled("the shares", [row[1] for row in rows], 1000)
+    shares = _scaled("the shares", [row[1] for row in rows], 1000, SHARES_OFF)
     known = [one for one in catalogue.dimension("industry").category_ids if one != NONE]
     found = []
     for (name, _, women, degree, pay, industries), share in zip(rows, shares, strict=True):
@@ -159,8 +161,8 @@ def _check_ids(name: str, told: Iterable[str], known: Collection[str]) -> None:
         raise AnswerError(Reason.UNKNOWN_CATEGORY, f"{quote(name)}: {', '.join(map(quote, unknown))}")
 
 
-def _scaled(what: str, values: Sequence[float], whole: float) -> list[float]:
+def _scaled(what: str, values: Sequence[float], whole: float, off: float) -> list[float]:
     total = sum(values)
-    if not whole * (1 - OFF) <= total <= whole * (1 + OFF):
+    if not whole * (1 - off) <= total <= whole * (1 + off):
         raise AnswerError(Reason.BAD_SUM, f"{what} sum to {total:g}, not to {whole:g}")
     return [value / total for value in values]
