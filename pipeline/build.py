@@ -20,6 +20,7 @@ from pipeline.definitions import ALL_ASSETS, resources_for
 from pipeline.elicitation.protocol import one_line
 from pipeline.lock import held
 from pipeline.names.ways import lender
+from pipeline.particulars.factors import FILE_OF
 from pipeline.partitions import (
     DIMENSION_KEYS,
     EDITION_TAG,
@@ -90,6 +91,7 @@ STAGES = (
         "kinds of names",
     ),
     Stage("name_files", ("name_files",), "population", "populations"),
+    Stage("particular_files", ("particular_files",), "population", "populations"),
     Stage("snapshot", ("snapshot",), "population", "populations"),
     Stage("personas", ("personas",), "population", "personas"),
     Stage("map_distances", ("map_distances",), "population", "dimensions"),
@@ -147,6 +149,7 @@ def stale_work(build: Build, stage: Stage, scope: Scope = WHOLE) -> Work:
             if (stage.name, Cell(population, "")) not in fresh
             or (stage.name == "snapshot" and not _snapshot_stands(build, population))
             or (stage.name == "name_files" and not _names_stand(build, population))
+            or (stage.name == "particular_files" and not _particulars_stand(build, population))
             or (stage.name == "trial_report" and not build.trial_page(population).is_file())
             or (stage.name == "report" and not (build.snapshot_folder(population) / REPORT).is_file())
         ]
@@ -335,6 +338,14 @@ def prune(build: Build) -> None:
 def _names_stand(build: Build, population: str) -> bool:
     """Whether the population's name files are there, if it has any."""
     return population not in NAMED or all((build.name_folder(population) / name).is_file() for name in FILES)
+
+
+def _particulars_stand(build: Build, population: str) -> bool:
+    """Whether the population's files of places and titles are there, as far as anything was told."""
+    if population not in build.plan.particulars:
+        return True
+    folder, told = build.particulars_folder(population), build.plan.particulars[population]
+    return all((folder / file).is_file() == bool(told.outcome(kind).rows) for kind, file in FILE_OF.items())
 
 
 def _snapshot_stands(build: Build, population: str) -> bool:

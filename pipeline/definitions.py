@@ -16,6 +16,7 @@ from pipeline.assets.grounding import grounding
 from pipeline.assets.maps import maps
 from pipeline.assets.name_files import write_name_files
 from pipeline.assets.names import name_completions, name_requests, validate_names
+from pipeline.assets.particular_files import write_particular_files
 from pipeline.assets.personas import personas
 from pipeline.assets.promotion import promotion
 from pipeline.assets.report import report
@@ -46,6 +47,7 @@ ALL_ASSETS = (
     combine,
     trial_report,
     write_name_files,
+    write_particular_files,
     snapshot,
     personas,
     map_distances,

@@ -32,9 +32,18 @@ mapping = dg.define_asset_job(
 release = dg.define_asset_job(
     "release",
     selection=dg.AssetSelection.assets(
-        "dimensions", "trial_report", "name_files", "snapshot", "personas", "map_distances", "report", "drift_report"
+        "dimensions",
+        "trial_report",
+        "name_files",
+        "particular_files",
+        "snapshot",
+        "personas",
+        "map_distances",
+        "report",
+        "drift_report",
     ),
-    description="Export and sample, by population: dimensions, name files, snapshot, personas, report, drift.",
+    description="Export and sample, by population: dimensions, files of names and particulars, snapshot, "
+    "personas, report, drift.",
 )
 naming = dg.define_asset_job(
     "naming",

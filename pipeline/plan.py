@@ -22,6 +22,9 @@ from pipeline.heritage_shares import CHAIN
 from pipeline.names import ways
 from pipeline.names.candidates import KINDS
 from pipeline.names.enrichment import FOLDER, Enrichment
+from pipeline.particulars import enrichment as particulars
+from pipeline.particulars.factors import NEEDS
+from pipeline.particulars.requests import has_settings
 from pipeline.prompts.render import Request, requests_for
 from warehouse.errors import CorpusError, ElicitationError
 
@@ -65,6 +68,15 @@ _CODE = {
         "pipeline.heritage_shares",
         "pipeline.names.ways",
         "pipeline.assets.name_files",
+    ),
+    "particular_files": (
+        "warehouse.parquet",
+        "warehouse.particulars",
+        "pipeline.particulars",
+        "pipeline.combination.raking",
+        "pipeline.combination.reference",
+        "pipeline.assets.particular_files",
+        "serving.derived",
     ),
     "snapshot": (
         "warehouse.snapshot_format",
@@ -124,7 +136,7 @@ class Plan:
     to fingerprints only. `panel` are the members that are asked, for every population; by default those that the
     edition's folder names, for whom it names them.
     `live` is the folder of the answers that arrive; it may be the edition's own. `names` is that of the answers about
-    names, which belong to no edition.
+    names, `told` of those about places and job titles, which belong to no edition.
     """
 
     edition: str
@@ -134,6 +146,7 @@ class Plan:
     panel: tuple[Member, ...] = ()
     live: Path | None = None
     names: Path | None = None
+    told: Path | None = None
     panels: Mapping[str, tuple[Member, ...]] = field(default_factory=dict, repr=False)
     """Who is asked for each population, in the order of the panel; nobody for those that the edition is not about."""
 
@@ -222,6 +235,12 @@ class Plan:
         folder = self.names or self.corpus.parent / FOLDER
         return {population: Enrichment(self.catalogues[population], folder) for population in COUNTED}
 
+    @cached_property
+    def particulars(self) -> dict[str, particulars.Enrichment]:
+        """What is asked about places and job titles, by population."""
+        folder = self.told or self.corpus.parent / particulars.FOLDER
+        return {p: particulars.Enrichment(self.catalogues[p], folder) for p in populations() if has_settings(p)}
+
     def at_present(self) -> Plan:
         """This plan if no file of the records has changed since it was first asked for fingerprints, else one anew."""
         if self._record_state == self._state_now():
@@ -231,7 +250,7 @@ class Plan:
         again.__dict__.update(
             {
                 name: self.__dict__[name]
-                for name in ("catalogues", "requests", "member_of", "enrichments")
+                for name in ("catalogues", "requests", "member_of", "enrichments", "particulars")
                 if name in self.__dict__
             }
         )
@@ -270,12 +289,19 @@ class Plan:
             "snapshot": [
                 *(("weights", Cell(cell.population, d.id)) for d in whole.dimensions),
                 ("name_files", Cell(cell.population, "")),
+                ("particular_files", Cell(cell.population, "")),
+            ],
+            "particular_files": [
+                ("weights", Cell(cell.population, d)) for d in self._particulars_need(cell.population)
             ],
             "personas": [("snapshot", cell)],
             "map_distances": [("personas", cell)],
             "report": [("map_distances", cell)],
         }
         return above.get(_WRITTEN_WITH.get(stage, stage), [])
+
+    def _particulars_need(self, population: str) -> tuple[str, ...]:
+        return NEEDS if population in self.particulars else ()
 
     @property
     def partitions(self) -> list[tuple[str, Cell]]:
@@ -306,7 +332,11 @@ class Plan:
         return self._state_now()
 
     def _state_now(self) -> tuple[object, ...]:
-        return (*self.record.state(), *(one.record.state() for one in self.enrichments.values()))
+        records = [
+            *(one.record for one in self.enrichments.values()),
+            *(one.record for one in self.particulars.values()),
+        ]
+        return (*self.record.state(), *(record.state() for record in records))
 
     @cached_property
     def _digests(self) -> dict[str, Digests]:
@@ -350,6 +380,14 @@ class Plan:
                 known["name_estimates", *names] = _digest([code["name_estimates"], answered, heritage])
         return known
 
+    def _told(self, population: str) -> list[str]:
+        """What stands for the answers about places and job titles: their requests and digests."""
+        if population not in self.particulars:
+            return []
+        told = self.particulars[population]
+        digests, none = told.record.digests(), Digests((), ())
+        return [part for one in told.member_of for part in (one, *digests.get(one, none).answers)]
+
     def _known(self, weights: PanelWeights) -> dict[tuple[str, str, str, str], str]:
         if weights not in self._by_weights:
             self._by_weights[weights] = self._weighted(weights)
@@ -384,6 +422,11 @@ class Plan:
             way = [ways.digest(population)] if population in NAMED else []
             known["name_files", *everyone] = _digest([code["name_files"], *way, *named])
             everything.append(known["name_files", *everyone])
+            needed = [known["weights", population, d, ""] for d in self._particulars_need(population)]
+            known["particular_files", *everyone] = _digest(
+                [code["particular_files"], catalogue.hash, str(self.sizes[0]), *self._told(population), *needed]
+            )
+            everything.append(known["particular_files", *everyone])
             known["snapshot", *everyone] = _digest(
                 [code["snapshot"], catalogue.hash, self.edition, self.provenance, *everything]
             )

@@ -15,6 +15,7 @@ from pipeline.catalogue.models import Catalogue
 from pipeline.elicitation.edition import EDITION_FILE, checked_name
 from pipeline.elicitation.panel import Member
 from pipeline.names.enrichment import FOLDER
+from pipeline.particulars.enrichment import FOLDER as TOLD
 from pipeline.partitions import cell_of
 from pipeline.plan import Cell, PanelWeights, Plan
 from warehouse.database import FILE_NAME, connect, home, query
@@ -76,6 +77,11 @@ class Build(dg.ConfigurableResource[None]):
         return own if own.is_dir() else CORPUS / FOLDER
 
     @property
+    def told_folder(self) -> Path:
+        """Folder of the answers about places and job titles, which are no edition's."""
+        return (Path(self.corpus) if self.corpus else CORPUS) / TOLD
+
+    @property
     def dagster_folder(self) -> Path:
         """Where Dagster keeps its record of runs."""
         return self.folder / "dagster"
@@ -114,7 +120,13 @@ class Build(dg.ConfigurableResource[None]):
             self.require_edition()
             batch, sizes = (self.personas, str(self.seed)), (self.reference_size, self.trial_size)
             self._plan = Plan(
-                self.edition, self.edition_folder, batch, sizes, live=self.live_folder, names=self.names_folder
+                self.edition,
+                self.edition_folder,
+                batch,
+                sizes,
+                live=self.live_folder,
+                names=self.names_folder,
+                told=self.told_folder,
             )
         self._plan = self._plan.at_present()
         return self._plan
@@ -134,6 +146,10 @@ class Build(dg.ConfigurableResource[None]):
     def name_folder(self, population: str) -> Path:
         """Where the name files of this edition's snapshot of a population are made."""
         return self.live_folder / "names" / population
+
+    def particulars_folder(self, population: str) -> Path:
+        """Where the files of places and job titles of this edition's snapshot of a population are made."""
+        return self.live_folder / "particulars" / population
 
     def serving_folder(self, population: str) -> Path:
         """Where the snapshot that serves lies: a promoted copy, of whichever edition."""
@@ -216,7 +232,8 @@ class Build(dg.ConfigurableResource[None]):
             connection.execute(
                 "delete from fingerprints where population = ? and edition = ? and (list_contains(?, dimension) "
                 "and stage in ('weights', 'trials', 'trial_maps') "
-                "or stage in ('trial_report', 'name_files', 'snapshot', 'personas', 'map_distances', 'report'))",
+                "or stage in ('trial_report', 'name_files', 'particular_files', 'snapshot', 'personas', "
+                "'map_distances', 'report'))",
                 [cell.population, self.edition, below],
             )
         return len(below)

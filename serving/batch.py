@@ -27,15 +27,18 @@ from serving.arrow import coded, numbers, repeated
 from serving.conditions import Support
 from serving.counter import Seed
 from serving.files import duckdb_writer, parquet_writer
-from serving.lines import CROSSED, HINT, NAMES
+from serving.lines import CROSSED, HINT, INCOME, NAMES
+from serving.particulars import FIELDS
 from serving.snapshot import Snapshot, suggest
 from warehouse.errors import SamplingError
+from warehouse.particulars import TITLES
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
     from serving.names import Names
+    from serving.particulars import Particulars
     from serving.rendering import Person
 
 COMBINATIONS = 1_000  # of values whose texts are kept joined
@@ -54,11 +57,15 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     "generation": ("age", "birth_month"),
     "star_sign": ("age", "birth_month"),
     "height_cm": ("height",),
+    INCOME: ("personal_income",),
 }
 # Consulted for names where the snapshot has it.
 _NAME_HINTS = (HINT,)
 
-Value = str | int | date
+# A derived field that tells a dimension anew: whoever leaves that out does not want it either.
+_TELLS = {INCOME: "personal_income"}
+
+Value = str | int | date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +83,15 @@ class Selection:
 def derived_needs(snapshot: Snapshot) -> dict[str, tuple[str, ...]]:
     """Derived fields that this snapshot can give, in display order, and the dimensions that each needs."""
     hints = tuple(hint for hint in _NAME_HINTS if hint in snapshot)
-    return {
+    # Snapshots from before there were titles keep the fields that they had.
+    carried = dict.fromkeys(NAMES, snapshot.has_names) | {INCOME: snapshot.particulars(TITLES) is not None}
+    known = {
         name: parents + (hints if name in NAMES else ())
         for name, parents in _NEEDS.items()
-        if all(parent in snapshot for parent in parents) and (name not in NAMES or snapshot.has_names)
+        if all(parent in snapshot for parent in parents) and carried.get(name, True)
     }
+    particulars = {field: snapshot.particulars(file) for field, file in FIELDS.items()}
+    return known | {field: found.needs for field, found in particulars.items() if found is not None}
 
 
 def select_fields(
@@ -90,7 +101,7 @@ def select_fields(
 
     All fields means derived fields, then dimensions in sampling order; the prose `summary` only on request.
     Excluded dimensions are not mentioned in prose; derived fields, names among them, stay unless excluded
-    too.
+    too. The figure of the income goes with its band.
     """
     needs = derived_needs(snapshot)
     everything = (*needs, *(dimension.id for dimension in snapshot.dimensions))
@@ -106,6 +117,7 @@ def select_fields(
             left_out.update(snapshot.sensitive)
         else:
             left_out.add(_known(name, (*known, SENSITIVE), "exclude"))
+    left_out.update(name for name, told in _TELLS.items() if told in left_out)
     chosen = everything
     if fields is not None:
         chosen = tuple(dict.fromkeys(_known(name, (*known, *ECHO), "fields") for name in fields))
@@ -211,6 +223,7 @@ class Batch:
         self.fields = selection.fields
         self._selection = selection
         self._codes = codes
+        self._rows: dict[str, npt.NDArray[np.int64]] = {}
         self._size = len(indices)
         indices.flags.writeable = False
         for values in codes.values():
@@ -247,8 +260,17 @@ class Batch:
     def _heights(self) -> npt.NDArray[np.int64]:
         return derived.heights_cm(self.seed, self.indices, self.codes("height"), self._bands_of("height"))
 
+    @cached_property
+    def _incomes(self) -> npt.NDArray[np.int64]:
+        bands = self._bands_of("personal_income")
+        return derived.incomes(self.seed, self.indices, self.codes("personal_income"), bands)
+
     def _bands_of(self, dimension: str) -> derived.Bands:
-        bands = {"age": derived.age_bands, "height": derived.height_bands}[dimension]
+        bands = {
+            "age": derived.age_bands,
+            "height": derived.height_bands,
+            "personal_income": derived.income_bands,
+        }[dimension]
         return bands(self.snapshot.dimension(dimension).categories)
 
     @cached_property
@@ -277,6 +299,16 @@ class Batch:
             nativity=self.codes("nativity"),
         )
 
+    def _particulars_of(self, field: str) -> tuple[Particulars, npt.NDArray[np.int64]]:
+        """The names that a field is drawn from, and everybody's row in them."""
+        found = self.snapshot.particulars(FIELDS[field])
+        if found is None:
+            raise SamplingError(f"snapshot {self.snapshot.id} has no {field!r}: leave it out")
+        if field not in self._rows:
+            codes = {name: self.codes(name) for name in found.needs}
+            self._rows[field] = found.draw_rows(self.seed, field, self.indices, codes)
+        return found, self._rows[field]
+
     def _is(self, dimension: str, category: str) -> npt.NDArray[np.bool_] | None:
         """Who has a category, bool (n,); None if the snapshot does not know it."""
         if dimension not in self.snapshot:
@@ -295,16 +327,16 @@ class Batch:
         return None
 
     def values(self, name: str) -> list[Value]:
-        """One field as plain Python values: strings, integers, or `datetime.date` for birth dates."""
-        coded = self._coded(name)
-        if coded is not None:
-            categories, codes = coded
-            values: list[Value] = np.array(categories, dtype=object)[codes].tolist()
+        """One field as plain Python values: strings, integers, or `datetime.date` for birth dates; None for the job
+        title of who has no job.
+        """
+        listed = self._listed(name)
+        if listed is not None:
+            known, places = listed
+            values: list[Value] = np.array(known, dtype=object)[places].tolist()
             return values
-        if name == "age_years":
-            return list(self._ages.tolist())
-        if name == "height_cm":
-            return list(self._heights.tolist())
+        if name == INCOME:
+            return list(self._incomes.tolist())
         if name == "birth_date":
             return list(self._births.astype(object).tolist())
         if name in NAMES:
@@ -421,6 +453,9 @@ class Batch:
             return tuple(range(self._bands_of("age").values[-1] + 1)), self._ages
         if name == "height_cm":
             return tuple(range(self._bands_of("height").values[-1] + 1)), self._heights
+        if name in FIELDS:
+            particulars, rows = self._particulars_of(name)
+            return tuple(particulars.names.tolist()), rows
         return self._coded(name)
 
     def to_arrow(self) -> pa.Table:
@@ -443,6 +478,11 @@ class Batch:
             elif name in NAMES:
                 kind = NAMES.index(name)
                 columns[name] = self._names.spelt(kind, self._name_rows[kind])
+            elif name in FIELDS:
+                particulars, rows = self._particulars_of(name)
+                columns[name] = particulars.spelt(rows)
+            elif name == INCOME:
+                columns[name] = numbers(self._incomes.astype(np.int32))
             elif name == "age_years":
                 columns[name] = numbers(self._ages.astype(np.int16))
             elif name == "height_cm":
@@ -496,11 +536,13 @@ def _fits_int64(seed: Seed) -> bool:
 
 
 def _json(value: Value) -> str:
+    if value is None:
+        return "null"
     return str(value) if isinstance(value, int) else encode_basestring(str(value))
 
 
 def _csv(value: Value) -> str:
-    text = str(value)
+    text = "" if value is None else str(value)
     if not any(character in text for character in ',"\r\n'):
         return text
     line = io.StringIO()

@@ -25,6 +25,7 @@ from serving.sampler import Sampler
 from serving.snapshot import Snapshot
 from warehouse.errors import SnapshotError
 from warehouse.names.files import FILES
+from warehouse.particulars import FILES as PARTICULARS
 
 PEOPLE = 20_000
 CELLS = 2_000_000  # of the joint table of a dimension and all that it depends on, up to which a marginal is exact
@@ -83,7 +84,7 @@ class Difference:
         strategies: dimensions combined in another way: id -> (before, after).
         maps_gone, maps_new: maps, as (dimension, *given), that only one of them has.
         maps, marginals: those that moved.
-        name_files: files of names that differ.
+        name_files: files of names, places and titles that differ.
         names: share of the people drawn whose first or last name is another; None if a snapshot has no names.
         people, seed: how many were drawn from each, and with what.
         changed: indices of the people of whom a dimension or a name is another.
@@ -134,7 +135,7 @@ class Difference:
         marginals = [(m.dimension, f"{m.tv:.4f}", _error(m), f"{m.changed:.1%}") for m in self.marginals]
         lines += _section("people", ("dimension", "TV", "error", "another value"), marginals, top)
         if self.name_files:
-            lines.append(f"\nfiles of names that differ: {', '.join(self.name_files)}")
+            lines.append(f"\nfiles of names, places and titles that differ: {', '.join(self.name_files)}")
         if self.names:
             lines.append(f"\nanother name: {_share(self.names, self.people)}")
         share = _share(len(self.changed) / self.people, self.people)
@@ -192,7 +193,9 @@ def compare(
         maps_new=maps_new,
         maps=maps,
         marginals=tuple(sorted((m for m in marginals if m.tv or m.changed), key=lambda m: -m.tv)),
-        name_files=tuple(name for name, one, other in zip(FILES, *files, strict=True) if one != other),
+        name_files=tuple(
+            name for name in (*FILES, *PARTICULARS) if before.manifest.files.get(name) != after.manifest.files.get(name)
+        ),
         names=float((differs[NAMES[0]] | differs[NAMES[1]]).mean()) if named else None,
         people=people,
         seed=seed,

@@ -1,8 +1,8 @@
-"""Fields that follow from a persona's dimensions: exact age, birth date, generation, star sign, height.
+"""Fields that follow from a persona's dimensions: exact age, birth date, generation, star sign, height, income.
 
 Here belong pure functions of (seed, index, codes, as_of), whole index arrays at a time. Each draws, if at
-all, from a stream of its own (`derived:...`), so no field disturbs another. Names are `serving.names`, prose
-is `serving.rendering`.
+all, from a stream of its own (`derived:...`), so no field disturbs another. Names are `serving.names`, places and job
+titles `serving.particulars`, prose is `serving.rendering`.
 
 Exactness inside a band is plausible detail, not evidence: within a closed band all values are equally likely.
 """
@@ -142,6 +142,11 @@ def bands_of(dimension: str, categories: Sequence[str], *, low_tail: Sequence[in
         else:
             raise SnapshotError(f"{category!r} of dimension {dimension!r} is no band: name it like 25_34 or 75_plus")
         values.extend(span)
+    return _laid_out(values, weights)
+
+
+def _laid_out(values: Sequence[int], weights: Sequence[Sequence[int]]) -> Bands:
+    """Bands of values, one after the other, with the weights of each."""
     total = np.array([sum(band) for band in weights], dtype=np.int64)
     return Bands(
         values=np.array(values, dtype=np.int64),
@@ -163,6 +168,42 @@ def height_bands(categories: tuple[str, ...]) -> Bands:
     return bands_of("height", categories, low_tail=TAIL, high_tail=TAIL)
 
 
+@lru_cache(maxsize=16)
+def income_bands(categories: tuple[str, ...]) -> Bands:
+    """Bands of the dimension `personal_income`, as `under_10k`, `10k_20k`, `150k_plus` tell them, in the population's
+    currency: figures as people say them, in steps of 100, 500 or 1,000.
+
+    The open band thins out as a Pareto distribution of exponent 2 does, up to ten times where it begins. Raises
+    SnapshotError for an id that is no such band.
+    """
+    values: list[int] = []
+    weights: list[list[int]] = []
+    for category in categories:
+        match = _INCOME.fullmatch(category)
+        if match is None:
+            raise SnapshotError(f"{category!r} of 'personal_income' is no band: name it like 20k_35k or 150k_plus")
+        ends = [int(text) * 1000 for text in (match["low"], match["high"], match["under"], match["over"]) if text]
+        if match["over"]:
+            low = ends[0]
+            span = range(low, 10 * low, 1000)
+            weights.append([_beyond(low, value) - _beyond(low, value + 1000) for value in span])
+        else:
+            low, high = (ends[0], ends[1]) if match["low"] else (100, ends[0])
+            step = 100 if high <= 10_000 else 500 if high <= 100_000 else 1000
+            span = range(low, high, step)
+            weights.append([1] * len(span))
+        values.extend(span)
+    return _laid_out(values, weights)
+
+
+def _beyond(low: int, value: int) -> int:
+    """How many of a billion have more than `value`, of those above `low`; whole numbers, the same everywhere."""
+    return 10**9 * low * low // (value * value)
+
+
+_INCOME = re.compile(r"under_(?P<under>\d+)k|(?P<low>\d+)k_(?P<high>\d+)k|(?P<over>\d+)k_plus")
+
+
 def months_of(categories: Sequence[str]) -> Integers:
     """Month number 1 to 12 of each category of `birth_month`; SnapshotError for one that is no month."""
     try:
@@ -179,6 +220,11 @@ def exact_ages(seed: Seed, indices: Indices, codes: Codes, bands: Bands) -> Inte
 def heights_cm(seed: Seed, indices: Indices, codes: Codes, bands: Bands) -> Integers:
     """Height in whole centimetres, inside the persona's height band."""
     return bands.draw(seed, "derived:height_cm", indices, codes)
+
+
+def incomes(seed: Seed, indices: Indices, codes: Codes, bands: Bands) -> Integers:
+    """Income of the year in units of the currency, inside the persona's band."""
+    return bands.draw(seed, "derived:personal_income_figure", indices, codes)
 
 
 def birth_dates(seed: Seed, indices: Indices, ages: Integers, months: Integers, as_of: date) -> Dates:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from serving.batch import Persona
+from serving.batch import Persona, derived_needs
 from serving.snapshot import Factor, Snapshot, SnapshotDimension
 from warehouse.errors import SamplingError
 
@@ -91,11 +91,16 @@ class Explanation:
 
 
 def explain(persona: Persona, dimension: str) -> Explanation:
-    """Explain one dimension of a persona; raises SamplingError if it or a cause of it was not drawn.
+    """Explain one dimension of a persona; raises SamplingError if it or a cause of it was not drawn, and for a derived
+    field, telling what it is derived from.
 
     A value that `do` set is explained as if it had been drawn.
     """
     snapshot = persona.snapshot
+    if needs := derived_needs(snapshot).get(dimension):
+        raise SamplingError(
+            f"{dimension!r} is no dimension but derived from {', '.join(needs)}: explain one of these", about=dimension
+        )
     target = snapshot.dimension(dimension)
     codes = {name: _code(persona, snapshot.dimension(name)) for name in (*target.parents, dimension)}
     rows = [_row(factor, codes) for factor in target.factors]

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from serving.arrow import numbers
 from serving.lines import NAMES
+from serving.particulars import FIELDS
 from warehouse.errors import SamplingError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def parquet_writer(path: str | os.PathLike[str]) -> Iterator[Callable[[Batch], N
                     file,
                     table.schema,
                     compression="zstd",
-                    compression_level={name: THOROUGH for name in table.schema.names if name in NAMES},
+                    compression_level={name: THOROUGH for name in table.schema.names if name in (*NAMES, *FIELDS)},
                     # Indices ascend: as differences they take next to nothing, in a dictionary more than as they are.
                     column_encoding={"index": "DELTA_BINARY_PACKED"},
                     use_dictionary=[name for name in table.schema.names if name != "index"],

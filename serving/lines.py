@@ -20,6 +20,7 @@ from serving import derived
 from serving.counter import LARGEST_INDEX, Seed, check_seed
 from serving.derived import Bands
 from serving.engine import Engine
+from serving.particulars import FIELDS, stream_of
 from serving.snapshot import NAMED_BY, Snapshot
 from warehouse.errors import SamplingError
 
@@ -27,12 +28,14 @@ if TYPE_CHECKING:
     from serving.batch import Selection
 
 NAMES = ("first_name", "last_name")
+INCOME = "personal_income_figure"
 HINT, CROSSED = "gender_identity", "transgender"  # a trans woman bears a woman's name
 _GENERATIONS = [f'"{name}"' for name in derived.GENERATIONS]
 _GENERATIONS_FROM = list(derived.GENERATIONS.values())
 _SIGNS = [f'"{name}"' for name in derived.STAR_SIGNS]
 _SIGNS_FROM = [month * 100 + day for month, day in derived.STAR_SIGNS.values()]
 _STREAMS = ("derived:age_years", "derived:birth_date", "derived:height_cm")
+_AGELESS = {"height_cm", INCOME, *FIELDS}
 
 
 class Lines:
@@ -93,16 +96,22 @@ class _Details:
         self._position = position
         self._as_of = as_of
         self.streams: tuple[str, ...] = _STREAMS
-        self._ages = self._heights = self._months = self._names = None
-        if not places.keys() <= {"height_cm"}:
+        self._ages = self._heights = self._incomes = self._months = self._names = None
+        if not places.keys() <= _AGELESS:
             self._ages = _Values(derived.age_bands(snapshot.dimension("age").categories))
-        if not places.keys() <= {"height_cm", "age_years"}:
+        if not places.keys() <= {"age_years", *_AGELESS}:
             self._months = derived.months_of(snapshot.dimension("birth_month").categories).tolist()
         if "height_cm" in places:
             self._heights = _Values(derived.height_bands(snapshot.dimension("height").categories))
         if not places.keys().isdisjoint(NAMES):
             self._names = _Naming(snapshot, position, accents=accents)
             self.streams += self._names.streams
+        if INCOME in places:
+            self._incomes = _Values(derived.income_bands(snapshot.dimension("personal_income").categories))
+            self.streams += (f"derived:{INCOME}",)
+        found = {field: snapshot.particulars(file) for field, file in FIELDS.items() if field in places}
+        self._particulars = {field: one for field, one in found.items() if one is not None}
+        self.streams += tuple(stream_of(field) for field in self._particulars)
 
     def written(self, codes: list[int], uniforms: list[float]) -> list[tuple[int, bytes]]:
         """Each field's place in the line and what stands there; `uniforms` are those of `streams`."""
@@ -110,6 +119,12 @@ class _Details:
         age = 0
         if self._heights is not None:
             values["height_cm"] = str(self._heights.at(codes[self._position["height"]], uniforms[2]))
+        for place, (field, particulars) in enumerate(self._particulars.items(), start=-len(self._particulars)):
+            name = particulars.draw_one(uniforms[place], {one: codes[self._position[one]] for one in particulars.needs})
+            values[field] = "null" if name is None else encode_basestring(name)
+        if self._incomes is not None:
+            drawn = uniforms[-len(self._particulars) - 1]
+            values[INCOME] = str(self._incomes.at(codes[self._position["personal_income"]], drawn))
         if self._ages is not None:
             age = self._ages.at(codes[self._position["age"]], uniforms[0])
             values["age_years"] = str(age)
@@ -120,7 +135,7 @@ class _Details:
             values["generation"] = _GENERATIONS[max(bisect_right(_GENERATIONS_FROM, year) - 1, 0)]
             values["star_sign"] = _SIGNS[bisect_right(_SIGNS_FROM, month * 100 + day) - 1]
             if self._names is not None:
-                names = self._names.of(uniforms[len(_STREAMS) :], codes, year)
+                names = self._names.of(uniforms[len(_STREAMS) : len(_STREAMS) + 3], codes, year)
                 values["first_name"], values["last_name"] = names
         return [(place, prefix + values[name].encode()) for place, prefix, name in self._places]
 

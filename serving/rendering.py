@@ -40,7 +40,8 @@ _TOKEN = re.compile(
     r"|(?P<close>\)\))"
 )
 _ARTICLE = re.compile(r"\ba\(n\) (?=(\S+))")
-_TAKES_AN = re.compile(r"[aeio]|u(?!ni|se|k\b)|8|11\b|18\b", re.IGNORECASE)
+# Abbreviations are spelt out: an HGV driver, an NHS manager.
+_TAKES_AN = re.compile(r"(?-i:[FHLMNRSX](?=[A-Z]))|[aeio]|u(?!ni|se|k\b)|8|11\b|18\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,8 @@ Text = Callable[[_Context], str | None]
 def render(snapshot: Snapshot, values: Mapping[str, object], person: Person = "second") -> str:
     """Write one paragraph about the persona with these values, category ids by dimension.
 
-    `first_name`, `last_name`, `age_years` and `height_cm` are used where given. Only what is in `values` is
-    mentioned: leave sensitive dimensions out of it to leave them out of the prose.
+    Derived fields are used where given: names, `age_years`, `height_cm`, `city`, `job_title`, the income. Only what is
+    in `values` is mentioned: leave sensitive dimensions out of it to leave them out of the prose.
 
     Raises SamplingError for another `person` than "second" or "third".
     """
@@ -193,7 +194,7 @@ class Renderer:
         """One paragraph; see `render`."""
         if person not in ("second", "third"):
             raise SamplingError(f"person must be 'second' or 'third', not {person!r}")
-        known = {name: str(value) for name, value in values.items()}
+        known = {name: _written(value) for name, value in values.items() if value is not None}
         name = " ".join(known[part] for part in ("first_name", "last_name") if part in known)
         if person == "second":
             pronouns, verb = _PRONOUNS["you"]
@@ -324,6 +325,10 @@ def join_with_and(phrases: Sequence[str]) -> str:
         return phrases[0]
     comma = "," if len(phrases) > 2 or any(" and " in phrase or ", " in phrase for phrase in phrases) else ""
     return f"{', '.join(phrases[:-1])}{comma} and {phrases[-1]}"
+
+
+def _written(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _lowered(label: str, keep_capital: tuple[str, ...]) -> str:

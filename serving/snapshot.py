@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from warehouse.errors import SamplingError, SnapshotError
 from warehouse.names.files import FILES
+from warehouse.particulars import FILES as PARTICULARS
 from warehouse.snapshot_format import (
     DIMENSIONS,
     MANIFEST,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from serving.names import Names
+    from serving.particulars import Particulars
 
 # Categories of these dimensions a name depends on; what a name file knows of them must be what the snapshot has.
 NAMED_BY = {"sexes": "sex", "ethnicities": "ethnicity", "nativities": "nativity", "heritages": "heritage"}
@@ -103,6 +105,7 @@ class Snapshot:
         self.dimensions = dimensions
         self.folder = folder
         self._by_id = {dimension.id: dimension for dimension in dimensions}
+        self._particulars: dict[str, Particulars] = {}
 
     @classmethod
     def load(cls, place: str | os.PathLike[str] = DEFAULT) -> Snapshot:
@@ -122,6 +125,9 @@ class Snapshot:
             from serving.name_files import check_names  # noqa: PLC0415  # read only where there are names
 
             check_names(contents, **loaded._named_by())
+        for name in PARTICULARS:
+            if name in contents:
+                loaded._particulars[name] = loaded._read_particulars(name, contents[name])
         return loaded
 
     @cached_property
@@ -176,6 +182,15 @@ class Snapshot:
         from serving.names import Names  # noqa: PLC0415  # read only when names are wanted
 
         return Names.load(self.folder, **self._named_by())
+
+    def particulars(self, name: str) -> Particulars | None:
+        """The places or job titles, by file name; None if the snapshot carries none."""
+        return self._particulars.get(name)
+
+    def _read_particulars(self, name: str, content: bytes) -> Particulars:
+        from serving.particulars import Particulars  # noqa: PLC0415  # read only where there are any
+
+        return Particulars.read(content, name, {d.id: d.categories for d in self.dimensions})
 
     def _named_by(self) -> dict[str, tuple[str, ...]]:
         return {argument: self.dimension(dimension).categories for argument, dimension in NAMED_BY.items()}

@@ -12,6 +12,7 @@ from serving.snapshot import Snapshot
 from warehouse.database import query, replace_cells
 from warehouse.errors import WarehouseError
 from warehouse.names.files import FILES
+from warehouse.particulars import FILES as PARTICULARS
 from warehouse.snapshot_format import Manifest, PopulationInfo, write_snapshot
 
 LICENCE = "Apache-2.0; names derived from public data, see warehouse/names/README.md"
@@ -22,7 +23,12 @@ LICENCE = "Apache-2.0; names derived from public data, see warehouse/names/READM
     kinds={"parquet"},
     partitions_def=by_population,
     pool="warehouse",
-    deps=[dg.AssetDep("weights", partition_mapping=dimension_to_population), "dimensions", "name_files"],
+    deps=[
+        dg.AssetDep("weights", partition_mapping=dimension_to_population),
+        "dimensions",
+        "name_files",
+        "particular_files",
+    ],
     description="The exported, hashed, self-contained artifact that the sampler loads: manifest and Parquet tables.\n\n"
     "**Owner's note**: nothing in it depends on time or machine; equal weights give an equal snapshot id. It is the "
     "edition's own; what serves is a promoted copy.",
@@ -82,7 +88,7 @@ def _export(build: Build, population: str) -> Manifest:
         licence=LICENCE,
         provenance=build.plan.provenance,
         panel=tuple(m.id for m in build.plan.panels[population]),
-        extra_files=_name_files(build, population),
+        extra_files=_name_files(build, population) | _particular_files(build, population),
     )
 
 
@@ -95,6 +101,12 @@ def _name_files(build: Build, population: str) -> dict[str, bytes]:
         raise WarehouseError(
             f"cannot read the name files in {folder} ({error.strerror}): materialise `name_files` first"
         ) from None
+
+
+def _particular_files(build: Build, population: str) -> dict[str, bytes]:
+    """The files of places and job titles of a population, as far as it has any."""
+    folder = build.particulars_folder(population)
+    return {name: (folder / name).read_bytes() for name in PARTICULARS if (folder / name).is_file()}
 
 
 def _strategies(trials: pl.DataFrame) -> dict[str, dict[str, object]]:

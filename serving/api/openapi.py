@@ -29,6 +29,9 @@ _SEED: Schema = {"oneOf": [{"type": "integer", "minimum": -(2**63), "maximum": 2
 _DERIVED: Mapping[str, Schema] = {
     "age_years": {"type": "integer"},
     "height_cm": {"type": "integer"},
+    "job_title": {"type": ["string", "null"]},
+    "city": {"type": ["string", "null"]},
+    "personal_income_figure": {"type": "integer"},
     "birth_date": {"type": "string", "format": "date"},
 }
 

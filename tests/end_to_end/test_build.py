@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.build import STAGES, Work, alone, first_promoted, prune, run_work, stale_work
+from pipeline.catalogue.loader import load_catalogue
 from pipeline.cli.report import print_report
 from pipeline.corpus import all_requests
 from pipeline.report import report
@@ -20,6 +21,7 @@ from serving.sampler import Sampler
 from serving.snapshot import Snapshot
 from tests.support.builds import PERSONAS, build_all, fresh, table
 from tests.support.corpora import EDITION, write_corpus
+from tests.support.particulars import write_all
 from warehouse.errors import WarehouseError
 from warehouse.personas import table_name
 from warehouse.snapshot_format import REPORT
@@ -29,7 +31,9 @@ PEOPLE = table_name("us", EDITION)
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_corpus(tmp_path_factory.mktemp("corpus"))
+    folder = write_corpus(tmp_path_factory.mktemp("corpus"))
+    write_all(folder, load_catalogue("us"))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +49,15 @@ def test_the_batch_is_read_with_plain_duckdb(built: Build) -> None:
     dimensions = [d.id for d in built.catalogue("us").dimensions]
     assert all(str(kinds[d]).startswith("ENUM(") for d in dimensions)
     assert {"seed", "index", "snapshot_id", "first_name", "birth_date", "height_cm"} <= set(kinds)
+    assert (kinds["city"], kinds["job_title"], kinds["personal_income_figure"]) == ("VARCHAR", "VARCHAR", "INTEGER")
     assert table(built, f'select count(*), min("index"), max("index") from "{PEOPLE}"') == [(PERSONAS, 0, PERSONAS - 1)]
 
 
 def test_the_batch_is_what_the_snapshot_serves(built: Build) -> None:
     batch = Sampler(Snapshot.load(built.snapshot_folder("us"))).sample(PERSONAS, 3)
-    stored = table(built, f'select education::varchar, hobby::varchar, first_name from "{PEOPLE}" order by "index"')
-    served = zip(*(batch.values(n) for n in ("education", "hobby", "first_name")), strict=True)
+    columns = "education::varchar, hobby::varchar, first_name, city, job_title"
+    stored = table(built, f'select {columns} from "{PEOPLE}" order by "index"')
+    served = zip(*(batch.values(n) for n in ("education", "hobby", "first_name", "city", "job_title")), strict=True)
     assert stored == list(served)
 
 

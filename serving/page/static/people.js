@@ -67,7 +67,8 @@ export function card(world, state, persona, before, onWhy) {
 function headline(world, persona) {
   const said = (id) => (persona[id] === undefined ? null : labelOf(world.byName.get(id), persona[id]));
   const age = persona.age_years ?? said("age");
-  return [age, said("sex")?.toLowerCase(), said("urbanicity"), said("region")].filter(Boolean).join(" · ");
+  const where = [persona.city, said("region")].filter(Boolean).join(", ");
+  return [age, said("sex")?.toLowerCase(), persona.job_title, said("urbanicity"), where].filter(Boolean).join(" · ");
 }
 
 function prose(text, title) {

@@ -1,0 +1,85 @@
+"""Stage `particular_files`: places and job titles as a snapshot carries them. The work is `pipeline.particulars`."""
+
+import dagster as dg
+
+from pipeline.combination.reference import ReferencePopulation
+from pipeline.frames import weight_factors
+from pipeline.particulars.factors import FILE_OF, NEEDS, fitted, place_table, title_table, written
+from pipeline.particulars.requests import load_settings
+from pipeline.partitions import by_population, dimension_to_population
+from pipeline.progress import advance
+from pipeline.resources import Build
+from warehouse.database import query
+from warehouse.errors import WarehouseError
+
+TIMES = 10  # as many people as weights are fitted over: the smallest region needs some hundred
+
+
+@dg.asset(
+    name="particular_files",
+    group_name="particulars",
+    kinds={"parquet"},
+    partitions_def=by_population,
+    pool="warehouse",
+    deps=[dg.AssetDep("weights", partition_mapping=dimension_to_population)],
+    description="Places of each region and job titles of each occupation, with the factors that they are drawn by. A "
+    "population of which nothing was told has no files.\n\n"
+    "**Owner's note**: answers are those of `warehouse/corpus/particulars`; nobody is asked from here. Shares are "
+    "scaled to the people whom the weights draw.",
+)
+def write_particular_files(context: dg.AssetExecutionContext, build: Build) -> None:
+    """Write the files of these populations."""
+    for population in context.partition_keys:
+        if population in build.plan.particulars:
+            made = _files(context, build, population)
+            folder = build.particulars_folder(population)
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in FILE_OF.values():
+                (folder / name).unlink(missing_ok=True)
+            for name, content in made.items():
+                (folder / name).write_bytes(content)
+        build.mark("particular_files", population)
+        advance()
+
+
+def _files(context: dg.AssetExecutionContext, build: Build, population: str) -> dict[str, bytes]:
+    enrichment, catalogue = build.plan.particulars[population], build.catalogue(population)
+    settings = load_settings(catalogue)
+    told = {
+        "place": {one: place_table(rows, catalogue) for one, rows in enrichment.places().items()},
+        "title": {one: title_table(rows, catalogue, settings) for one, rows in enrichment.titles().items()},
+    }
+    if not any(told.values()):
+        return {}
+    people = dict(zip(NEEDS, _people(build, population).codes(NEEDS).T, strict=True))
+    made = {}
+    for kind, file in FILE_OF.items():
+        outcome = enrichment.outcome(kind)
+        tables = {one: fitted(table, kind, one, catalogue, people) for one, table in told[kind].items()}
+        if tables:
+            made[file] = written(kind, tables, catalogue)
+        context.add_asset_metadata(
+            {
+                f"{kind}s": sum(len(table.names) for table in tables.values()),
+                f"{kind}s, bytes": len(made.get(file, b"")),
+                f"{kind}s, without an accepted answer": [one for one in outcome.answers if one not in outcome.rows],
+                f"{kind}s, rejected answers": [f"{one.category}: {one.why}" for one in outcome.rejected],
+            },
+            partition_key=population,
+        )
+    return made
+
+
+def _people(build: Build, population: str) -> ReferencePopulation:
+    """People drawn with the stored weights, those that the snapshot will draw."""
+    with build.connect() as connection:
+        stored = query(
+            connection, "select * from weights where population = ? and edition = ?", [population, build.edition]
+        )
+    catalogue, factors = build.catalogue(population), weight_factors(stored)
+    people = ReferencePopulation(catalogue, TIMES * build.reference_size, "particulars")
+    for needed in dict.fromkeys([*NEEDS, *(one for name in NEEDS for one in catalogue.ancestors(name))]):
+        if needed not in factors:
+            raise WarehouseError(f"the warehouse lacks weights of '{needed}': run `personagen build`")
+        people.add(needed, factors[needed])
+    return people

@@ -1,0 +1,121 @@
+"""What is asked about places and job titles, and which answers can be used."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from pipeline.catalogue.loader import load_catalogue
+from pipeline.particulars.answers import read_places, read_titles
+from pipeline.particulars.requests import Kind, load_settings, particular_requests
+from pipeline.prompts.parsing import AnswerError, Reason
+from tests.support.particulars import answer, place_rows, title_rows
+
+US, GB = load_catalogue("us"), load_catalogue("gb")
+
+
+def test_every_region_and_every_occupation_but_none_is_asked_about_once() -> None:
+    for catalogue in (US, GB):
+        for kind, within in (("place", "region"), ("title", "occupation")):
+            requests = particular_requests(catalogue, kind)  # type: ignore[arg-type]
+            wanted = [one for one in catalogue.dimension(within).category_ids if one != "none"]
+            assert [r.category for r in requests] == wanted
+            assert len({r.custom_id for r in requests}) == len(requests)
+
+
+def test_a_request_says_what_it_is_about() -> None:
+    maine = next(r for r in particular_requests(US, "place") if r.category == "maine")
+    assert maine.custom_id.startswith("us.place.maine.recorded-particulars.plain-")
+    text = maine.messages[1]["content"]
+    assert "12 to 30 places of Maine" in text and "rural (open country" in text and "\n- irish: Irish\n" in text
+    sales = next(r for r in particular_requests(GB, "title") if r.category == "sales")
+    text = sales.messages[1]["content"]
+    assert "First degree, Postgraduate degree" in text and "pounds sterling" in text
+    assert "- education: Education" in text and "- none:" not in text
+
+
+def test_the_id_follows_the_prompt() -> None:
+    ids = {r.category: r.custom_id for r in particular_requests(US, "title")}
+    other = US.model_copy(update={"population": US.population.model_copy(update={"year": 2030})})
+    assert all(ids[r.category] != r.custom_id for r in particular_requests(other, "title"))
+
+
+@pytest.mark.parametrize("catalogue", [US, GB], ids=["us", "gb"])
+def test_a_valid_answer_is_read(catalogue: Any) -> None:
+    settings = load_settings(catalogue)
+    rows = place_rows(catalogue, "maine", 30)
+    places = read_places(json.dumps({"places": rows}), catalogue, settings)
+    assert [place.name for place in places] == [row[0] for row in rows]
+    assert sum(place.share for place in places) == pytest.approx(1)
+    assert places[1].kinds == (0, 1, 0, 0, 0) and list(places[0].multiples.values()) == [5]
+    titles = read_titles(answer(catalogue, "title", "sales"), catalogue, settings)
+    assert (titles[0].women, titles[0].degree, titles[0].pay) == (0.05, 0.9, (20_000, 30_000))
+    assert sum(titles[0].industries.values()) == pytest.approx(0.95)
+
+
+def test_small_misses_of_a_sum_are_scaled() -> None:
+    rows = place_rows(US, "maine")
+    rows[0][1] *= 1.5
+    rows[0][2] = [48, 48, 0, 0, 0]
+    places = read_places(json.dumps({"places": rows}), US, load_settings(US))
+    assert sum(place.share for place in places) == pytest.approx(1)
+    assert places[0].kinds == (0.5, 0.5, 0, 0, 0)
+    assert places[0].share / places[1].share == pytest.approx(1.5)
+
+
+def broken(kind: Kind, row: int, column: int, value: Any) -> str:
+    rows = place_rows(US, "maine") if kind == "place" else title_rows(US, "sales")
+    rows[row][column] = value
+    return json.dumps({f"{kind}s": rows})
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "value", "reason"),
+    [
+        (0, 0, "maine place b 1", Reason.DUPLICATE_KEY),
+        (0, 0, "<script>", Reason.WRONG_SHAPE),
+        (0, 1, 500, Reason.BAD_SUM),
+        (0, 1, 0, Reason.WRONG_SHAPE),
+        (0, 1, "many", Reason.WRONG_SHAPE),
+        (0, 2, [50, 50], Reason.WRONG_SHAPE),
+        (0, 2, [50, 20, 0, 0, 0], Reason.BAD_SUM),
+        (0, 2, [120, -20, 0, 0, 0], Reason.WRONG_SHAPE),
+        (0, 3, {"klingon": 2}, Reason.UNKNOWN_CATEGORY),
+        (0, 3, {"irish": -1}, Reason.WRONG_SHAPE),
+    ],
+)
+def test_what_is_wrong_with_a_place_is_named(row: int, column: int, value: Any, reason: Reason) -> None:
+    with pytest.raises(AnswerError) as error:
+        read_places(broken("place", row, column, value), US, load_settings(US))
+    assert error.value.reason is reason and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        (0, "sales worker 1", Reason.DUPLICATE_KEY),
+        (0, "clerk/cashier", Reason.WRONG_SHAPE),
+        (2, 101, Reason.WRONG_SHAPE),
+        (4, [50_000, 40_000], Reason.WRONG_SHAPE),
+        (4, [40, 50], Reason.WRONG_SHAPE),
+        (5, {"retail": 40}, Reason.BAD_SUM),
+        (5, {"none": 100}, Reason.UNKNOWN_CATEGORY),
+    ],
+)
+def test_what_is_wrong_with_a_title_is_named(column: int, value: Any, reason: Reason) -> None:
+    with pytest.raises(AnswerError) as error:
+        read_titles(broken("title", 0, column, value), US, load_settings(US))
+    assert error.value.reason is reason
+
+
+@pytest.mark.parametrize("text", ["{}", '{"places": {}}', '{"places": [1]}', '{"places": []}', "I cannot"])
+def test_an_answer_of_another_shape_is_rejected(text: str) -> None:
+    with pytest.raises(AnswerError):
+        read_places(text, US, load_settings(US))
+
+
+def test_too_few_places_are_rejected() -> None:
+    with pytest.raises(AnswerError, match="7 are named, 12 to 30 were asked for"):
+        read_places(json.dumps({"places": place_rows(US, "maine", 7)}), US, load_settings(US))

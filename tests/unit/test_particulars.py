@@ -1,0 +1,230 @@
+"""Places, job titles and incomes of personas: from a whole toy snapshot with made-up weights and names."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from serving import derived
+from serving.cli import main
+from serving.explaining import explain
+from serving.sampler import Sampler
+from serving.snapshot import Snapshot
+from tests.support.toy_snapshot import TOY, ToyDimension, build_snapshot
+from warehouse.errors import SamplingError, SnapshotError
+from warehouse.parquet import parquet_bytes
+from warehouse.particulars import METADATA, PLACES, TITLES
+
+FIELDS = ["city", "job_title", "personal_income_figure"]
+BANDS = ("under_10k", "10k_20k", "20k_35k", "150k_plus")
+DIMENSIONS = (
+    *TOY,
+    ToyDimension("region", ("maine", "ohio", "utah")),
+    ToyDimension("urbanicity", ("rural", "small_town", "suburb", "city"), ordinal=True),
+    ToyDimension("occupation", ("sales", "none")),
+    ToyDimension("personal_income", BANDS, ordinal=True, sensitive=True),
+)
+
+
+def file(within: str, rows: list[tuple[Any, ...]], *givens: tuple[str, ...]) -> bytes:
+    """A file of the format; a row is category, name, share, and a list of factors for each given."""
+    names = ["within", "name", "share", *("+".join(given) for given in givens)]
+    table = pa.table({name: pa.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)})
+    known = {dimension.id: list(dimension.categories) for dimension in DIMENSIONS}
+    told = {
+        "within": within,
+        "givens": [list(given) for given in givens],
+        "categories": {name: known[name] for name in (within, *(one for given in givens for one in given))},
+    }
+    return parquet_bytes(table.replace_schema_metadata({METADATA: json.dumps(told).encode()}), store_schema=True)
+
+
+PLACE_ROWS = [
+    ("maine", "Bangor", 0.6, [1.0, 1.0, 1.0, 0.5]),
+    ("maine", "Portland", 0.4, [0.25, 1.0, 1.0, 1.0]),
+    ("ohio", "Ångby, \"The\"", 1.0, [1.0, 1.0, 1.0, 1.0]),
+]  # fmt: skip
+TITLE_ROWS = [
+    ("sales", "clerk", 0.5, [1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0]),
+    ("sales", "HR manager", 0.5, [1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0], [0.0, 1.0, 1.0]),
+]
+
+
+def files() -> dict[str, bytes]:
+    return {
+        PLACES: file("region", PLACE_ROWS, ("urbanicity",)),
+        TITLES: file("occupation", TITLE_ROWS, ("sex", "personal_income"), ("education",)),
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("snapshots") / "toy"
+    build_snapshot(path, DIMENSIONS, extra_files=files())
+    return path
+
+
+@pytest.fixture(scope="module")
+def sampler(folder: Path) -> Sampler:
+    return Sampler(Snapshot.load(folder))
+
+
+def test_five_people_are_the_head_of_ten_whatever_else_is_drawn(sampler: Sampler) -> None:
+    ten = sampler.sample(10, seed=3, fields=FIELDS).to_dicts()
+    assert sampler.sample(5, seed=3, fields=FIELDS).to_dicts() == ten[:5]
+    assert sampler.sample(5, seed=3, start=5, fields=FIELDS).to_dicts() == ten[5:]
+    everything = sampler.sample(10, seed=3).to_dicts()
+    assert [[one[name] for name in FIELDS] for one in everything] == [[one[name] for name in FIELDS] for one in ten]
+
+
+def test_single_lines_are_those_of_a_batch(sampler: Sampler) -> None:
+    for fields in (None, FIELDS, ["job_title", "age_years"], ["city"], ["personal_income_figure", "height_cm"]):
+        lines = sampler.lines(fields=fields)
+        assert [lines.line("x", index).decode() for index in range(60)] == list(
+            sampler.sample(60, "x", fields=fields).to_jsonl()
+        )
+
+
+def test_places_are_of_the_region_and_follow_share_and_surroundings(sampler: Sampler) -> None:
+    batch = sampler.sample(20_000, do={"region": "maine", "urbanicity": "rural"}, fields=["city"])
+    counts = Counter(batch.values("city"))
+    assert counts.keys() == {"Bangor", "Portland"}
+    expected = 0.6 / (0.6 + 0.4 * 0.25)
+    assert counts["Bangor"] / 20_000 == pytest.approx(expected, abs=0.015)
+    assert set(sampler.sample(50, do={"region": "ohio"}).values("city")) == {"Ångby, \"The\""}  # fmt: skip
+
+
+def test_who_has_no_category_with_names_has_none(sampler: Sampler) -> None:
+    assert set(sampler.sample(50, do={"occupation": "none"}).values("job_title")) == {None}
+    assert set(sampler.sample(50, do={"region": "utah"}).values("city")) == {None}
+    assert None not in sampler.sample(50, do={"occupation": "sales"}).values("job_title")
+
+
+def test_dimensions_of_one_given_act_together_and_givens_multiply(sampler: Sampler) -> None:
+    do = {"occupation": "sales", "sex": "female", "personal_income": "150k_plus", "education": "bachelor"}
+    assert set(sampler.sample(50, do=do).values("job_title")) == {"clerk"}
+    both = sampler.sample(50, do=do | {"sex": "male"}).values("job_title")
+    assert set(both) == {"clerk", "HR manager"}
+    assert set(sampler.sample(50, do=do | {"sex": "male", "education": "high_school"}).values("job_title")) == {"clerk"}
+
+
+def test_what_the_factors_rule_out_altogether_falls_back_on_the_shares(sampler: Sampler) -> None:
+    do = {"occupation": "sales", "sex": "female", "personal_income": "20k_35k", "education": "bachelor"}
+    counts = Counter(sampler.sample(2_000, do=do).values("job_title"))
+    assert counts["clerk"] / 2_000 == pytest.approx(0.5, abs=0.05)
+
+
+def test_incomes_lie_in_their_band(sampler: Sampler) -> None:
+    batch = sampler.sample(5_000, seed=1, fields=["personal_income", "personal_income_figure"])
+    ends = {"under_10k": (100, 9_900), "10k_20k": (10_000, 19_500), "20k_35k": (20_000, 34_500)}
+    for band, figure in zip(batch.values("personal_income"), batch.values("personal_income_figure"), strict=True):
+        assert isinstance(figure, int)
+        low, high = ends.get(str(band), (150_000, 1_499_000))
+        assert low <= figure <= high and figure % 100 == 0
+
+
+def test_the_open_band_of_income_thins_out_as_a_pareto_distribution_does() -> None:
+    bands, n = derived.income_bands(BANDS), 40_000
+    figures = derived.incomes(1, np.arange(n, dtype=np.uint64), np.full(n, 3, dtype=np.uint8), bands)
+    for times in (2, 3, 5):
+        beyond = 1 / times**2
+        assert (figures >= times * 150_000).mean() == pytest.approx((beyond - 0.01) / 0.99, abs=0.01)
+
+
+def test_what_is_no_band_of_income_is_named() -> None:
+    with pytest.raises(SnapshotError, match="'plenty' of 'personal_income' is no band"):
+        derived.income_bands(("under_10k", "plenty"))
+
+
+def test_leaving_the_income_out_leaves_its_figure_out(sampler: Sampler) -> None:
+    for left_out in ("personal_income", "sensitive"):
+        persona = sampler.sample(1, exclude=[left_out], fields=[*FIELDS, "summary"])[0]
+        assert "personal_income_figure" not in persona.values and "income" not in str(persona.summary)
+        assert "job_title" in persona.values
+    assert "personal_income_figure" not in sampler.sample(1, exclude=["personal_income_figure"])[0].values
+
+
+def test_a_snapshot_without_the_files_has_no_such_fields(tmp_path: Path) -> None:
+    build_snapshot(tmp_path / "plain", DIMENSIONS)
+    sampler = Sampler(Snapshot.load(tmp_path / "plain"))
+    assert not set(FIELDS) & set(sampler.sample(1).fields)
+    with pytest.raises(SamplingError, match="unknown field 'city'"):
+        sampler.sample(1, fields=["city"])
+
+
+def test_categories_that_the_file_does_not_know_are_an_error_at_load(tmp_path: Path) -> None:
+    renamed = [ToyDimension("region", ("maine", "ohio", "guam")) if d.id == "region" else d for d in DIMENSIONS]
+    build_snapshot(tmp_path / "other", renamed, extra_files=files())
+    with pytest.raises(SnapshotError, match=r"places\.parquet: the categories of 'region' are not those"):
+        Snapshot.load(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"no parquet", "cannot be read"),
+        (file("region", PLACE_ROWS[::-1], ("urbanicity",)), "not in order"),
+        (file("region", [("maine", "Bangor", 1.0, [1.0, -1.0, 1.0, 1.0])], ("urbanicity",)), "no numbers from 0"),
+        (file("region", [("maine", "Bangor", 1.0, [1.0, 1.0])], ("urbanicity",)), "cannot be read"),
+    ],
+)
+def test_a_file_that_is_broken_is_an_error_at_load(tmp_path: Path, content: bytes, what: str) -> None:
+    build_snapshot(tmp_path / "broken", DIMENSIONS, extra_files={PLACES: content})
+    with pytest.raises(SnapshotError, match=what):
+        Snapshot.load(tmp_path / "broken")
+
+
+def test_formats_write_them(sampler: Sampler, tmp_path: Path) -> None:
+    batch = sampler.sample(60, seed=2)
+    columns = {name: batch.values(name) for name in FIELDS}
+    assert None in columns["job_title"]
+    assert {name: batch.to_arrow()[name].to_pylist() for name in FIELDS} == columns
+    assert {name: batch.to_polars()[name].to_list() for name in FIELDS} == columns
+    assert [json.loads(line)["job_title"] for line in batch.to_jsonl()] == columns["job_title"]
+    (tmp_path / "people.csv").write_text("\n".join(batch.to_csv()), encoding="utf-8")
+    read = pl.read_csv(tmp_path / "people.csv")
+    assert {name: read[name].to_list() for name in FIELDS} == columns
+    batch.to_parquet(tmp_path / "people.parquet")
+    assert {name: pq.read_table(tmp_path / "people.parquet")[name].to_pylist() for name in FIELDS} == columns
+    batch.to_duckdb(tmp_path / "people.duckdb")
+    with duckdb.connect(str(tmp_path / "people.duckdb")) as connection:
+        rows = connection.execute(f'select {", ".join(FIELDS)} from personas order by "index"').fetchall()
+    assert rows == list(zip(*columns.values(), strict=True))
+
+
+def test_prose_says_place_title_and_figure(sampler: Sampler) -> None:
+    do = {"region": "maine", "urbanicity": "rural", "occupation": "sales", "employment": "full_time"}
+    batch = sampler.sample(200, do=do)
+    for persona, prose in zip(batch, batch.to_prompts(), strict=True):
+        assert f"living in the countryside near {persona.city}, Maine." in prose
+        article = "a clerk" if persona.job_title == "clerk" else "an HR manager"
+        assert f"full time as {article}" in prose
+        assert f"an income of about ${persona.personal_income_figure:,} a year" in prose
+    suburb = sampler.sample(1, do=do | {"urbanicity": "suburb"}, fields=["city", "region", "urbanicity", "summary"])[0]
+    assert f"living in suburban {suburb.city}, Maine" in str(suburb.summary)
+    jobless = sampler.sample(1, do={"employment": "retired", "occupation": "none"})[0]
+    assert "None" not in jobless.to_prompt() and "retired" in jobless.to_prompt()
+
+
+def test_evidence_on_them_is_an_error_that_names_the_dimensions(
+    folder: Path, sampler: Sampler, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SamplingError, match="unknown dimension 'city'"):
+        sampler.sample(1, evidence={"city": "Bangor"})
+    assert main(["generate", "--snapshot", str(folder), "-n", "2", "-f", "jsonl", "--fields", "city,job_title"]) == 0
+    for line in capsys.readouterr().out.splitlines():
+        assert {"city", "job_title"} <= json.loads(line).keys()
+
+
+def test_asked_to_explain_a_derived_field_says_what_it_is_derived_from(sampler: Sampler) -> None:
+    with pytest.raises(SamplingError, match="'city' is no dimension but derived from region, urbanicity: explain"):
+        explain(sampler.sample(1)[0], "city")

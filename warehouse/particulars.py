@@ -1,0 +1,23 @@
+"""The files of places and job titles in a snapshot: what their writer and their reader must agree on.
+
+A file has a row for each place of a region (`places.parquet`) or title of an occupation (`titles.parquet`), in the
+order of the categories: within, the category; name; share; and for each given a list of factors, one for each
+combination of categories in catalogue order, the column being named after the given's dimensions, joined with `+`.
+
+    P(name | within, givens) ~ share * product of the factors that the givens select
+
+Metadata under `personagen`, JSON, has `within`, the dimension, `givens`, lists of dimensions in the order of their
+columns, and `categories` of all these dimensions, whose places are the codes. Who is of a category without rows has no
+name.
+"""
+
+from __future__ import annotations
+
+PLACES, TITLES = "places.parquet", "titles.parquet"
+FILES = (PLACES, TITLES)
+METADATA = b"personagen"
+
+
+def column_of(given: tuple[str, ...] | list[str]) -> str:
+    """The column that holds the factors of a given."""
+    return "+".join(given)
