@@ -237,9 +237,10 @@ class Plan:
 
     @cached_property
     def particulars(self) -> dict[str, particulars.Enrichment]:
-        """What is asked about places and job titles, by population."""
+        """What is asked about places and job titles, by population that the edition is about."""
         folder = self.told or self.corpus.parent / particulars.FOLDER
-        return {p: particulars.Enrichment(self.catalogues[p], folder) for p in populations() if has_settings(p)}
+        asked = [population for population, panel in self.panels.items() if panel and has_settings(population)]
+        return {population: particulars.Enrichment(self.catalogues[population], folder) for population in asked}
 
     def at_present(self) -> Plan:
         """This plan if no file of the records has changed since it was first asked for fingerprints, else one anew."""

@@ -352,7 +352,7 @@ def test_maps_have_base_rates_and_heat_with_numbers(visit: Open, sampler: Sample
     young = next(c for c in cells if c["condition"] == ["18_24"] and c["category"] == "married")
     readout = page.locator("#readout")
     expect(readout).to_contain_text(f"{young['probability']:.1%}")
-    expect(readout).to_contain_text(f"spread {young['spread']:.2f} between 2 models")
+    expect(readout).to_contain_text(f"spread {young['spread']:.2f} between 3 models")
     page.keyboard.press("ArrowDown")
     expect(readout).to_contain_text("given 25 to 34")
     page.get_by_text("Against base").click()
