@@ -30,8 +30,8 @@ PER_MESSAGE, PER_CHAT = 4, 3
 FIGURES: dict[str, float] = {"per_1000_rows": 125}
 FIGURE = 12.5
 """What stands for every number of an answer yet to come, by number format. So written, the median recorded answer has
-as many tokens as expected. All together have 0.97 (percent_keyed) and 1.06 (per_1000_rows) times the expected tokens,
-95 % of the single ones 0.79 to 1.00 and 0.71 to 1.59 times."""
+as many tokens as expected. All together have 0.97 (percent_keyed) and 1.04 (per_1000_rows) times the expected tokens,
+95 % of the single ones 0.79 to 1.00 and 0.71 to 1.56 times."""
 
 IN_RANGE = (1.0, 1.2)
 """Factors on the tokens of all prompts, by the vocabularies above."""
