@@ -287,9 +287,10 @@ def files(scratch: Path) -> str:
         file = scratch / "million.parquet"
         command = ["generate", "-n", "1000000", "-o", str(file), *options]
         code = f"from serving.cli import main; main({command!r})"
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True)
-        took = time.perf_counter() - start
+        took = best(
+            lambda c=code: subprocess.run([sys.executable, "-c", c], check=True, cwd=ROOT, capture_output=True),  # type: ignore[misc]
+            3,
+        )
         size = file.stat().st_size / 1e6
         met = f"{reached(took, 6, least=False)}, {reached(size, 32, least=False)}" if wanted else ""
         rows.append((what, f"{took:.1f}", f"{size:.1f}", wanted, met))
