@@ -30,7 +30,7 @@ from warehouse.errors import CorpusError, ElicitationError
 
 _CODE = {
     "dimensions": ("pipeline.catalogue", "pipeline.frames", "pipeline.assets.catalogue"),
-    "name_requests": ("pipeline.names", "pipeline.assets.names"),
+    "name_requests": ("pipeline.names", "pipeline.templates", "pipeline.assets.names"),
     "name_completions": ("pipeline.names", "pipeline.elicitation.batch", "pipeline.elicitation.record"),
     "name_estimates": ("pipeline.names", "pipeline.prompts.parsing", "warehouse.names"),
     "requests": ("pipeline.prompts", "pipeline.assets.requests"),
@@ -61,7 +61,7 @@ _CODE = {
         "serving.counter",
         "serving.sampler",
     ),
-    "trial_report": ("pipeline.pages", "pipeline.assets.trial_report"),
+    "trial_report": ("pipeline.pages", "pipeline.templates", "pipeline.assets.trial_report"),
     "name_files": (
         "warehouse.parquet",
         "warehouse.names",
@@ -73,6 +73,7 @@ _CODE = {
         "warehouse.parquet",
         "warehouse.particulars",
         "pipeline.particulars",
+        "pipeline.templates",
         "pipeline.combination.raking",
         "pipeline.combination.reference",
         "pipeline.assets.particular_files",
@@ -86,7 +87,7 @@ _CODE = {
     ),
     "personas": ("serving", "warehouse.personas", "pipeline.assets.personas"),
     "map_distances": ("pipeline.combination.scores", "pipeline.assets.distances"),
-    "report": ("pipeline.pages", "pipeline.report", "pipeline.assets.report"),
+    "report": ("pipeline.pages", "pipeline.templates", "pipeline.report", "pipeline.assets.report"),
 }
 
 

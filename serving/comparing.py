@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from serving.batch import Batch, derived_needs
 from serving.counter import Seed
+from serving.lookahead import Lookahead
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
 from warehouse.errors import SnapshotError
@@ -214,27 +215,12 @@ def changed_strategies(before: Snapshot, after: Snapshot) -> Iterator[tuple[str,
 
 def marginal_of(snapshot: Snapshot, dimension: str) -> Floats | None:
     """The exact marginal of a dimension, f64 (categories,); None if it depends on too much to enumerate."""
-    needed = {dimension}
-    for one in reversed(snapshot.dimensions):
-        if one.id in needed:
-            needed.update(one.parents)
+    everybody = Lookahead(snapshot, {}, {})
+    needed = everybody.with_ancestors(dimension)
     order = [one for one in snapshot.dimensions if one.id in needed]
     if math.prod(len(one.categories) for one in order) > CELLS:
         return None
-    axis = {one.id: place for place, one in enumerate(order)}
-    joint: Floats = np.ones(())
-    for place, one in enumerate(order):
-        width = len(one.categories)
-        factors: list[Any] = []  # operands of einsum, each followed by its axes
-        for factor in one.factors:
-            factors += [factor.table.reshape(*factor.sizes, width), [*(axis[name] for name in factor.given), place]]
-        axes = [*sorted(axis[name] for name in {n for factor in one.factors for n in factor.given}), place]
-        rows: Floats = np.einsum(*factors, axes)
-        total = rows.sum(axis=-1, keepdims=True)
-        rows = np.divide(rows, total, out=np.zeros_like(rows), where=total > 0)
-        factors = [joint, list(range(place)), rows, axes, list(range(place + 1))]
-        joint = np.einsum(*factors)
-    return np.asarray(joint.sum(axis=tuple(range(len(order) - 1))))
+    return np.asarray(everybody.joint(order).sum(axis=tuple(range(len(order) - 1))))
 
 
 def _differs(before: Batch, after: Batch, name: str) -> npt.NDArray[np.bool_]:

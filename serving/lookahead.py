@@ -101,7 +101,7 @@ class Lookahead:
         if not names:
             return None
         dimensions = [self._snapshot.dimension(name) for name in names]
-        mass = self._joint(dimensions)
+        mass = self.joint(dimensions)
         limits: Floats = np.ones(mass.shape)
         for name, likelihood in self._likelihoods.items():
             if name in names:
@@ -130,12 +130,12 @@ class Lookahead:
             wished += [(self._told(dimension, parent), parent) for parent in dimension.parents]
         chosen: set[str] = set()
         for _, name in sorted(wished, key=lambda wish: (-wish[0], self._snapshot.dimension(wish[1]).position)):
-            larger = chosen | self._with_ancestors(name)
+            larger = chosen | self.with_ancestors(name)
             if math.prod(len(self._allowed[other]) for other in larger) <= CELLS:
                 chosen = larger
         return sorted(chosen, key=lambda name: self._snapshot.dimension(name).position)
 
-    def _with_ancestors(self, name: str) -> set[str]:
+    def with_ancestors(self, name: str) -> set[str]:
         """A dimension and all that it depends on; what is set depends on nothing, and is no part."""
         found: set[str] = set()
         open_still = [name]
@@ -157,14 +157,15 @@ class Lookahead:
                 told += float(np.ptp(logs, axis=factor.given.index(parent)).max())
         return told
 
-    def _joint(self, dimensions: Sequence[SnapshotDimension]) -> Floats:
-        """P of every combination of what is allowed of these, f64 (codes of the first, of the second, ...)."""
+    def joint(self, dimensions: Sequence[SnapshotDimension]) -> Floats:
+        """P of every combination of what is allowed of these, f64 (codes of the first, of the second, ...).
+
+        They are in order of sampling, with all that they depend on.
+        """
         joint: Floats = np.ones([])
         names: list[str] = []
         for dimension in dimensions:
-            table = np.ones((len(dimension.categories), *(1 for _ in names)))
-            for factor in dimension.factors:
-                table = table * self._over(dimension, factor, names)
+            table = self._product(dimension, names)
             total = _add_up(table)
             part = table[self._allowed[dimension.id]] / np.maximum(total, SMALLEST_TOTAL)
             joint = np.moveaxis(joint * part, 0, -1)
@@ -190,9 +191,7 @@ class Lookahead:
         self, dimension: SnapshotDimension, given: Sequence[str], others: Sequence[str], likelihood: Floats
     ) -> Floats:
         axes = [*given, *others]
-        table = np.ones((len(dimension.categories), *(1 for _ in axes)))
-        for factor in dimension.factors:
-            table = table * self._over(dimension, factor, axes)
+        table = self._product(dimension, axes)
         total = _add_up(table)
         part = np.where(total > 0, _add_up(table * _first(likelihood, table)) / np.maximum(total, SMALLEST_TOTAL), 0.0)
         largest = part.max(axis=tuple(range(len(given), len(axes))), initial=0.0)
@@ -216,6 +215,13 @@ class Lookahead:
             sums = _add_up(np.where(possible, product, 1.0))
             limit += np.where(possible, likelihood[category] / sums, 0.0)
         return limit
+
+    def _product(self, dimension: SnapshotDimension, axes: Sequence[str]) -> Floats:
+        """All factors of a dimension multiplied, over the same axes as `_over` has."""
+        table: Floats = np.ones((len(dimension.categories), *(1 for _ in axes)))
+        for factor in dimension.factors:
+            table = table * self._over(dimension, factor, axes)
+        return table
 
     def _over(self, dimension: SnapshotDimension, factor: Factor, axes: Sequence[str]) -> Floats:
         """A factor's table over what is allowed of these dimensions, f64 (categories, one axis for each of them).

@@ -3,6 +3,7 @@
 import dagster as dg
 import polars as pl
 
+from pipeline.elicitation.batch import write_whole
 from pipeline.heritage_shares import CHAIN, people_shares
 from pipeline.names.frames import heritage_shares, name_facts
 from pipeline.names.rare import standing
@@ -38,11 +39,8 @@ def write_name_files(context: dg.AssetExecutionContext, build: Build) -> None:
             told, borrowed = _told(build, population), borrowing(population)
             made = name_files(told) if borrowed is None else borrowed_files(borrowed, told)
             folder = build.name_folder(population)
-            folder.mkdir(parents=True, exist_ok=True)
             for name, content in made.items():
-                part = folder / f".{name}.part"
-                part.write_bytes(content)
-                part.replace(folder / name)
+                write_whole(folder / name, content)
                 context.add_asset_metadata({f"{name}, bytes": len(content)}, partition_key=population)
             names = told.heritage.group_by("kind").agg(pl.col("key").n_unique())
             context.add_asset_metadata(

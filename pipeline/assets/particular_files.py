@@ -3,6 +3,7 @@
 import dagster as dg
 
 from pipeline.combination.reference import ReferencePopulation
+from pipeline.elicitation.batch import write_whole
 from pipeline.frames import weight_factors
 from pipeline.particulars.factors import FILE_OF, NEEDS, fitted, place_table, title_table, written
 from pipeline.particulars.requests import load_settings
@@ -35,9 +36,10 @@ def write_particular_files(context: dg.AssetExecutionContext, build: Build) -> N
             folder = build.particulars_folder(population)
             folder.mkdir(parents=True, exist_ok=True)
             for name in FILE_OF.values():
-                (folder / name).unlink(missing_ok=True)
-            for name, content in made.items():
-                (folder / name).write_bytes(content)
+                if name in made:
+                    write_whole(folder / name, made[name])
+                else:
+                    (folder / name).unlink(missing_ok=True)
         build.mark("particular_files", population)
         advance()
 
@@ -45,16 +47,17 @@ def write_particular_files(context: dg.AssetExecutionContext, build: Build) -> N
 def _files(context: dg.AssetExecutionContext, build: Build, population: str) -> dict[str, bytes]:
     enrichment, catalogue = build.plan.particulars[population], build.catalogue(population)
     settings = load_settings(catalogue)
+    outcomes = {kind: enrichment.outcome(kind) for kind in FILE_OF}
     told = {
-        "place": {one: place_table(rows, catalogue) for one, rows in enrichment.places().items()},
-        "title": {one: title_table(rows, catalogue, settings) for one, rows in enrichment.titles().items()},
+        "place": {one: place_table(rows, catalogue) for one, rows in outcomes["place"].rows.items()},
+        "title": {one: title_table(rows, catalogue, settings) for one, rows in outcomes["title"].rows.items()},
     }
     if not any(told.values()):
         return {}
     people = dict(zip(NEEDS, _people(build, population).codes(NEEDS).T, strict=True))
     made = {}
     for kind, file in FILE_OF.items():
-        outcome = enrichment.outcome(kind)
+        outcome = outcomes[kind]
         tables = {one: fitted(table, kind, one, catalogue, people) for one, table in told[kind].items()}
         if tables:
             made[file] = written(kind, tables, catalogue)

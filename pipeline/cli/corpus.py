@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from pipeline.catalogue.loader import load_catalogue
-from pipeline.cli.options import CORPUS, EDITION, HOME, ONE_POPULATION, build_of
+from pipeline.cli.options import BATCH_OUTPUT, CORPUS, EDITION, HOME, ONE_POPULATION, build_of, tell_exported
 
 
 @click.group("corpus")
@@ -63,14 +63,11 @@ def export_command(  # noqa: PLR0917 (click passes them by name)
         load_catalogue(population)  # an unknown one is told before anything is opened
     plan = build_of(home, edition, corpus).plan
     paths = exported(plan, target, only_missing=only == "missing", model=model, population=population)
-    for path in paths:
-        click.echo(f"wrote {path}")
-    if not paths:
-        click.echo("nothing is to be asked: every request has an accepted answer or was asked as often as it may be")
+    tell_exported(paths, "every request")
 
 
 @corpus_group.command("import")
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@BATCH_OUTPUT
 @HOME
 @EDITION
 @CORPUS

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.options import CORPUS, POPULATION
+from pipeline.cli.options import BATCH_OUTPUT, CORPUS, POPULATION, tell_exported
 from warehouse.errors import CatalogueError
 
 if TYPE_CHECKING:
@@ -50,14 +50,11 @@ def export_command(target: Path, only: str, model: str | None, population: str, 
     """
     enrichment = _enrichment(population, corpus)
     paths = enrichment.exported(target, only_missing=only == "missing", model=model)
-    for path in paths:
-        click.echo(f"wrote {path}")
-    if not paths:
-        click.echo("nothing is to be asked: every name has an accepted answer or was asked as often as it may be")
+    tell_exported(paths, "every name")
 
 
 @names_group.command("import")
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@BATCH_OUTPUT
 @POPULATION
 @CORPUS
 def import_command(files: tuple[Path, ...], population: str, corpus: Path | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,18 @@ BUDGET = click.option(
     metavar="AMOUNT",
     help="What the edition may cost at most, in all its runs, such as 25usd; needed where members charge.",
 )
+BATCH_OUTPUT = click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Only tell what asking would take, and ask nothing.")
+
+
+def tell_exported(paths: Sequence[Path], all_of_them: str) -> None:
+    """Say which files were written, or that nothing was, as `all_of_them`, such as "every name", has an answer."""
+    for path in paths:
+        click.echo(f"wrote {path}")
+    if not paths:
+        click.echo(f"nothing is to be asked: {all_of_them} has an accepted answer or was asked as often as it may be")
 
 
 def build_of(home: Path | None, edition: str | None, corpus: Path | None, **settings: int | str | bool) -> Build:

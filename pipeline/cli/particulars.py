@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.options import CORPUS, POPULATION
+from pipeline.cli.options import BATCH_OUTPUT, CORPUS, POPULATION, tell_exported
 from warehouse.errors import CatalogueError
 
 if TYPE_CHECKING:
@@ -47,14 +47,11 @@ def export_command(target: Path, only: str, population: str, corpus: Path | None
       personagen particulars export batch/ --population gb
     """
     paths = _enrichment(population, corpus).exported(target, only_missing=only == "missing")
-    for path in paths:
-        click.echo(f"wrote {path}")
-    if not paths:
-        click.echo("nothing is to be asked: everything has an accepted answer or was asked as often as it may be")
+    tell_exported(paths, "everything")
 
 
 @particulars_group.command("import")
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@BATCH_OUTPUT
 @POPULATION
 @CORPUS
 def import_command(files: tuple[Path, ...], population: str, corpus: Path | None) -> None:

@@ -10,14 +10,12 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
-
-import jinja2
 
 from pipeline.catalogue.models import Catalogue
 from pipeline.elicitation.panel import Member
 from pipeline.names.candidates import Kind, asked
+from pipeline.templates import templates_of
 
 RECORDED = Member(id="recorded-names", source="recorded", variant="plain")
 """A large language model whose answers about names are recorded; it is no member of the panel."""
@@ -73,7 +71,7 @@ def messages_about(
     catalogue: Catalogue, kind: Kind, names: Sequence[str], *, born: bool, again: Sequence[tuple[str, str]] = ()
 ) -> tuple[dict[str, str], ...]:
     """System and user message about these names; `again` says, name by name, why an answer before could not be used."""
-    template = _templates().get_template("request.j2")
+    template = templates_of("pipeline.names").get_template("request.j2")
     user = template.render(
         population=catalogue.population,
         heritage=catalogue.dimension("heritage"),
@@ -83,16 +81,5 @@ def messages_about(
         bands=BORN,
         again=again,
     )
-    system = _templates().get_template("system.j2").render()
+    system = templates_of("pipeline.names").get_template("system.j2").render()
     return ({"role": "system", "content": system}, {"role": "user", "content": user.rstrip("\n")})
-
-
-@cache
-def _templates() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("pipeline.names", ""),
-        autoescape=False,  # plain text
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

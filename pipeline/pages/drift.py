@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.drift import Drift, Given
-from pipeline.pages.environment import environment
+from pipeline.templates import templates_of
 
 TOP = 20
 
 
 def render_drift(drift: Drift, top: int = TOP) -> str:
     """The report; each table shows the `top` greatest moves."""
-    templates = environment(escape=False)  # Markdown of our own ids and prose; no answer's text is in it
+    templates = templates_of("pipeline.pages")  # Markdown of our own ids and prose; no answer's text is in it
     return templates.get_template("drift.md.j2").render(
         drift=drift,
         a=drift.before.manifest,

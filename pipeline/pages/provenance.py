@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import date
 
 from pipeline.elicitation.panel import Member
-from pipeline.pages.environment import environment
+from pipeline.templates import templates_of
 
 
 def render_provenance(edition: str, day: date, members: Sequence[Member]) -> str:
     """The `PROVENANCE.md` of an edition that begins on `day`."""
-    templates = environment(escape=False)  # Markdown of our own panel
+    templates = templates_of("pipeline.pages")  # Markdown of our own panel
     return templates.get_template("provenance.md.j2").render(
         edition=edition,
         day=day.isoformat(),

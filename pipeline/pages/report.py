@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from pipeline.grounding.goals import INSTALL, MOST_ABOVE_FLOOR, MOST_V_APART
-from pipeline.pages.environment import environment
+from pipeline.templates import templates_of
 from warehouse.snapshot_format import Manifest
 
 Rows = Sequence[Mapping[str, Any]]
@@ -79,7 +79,7 @@ def headlines(facts: Facts) -> dict[str, Any]:
 
 def render_report(facts: Facts) -> str:
     """The page as text: needs no network, escapes whatever it shows; its one script sorts tables."""
-    templates = environment(escape=True)
+    templates = templates_of("pipeline.pages", escape=True)
     templates.filters["spoken"] = _spoken
     found = facts.grounding or ()
     return templates.get_template("report.html.j2").render(

@@ -14,7 +14,7 @@ import polars as pl
 from pipeline.catalogue.models import Catalogue
 from pipeline.combination.choice import MARGINAL_ROOM, ONE_WAY_LIMIT, TWO_WAY_LIMIT, choose
 from pipeline.combination.strategies import STRATEGIES
-from pipeline.pages.environment import environment
+from pipeline.templates import templates_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Section:
 
 def render_trials(catalogue: Catalogue, edition: str, trials: pl.DataFrame, trial_maps: pl.DataFrame) -> str:
     """The page as text: needs no network, runs no script, and escapes whatever it shows."""
-    templates = environment(escape=True)
+    templates = templates_of("pipeline.pages", escape=True)
     sections = sections_of(catalogue, trials, trial_maps)
     return templates.get_template("trials.html.j2").render(
         population=catalogue.population,

@@ -19,7 +19,7 @@ from pipeline.elicitation.keys import keys_of
 from pipeline.elicitation.panel import Member, load_panel
 from pipeline.elicitation.protocol import Completion
 from pipeline.elicitation.record import Record
-from pipeline.particulars.answers import Place, Title, read
+from pipeline.particulars.answers import Place, read
 from pipeline.particulars.requests import (
     RECORDED,
     Kind,
@@ -86,10 +86,6 @@ class Enrichment:
     def places(self) -> dict[str, tuple[Place, ...]]:
         """The places of each region that has an accepted answer."""
         return self.outcome("place").rows
-
-    def titles(self) -> dict[str, tuple[Title, ...]]:
-        """The job titles of each occupation that has an accepted answer."""
-        return self.outcome("title").rows
 
     def outcome(self, kind: Kind) -> Outcome:
         """The verdict on the record of one kind; raises `CorpusError` for a damaged record."""

@@ -11,15 +11,14 @@ import hashlib
 import json
 import tomllib
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-import jinja2
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.catalogue.models import Catalogue
 from pipeline.elicitation.panel import Member
+from pipeline.templates import templates_of
 from warehouse.errors import CatalogueError
 
 Kind = Literal["place", "title"]
@@ -120,7 +119,7 @@ def messages_about(catalogue: Catalogue, kind: Kind, category: str, why: str = "
     settings, within = load_settings(catalogue), catalogue.dimension(WITHIN[kind])
     education = catalogue.dimension("education")
     user = (
-        _templates()
+        templates_of("pipeline.particulars")
         .get_template(f"{kind}.j2")
         .render(
             population=catalogue.population,
@@ -137,16 +136,5 @@ def messages_about(catalogue: Catalogue, kind: Kind, category: str, why: str = "
             why=why,
         )
     )
-    system = _templates().get_template("system.j2").render()
+    system = templates_of("pipeline.particulars").get_template("system.j2").render()
     return ({"role": "system", "content": system}, {"role": "user", "content": user.rstrip("\n")})
-
-
-@cache
-def _templates() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("pipeline.particulars", ""),
-        autoescape=False,  # plain text
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

@@ -9,34 +9,14 @@ from serving.cli import options
 
 @click.command()
 @click.argument("dimensions", nargs=-1, required=True)
-@click.option("-s", "--seed", default="0", callback=options.seed, show_default=True, help="Integer or text.")
+@options.seed_option()
 @click.option("-i", "--index", type=click.IntRange(0), default=0, show_default=True, help="Index of the persona.")
-@click.option("--population", help="Population of a packaged snapshot [default: us].")
-@click.option("--snapshot", "path", type=click.Path(), help="Folder of another snapshot.")
-@click.option(
-    "--do", multiple=True, callback=options.assignments, metavar="DIMENSION=CATEGORY", help="As it was drawn with."
-)
-@click.option(
-    "--evidence",
-    multiple=True,
-    callback=options.evidence,
-    metavar="DIMENSION=CATEGORY,...",
-    help="As it was drawn with.",
-)
-@click.option(
-    "--likelihood",
-    multiple=True,
-    callback=options.numbers,
-    metavar="DIMENSION=CATEGORY:NUMBER,...",
-    help="As it was drawn with.",
-)
-@click.option(
-    "--target",
-    multiple=True,
-    callback=options.numbers,
-    metavar="DIMENSION=CATEGORY:SHARE,...",
-    help="As it was drawn with.",
-)
+@options.POPULATION
+@options.SNAPSHOT
+@options.condition("do", "As it was drawn with.")
+@options.condition("evidence", "As it was drawn with.")
+@options.condition("likelihood", "As it was drawn with.")
+@options.condition("target", "As it was drawn with.")
 def explain(  # noqa: PLR0917  # click passes options by name
     dimensions: tuple[str, ...],
     seed: int | str,

@@ -22,10 +22,10 @@ LARGEST_QUOTA_BATCH = 1_000_000  # as it is held in memory as a whole
 
 @click.command()
 @click.option("-n", "--number", type=int, default=5, show_default=True, help="How many personas.")
-@click.option("-s", "--seed", default="0", callback=options.seed, show_default=True, help="Integer or text.")
+@options.seed_option()
 @click.option("--start", type=int, default=0, show_default=True, help="Index of the first persona.")
-@click.option("--population", help="Population of a packaged snapshot [default: us].")
-@click.option("--snapshot", "path", type=click.Path(), help="Folder of another snapshot.")
+@options.POPULATION
+@options.SNAPSHOT
 @click.option(
     "-f",
     "--format",
@@ -34,41 +34,13 @@ LARGEST_QUOTA_BATCH = 1_000_000  # as it is held in memory as a whole
     help="Default: by the name of FILE, else prose; prompt: prose for system prompts.",
 )
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="File to write; default: standard output.")
-@click.option(
-    "--do",
-    multiple=True,
-    callback=options.assignments,
-    metavar="DIMENSION=CATEGORY",
-    help="Set a value; its consequences follow; repeatable.",
+@options.condition("do", "Set a value; its consequences follow; repeatable.")
+@options.condition(
+    "evidence", "Only people of whom this holds, any of several; a range as 25..34 or bachelor..; repeatable."
 )
-@click.option(
-    "--evidence",
-    multiple=True,
-    callback=options.evidence,
-    metavar="DIMENSION=CATEGORY,...",
-    help="Only people of whom this holds, any of several; a range as 25..34 or bachelor..; repeatable.",
-)
-@click.option(
-    "--likelihood",
-    multiple=True,
-    callback=options.numbers,
-    metavar="DIMENSION=CATEGORY:NUMBER,...",
-    help="Soft evidence: how likely what was observed is in each category; repeatable.",
-)
-@click.option(
-    "--target",
-    multiple=True,
-    callback=options.numbers,
-    metavar="DIMENSION=CATEGORY:SHARE,...",
-    help="Lean the population so that categories have these shares; repeatable.",
-)
-@click.option(
-    "--quota",
-    multiple=True,
-    callback=options.counts,
-    metavar="DIMENSION=CATEGORY:COUNT,...",
-    help="Exactly so many of the -n personas; repeatable.",
-)
+@options.condition("likelihood", "Soft evidence: how likely what was observed is in each category; repeatable.")
+@options.condition("target", "Lean the population so that categories have these shares; repeatable.")
+@options.condition("quota", "Exactly so many of the -n personas; repeatable.")
 @click.option(
     "--as-of",
     type=click.DateTime(["%Y-%m-%d"]),

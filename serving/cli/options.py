@@ -6,11 +6,19 @@ Here belong callbacks of click and their errors. Whether a dimension or a catego
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import date, datetime
+from typing import Any
 
 import click
 
 from warehouse.errors import PersonaGenError
+
+Option = Callable[[Any], Any]
+"""What click makes of an option: a decorator of a command."""
+
+POPULATION = click.option("--population", help="Population of a packaged snapshot [default: us].")
+SNAPSHOT = click.option("--snapshot", "path", type=click.Path(), help="Folder of another snapshot.")
 
 KEYS_VARIABLE = "PERSONAGEN_KEYS_FILE"
 DIGITS = re.compile(r"\d{10}")  # more of them than any age has
@@ -96,3 +104,24 @@ def source(population: str | None, path: str | None) -> str:
     from serving.snapshot import DEFAULT  # noqa: PLC0415  # numpy is not needed for help
 
     return next((given for given in (path, population) if given is not None), DEFAULT)
+
+
+def seed_option(told: str = "Integer or text.") -> Option:
+    """`--seed`."""
+    return click.option("-s", "--seed", default="0", callback=seed, show_default=True, help=told)
+
+
+def condition(name: str, told: str) -> Option:
+    """`--do`, `--evidence` or another condition on whom to draw, as often as there are dimensions."""
+    read, written = _CONDITIONS[name]
+    return click.option(f"--{name}", multiple=True, callback=read, metavar=f"DIMENSION=CATEGORY{written}", help=told)
+
+
+_CONDITIONS = {
+    "do": (assignments, ""),
+    "evidence": (evidence, ",..."),
+    "likelihood": (numbers, ":NUMBER,..."),
+    "target": (numbers, ":SHARE,..."),
+    "quota": (counts, ":COUNT,..."),
+}
+"""How each condition is read, and how its values are written."""

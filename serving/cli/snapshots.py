@@ -62,9 +62,7 @@ def verify(path: str) -> None:
 @click.option(
     "--people", type=click.IntRange(1, 1_000_000), default=20_000, show_default=True, help="How many to draw."
 )
-@click.option(
-    "-s", "--seed", default="0", callback=options.seed, show_default=True, help="Whom to draw: integer or text."
-)
+@options.seed_option("Whom to draw: integer or text.")
 @click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Rows shown of each table.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Everything as JSON, with the index of each persona that changes."
