@@ -38,6 +38,7 @@ BLOCK = np.uint64(1024)
 LANES = (4, 8, 12, 16, 20)  # places of a row that is drawn by straight-line code; with more it is not always faster
 MOST = 256  # places of any row
 LINE = 8  # places in a line of the cache
+GROUP = 16  # persons whose wider rows are summed side by side
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
 P = tuple(np.uint64(place) for place in range(LANES[-1]))
 _GOLDEN, _M1, _M2 = np.uint64(GOLDEN), np.uint64(MULTIPLIER_1), np.uint64(MULTIPLIER_2)
@@ -189,49 +190,74 @@ def _multiply(count: Any, lanes: Any, t: Any, rows: Any, person: Any, work: Any)
         work[low + P[0]], work[low + P[1]], work[low + P[2]], work[low + P[3]] = a, b, c, d
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _multiply_wide(count: Any, lanes: Any, t: Any, rows: Any, person: Any, work: Any) -> Any:  # noqa: PLR0917
-    """The same for rows that have a multiple of eight places."""
-    for low in range(_ZERO, lanes, np.uint64(8)):
-        r = np.uint64(rows[_ZERO, person]) + low
-        a, b, c, d = t[r + P[0]], t[r + P[1]], t[r + P[2]], t[r + P[3]]
-        e, f, g, h = t[r + P[4]], t[r + P[5]], t[r + P[6]], t[r + P[7]]
-        for table in range(_ONE, count):
-            r = np.uint64(rows[table, person]) + low
-            a, b, c, d = a * t[r + P[0]], b * t[r + P[1]], c * t[r + P[2]], d * t[r + P[3]]
-            e, f, g, h = e * t[r + P[4]], f * t[r + P[5]], g * t[r + P[6]], h * t[r + P[7]]
-        work[low + P[0]], work[low + P[1]], work[low + P[2]], work[low + P[3]] = a, b, c, d
-        work[low + P[4]], work[low + P[5]], work[low + P[6]], work[low + P[7]] = e, f, g, h
+def _written_out_for_a_group() -> Callable[..., Any]:
+    """The draw of a dimension with wider rows, for whole groups of persons; says where it ended and whether it could.
+
+    The products of a person go into a column of `work`, (places, GROUP), so that running sums and comparisons are taken
+    for the persons of a group side by side: each sum is still taken in its order, and none waits for another's.
+    """
+    persons, places = range(GROUP), range(LINE)
+    lines = [
+        "def draw_group(low, high, count, lanes, last, t, rows, work, chances, row, weights):",
+        " products, limits, found = work",
+        f" ends = low + (high - low) // np.uint64({GROUP}) * np.uint64({GROUP})",
+        f" for first in range(low, ends, np.uint64({GROUP})):",
+        f"  for person in range(np.uint64({GROUP})):",
+        f"   for place in range(_ZERO, lanes, np.uint64({LINE})):",
+        "    r = np.uint64(rows[_ZERO, first - low + person]) + place",
+        *(f"    v{p} = t[r + P[{p}]]" for p in places),
+        "    for table in range(_ONE, count):",
+        "     r = np.uint64(rows[table, first - low + person]) + place",
+        *(f"     v{p} *= t[r + P[{p}]]" for p in places),
+        *(f"    products[place + P[{p}], person] = v{p}" for p in places),
+        *(f"  s{p} = 0.0" for p in persons),
+        "  for place in range(lanes):",
+        *(f"   s{p} += products[place, P[{p}]]" for p in persons),
+        *(f"   products[place, P[{p}]] = s{p}" for p in persons),
+        f"  for person in range(np.uint64({GROUP})):",
+        "   total = products[lanes - _ONE, person]",
+        "   if total < SMALLEST_TOTAL and weights[first + person] > 0.0:",
+        "    return first, False",
+        "   limits[person] = chances[first - low + person] * total",
+        *(f"  u{p}, c{p} = limits[P[{p}]], 0" for p in persons),
+        "  for place in range(lanes - _ONE):",
+        *(f"   c{p} += products[place, P[{p}]] <= u{p}" for p in persons),
+        *(f"  found[P[{p}]] = c{p}" for p in persons),
+        f"  for person in range(np.uint64({GROUP})):",
+        "   row[first + person] = np.uint8(min(found[person], last))",
+        " return ends, True",
+    ]
+    scope = dict(globals())
+    exec(compile("\n".join(lines), __file__, "exec"), scope)
+    drawn: Callable[..., Any] = njit(cache=True, nogil=True, error_model="numpy")(scope["draw_group"])
+    return drawn
+
+
+_draw_group = _written_out_for_a_group()
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _draw_wide(  # noqa: PLR0917
-    low: Any, high: Any, count: Any, lanes: Any, last: Any, t: Any, rows: Any, work: Any, chances: Any, row: Any,
-    weights: Any,
+    low: Any, high: Any, count: Any, lanes: Any, last: Any, t: Any, rows: Any, single: Any, group: Any, chances: Any,
+    row: Any, weights: Any,
 ) -> Any:  # fmt: skip
-    """Rows of more than 20 places: four persons at a time, whose running sums do not wait for one another."""
-    w0, w1, w2, w3 = work[0], work[1], work[2], work[3]
-    for first in range(low, high, np.uint64(4)):
-        persons = min(np.uint64(4), high - first)
-        for person in range(persons):
-            _multiply_wide(count, lanes, t, rows, first - low + person, work[person])
-        a, b, c, d = 0.0, 0.0, 0.0, 0.0
-        for place in range(lanes):
-            a += w0[place]
-            b += w1[place]
-            c += w2[place]
-            d += w3[place]
-            w0[place], w1[place], w2[place], w3[place] = a, b, c, d
-        for person in range(persons):
-            i, sums = first + person, work[person]
-            total = sums[lanes - _ONE]
-            if total < SMALLEST_TOTAL and weights[i] > 0.0:
-                return False
-            u = chances[i - low] * total
-            code = 0
-            for place in range(lanes - _ONE):
-                code += sums[place] <= u
-            row[i] = np.uint8(min(code, last))
+    """Rows of more than 20 places: groups of persons, and those who are left one by one."""
+    ends, well = _draw_group(low, high, count, lanes, last, t, rows, group, chances, row, weights)
+    if not well:
+        return False
+    for i in range(ends, high):
+        _multiply(count, lanes, t, rows, i - low, single)
+        total = 0.0
+        for c in range(lanes):
+            total += single[c]
+            single[c] = total
+        if total < SMALLEST_TOTAL and weights[i] > 0.0:
+            return False
+        u = chances[i - low] * total
+        code = 0
+        for c in range(lanes - _ONE):
+            code += single[c] <= u
+        row[i] = np.uint8(min(code, last))
     return True
 
 
@@ -270,7 +296,9 @@ def _run(  # noqa: PLR0917
     places, likely = evidence
     gathers = flat[0]
     n = np.uint64(len(indices))
-    work = np.empty((4, MOST))
+    together = GROUP if n >= GROUP else 1  # a group's room takes longer to get than one person to draw
+    single = np.empty(MOST)
+    group = (np.empty((MOST, together)), np.empty(together), np.empty(together, dtype=np.int64))
     most = _ONE
     for at in order:
         most = max(most, gathers[at + _ONE] - gathers[at])
@@ -287,7 +315,7 @@ def _run(  # noqa: PLR0917
                 chances[i] = _threshold(indices[low + i], start)
             if place >= 0:
                 well = _draw_likely(
-                    low, high, count, lanes, last, table, rows, likely[place], work[_ZERO], chances, codes[at], weights
+                    low, high, count, lanes, last, table, rows, likely[place], single, chances, codes[at], weights
                 )
             elif lanes == P[4]:
                 well = _draw_4(low, high, count, last, table, rows, chances, codes[at], weights)
@@ -300,7 +328,9 @@ def _run(  # noqa: PLR0917
             elif lanes == np.uint64(20):
                 well = _draw_20(low, high, count, last, table, rows, chances, codes[at], weights)
             else:
-                well = _draw_wide(low, high, count, lanes, last, table, rows, work, chances, codes[at], weights)
+                well = _draw_wide(
+                    low, high, count, lanes, last, table, rows, single, group, chances, codes[at], weights
+                )
             if not well:
                 return np.int64(at)
     return np.int64(-1)

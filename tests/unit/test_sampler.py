@@ -232,13 +232,17 @@ def test_bad_requests_are_refused_in_one_line(sampler: Sampler, arguments: dict[
     assert "\n" not in str(raised.value)
 
 
-def test_an_impossible_combination_is_an_error(tmp_path: Path) -> None:
-    blocked = ToyDimension("b", ("x", "y"), (("a",),), zeros=((("a",), (1,), 0), (("a",), (1,), 1)))
-    build_snapshot(tmp_path / "s", (ToyDimension("a", ("p", "q")), blocked))
-    sampler = Sampler(Snapshot.load(tmp_path / "s"))
+@pytest.mark.parametrize("kernel", ["numpy", "numba"])
+@pytest.mark.parametrize("categories", [2, 30])
+def test_an_impossible_combination_is_an_error(tmp_path: Path, kernel: KernelName, categories: int) -> None:
+    names = tuple(f"b{place}" for place in range(categories))
+    zeros = tuple((("a",), (1,), place) for place in range(categories))
+    build_snapshot(tmp_path / "s", (ToyDimension("a", ("p", "q")), ToyDimension("b", names, (("a",),), zeros=zeros)))
+    sampler = Sampler(Snapshot.load(tmp_path / "s"), kernel)
     assert len(sampler.sample(5, do={"a": "p"})) == 5
-    with pytest.raises(SamplingError, match="no category of 'b' is possible together with the values set"):
-        sampler.sample(5, do={"a": "q"})
+    for people in (5, 20):
+        with pytest.raises(SamplingError, match="no category of 'b' is possible together with the values set"):
+            sampler.sample(people, do={"a": "q"})
 
 
 def test_an_empty_batch_has_all_columns(sampler: Sampler) -> None:
