@@ -93,8 +93,8 @@ def reached(figure: float, wanted: float, *, least: bool = True) -> str:
     return "yes" if (figure >= wanted if least else figure <= wanted) else "no"
 
 
-def peers(snapshot: Snapshot, scratch: Path) -> list[dict[str, object]]:
-    """Figures of the peers, whose environment is made if it is not there."""
+def peers(snapshot: Snapshot, scratch: Path) -> dict[tuple[str, str], float]:
+    """Records per second by peer and what was measured; the environment of the peers is made if it is not there."""
     python = PEERS / "bin" / "python"
     if not python.is_file():
         venv.create(PEERS, with_pip=True)
@@ -109,7 +109,13 @@ def peers(snapshot: Snapshot, scratch: Path) -> list[dict[str, object]]:
     told = subprocess.run(
         [python, Path(__file__).with_name("peers.py"), file], check=True, capture_output=True, text=True
     ).stdout
-    return [json.loads(line) for line in told.splitlines() if line.startswith("{")]
+    best_of: dict[tuple[str, str], float] = {}
+    for line in told.splitlines():
+        if line.startswith("{"):
+            it = json.loads(line)
+            name = (it["peer"], it["what"])
+            best_of[name] = max(best_of.get(name, 0.0), it["rate"])
+    return best_of
 
 
 def batches(snapshot: Snapshot, scratch: Path) -> tuple[str, str]:
@@ -119,12 +125,17 @@ def batches(snapshot: Snapshot, scratch: Path) -> tuple[str, str]:
     for sampler in samplers.values():
         sampler.sample(BATCH)
     found: dict[str, float] = dict.fromkeys(samplers, 0.0)
-    for _ in range(ROUNDS):  # in turns, so that what else goes on befalls all of them
-        for name, sampler in samplers.items():
-            found[name] = max(found[name], BATCH / best(lambda s=sampler: s.sample(BATCH, seed=1), 1))  # type: ignore[misc]
+
+    def measure() -> None:
+        for _ in range(ROUNDS):  # in turns, so that what else goes on befalls all of them
+            for name, sampler in samplers.items():
+                found[name] = max(found[name], BATCH / best(lambda s=sampler: s.sample(BATCH, seed=1), 1))  # type: ignore[misc]
+
+    measure()
     found["plain Python"] = 200 / best(lambda: [reference.draw(index, 1) for index in range(200)])
     rows = []
-    theirs = [(str(p["peer"]), str(p["what"]), float(str(p["rate"]))) for p in peers(snapshot, scratch)]
+    theirs = [(*name, rate) for name, rate in peers(snapshot, scratch).items()]
+    measure()  # as the peers that are over soon are measured before and after the others
     for name, what, rate in [("own definition", "plain Python", found["plain Python"]), *theirs]:
         if not rate:
             rows.append((name, what, "–", "–", "–", "–", "–"))
