@@ -94,6 +94,12 @@ def derived_needs(snapshot: Snapshot) -> dict[str, tuple[str, ...]]:
     return known | {field: found.needs for field, found in particulars.items() if found is not None}
 
 
+def refuse_derived(snapshot: Snapshot, name: str, remedy: str) -> None:
+    """SamplingError for a derived field where a dimension is wanted; it says which dimensions the field comes from."""
+    if name not in snapshot and (needs := derived_needs(snapshot).get(name)):
+        raise SamplingError(f"{name!r} is no dimension but derived from {', '.join(needs)}: {remedy}", about=name)
+
+
 def select_fields(
     snapshot: Snapshot, fields: Iterable[str] | None = None, exclude: Iterable[str] | None = None
 ) -> Selection:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from serving.batch import Persona, derived_needs
+from serving.batch import Persona, refuse_derived
 from serving.snapshot import Factor, Snapshot, SnapshotDimension
 from warehouse.errors import SamplingError
 
@@ -97,10 +97,7 @@ def explain(persona: Persona, dimension: str) -> Explanation:
     A value that `do` set is explained as if it had been drawn.
     """
     snapshot = persona.snapshot
-    if needs := derived_needs(snapshot).get(dimension):
-        raise SamplingError(
-            f"{dimension!r} is no dimension but derived from {', '.join(needs)}: explain one of these", about=dimension
-        )
+    refuse_derived(snapshot, dimension, "explain one of these")
     target = snapshot.dimension(dimension)
     codes = {name: _code(persona, snapshot.dimension(name)) for name in (*target.parents, dimension)}
     rows = [_row(factor, codes) for factor in target.factors]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from serving import conditions
-from serving.batch import Batch, Selection, select_fields
+from serving.batch import Batch, Selection, refuse_derived, select_fields
 from serving.conditions import Condition, Support
 from serving.counter import LARGEST_INDEX, Seed, check_seed
 from serving.engine import Codes, Drawn, Engine, Indices, KernelName
@@ -98,7 +98,7 @@ class Sampler:
         """
         seed = check_seed(seed)
         n, start = check_range(n, start)
-        asked = _check_conditions(
+        asked = self._check_conditions(
             evidence=evidence, do=do, likelihood=likelihood, target_marginal=target_marginal, quota=quota
         )
         known = read_evidence(self.snapshot, asked["evidence"], asked["likelihood"])
@@ -145,7 +145,7 @@ class Sampler:
         The arguments are those of `sample`; conditions other than `do`, and the prose `summary`, are for that alone.
         Raises SamplingError for an unknown name or category, or for prose.
         """
-        asked = tuple(sorted(_check_conditions(do=do)["do"].items())) if do else ()
+        asked = tuple(sorted(self._check_conditions(do=do)["do"].items())) if do else ()
         try:
             return self._ready_lines(asked, _hashable(fields), _hashable(exclude), as_of, accents)
         except TypeError:  # of other types, or holding what cannot be a name, which is said here
@@ -172,6 +172,29 @@ class Sampler:
         except TypeError:  # of other types, or holding what cannot be a name, which is said here
             return select_fields(self.snapshot, fields, exclude)
 
+    def _check_conditions(self, **named: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:
+        """Conditions by argument; refused is what is no mapping from dimensions, and one that two of them speak of."""
+        seen: dict[str, str] = {}
+        for argument, values in named.items():
+            if not isinstance(values, Mapping | None) or not all(isinstance(name, str) for name in values or ()):
+                raise SamplingError(
+                    f"{argument} must be a mapping such as {{'sex': ...}}, not {values!r}", argument=argument
+                )
+            for name, value in (values or {}).items():
+                refuse_derived(self.snapshot, name, "condition on one of these")
+                if argument == "do" and not isinstance(value, str):
+                    raise SamplingError(
+                        f"do sets {name!r} to one category, not to {value!r}", argument=argument, about=name
+                    )
+                if name in seen:
+                    raise SamplingError(
+                        f"dimension {name!r} is in {seen[name]} and in {argument}: leave one of them out",
+                        argument=argument,
+                        about=name,
+                    )
+                seen[name] = argument
+        return {argument: values or {} for argument, values in named.items()}
+
     def _fixed(self, do: Mapping[str, str]) -> dict[int, int]:
         dimensions = [(self.snapshot.dimension(name), category) for name, category in do.items()]
         return {dimension.position: dimension.code(category) for dimension, category in dimensions}
@@ -195,29 +218,6 @@ def _hashable(names: Iterable[str] | None) -> tuple[str, ...] | None:
     if isinstance(names, list | tuple):
         return tuple(names)
     raise TypeError
-
-
-def _check_conditions(**named: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:
-    """Conditions by argument; refused is what is no mapping from names, and a dimension that two of them speak of."""
-    seen: dict[str, str] = {}
-    for argument, values in named.items():
-        if not isinstance(values, Mapping | None) or not all(isinstance(name, str) for name in values or ()):
-            raise SamplingError(
-                f"{argument} must be a mapping such as {{'sex': ...}}, not {values!r}", argument=argument
-            )
-        for name, value in (values or {}).items():
-            if argument == "do" and not isinstance(value, str):
-                raise SamplingError(
-                    f"do sets {name!r} to one category, not to {value!r}", argument=argument, about=name
-                )
-            if name in seen:
-                raise SamplingError(
-                    f"dimension {name!r} is in {seen[name]} and in {argument}: leave one of them out",
-                    argument=argument,
-                    about=name,
-                )
-            seen[name] = argument
-    return {argument: values or {} for argument, values in named.items()}
 
 
 def _check_date(as_of: object) -> date:

@@ -218,7 +218,7 @@ def test_prose_says_place_title_and_figure(sampler: Sampler) -> None:
 def test_evidence_on_them_is_an_error_that_names_the_dimensions(
     folder: Path, sampler: Sampler, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SamplingError, match="unknown dimension 'city'"):
+    with pytest.raises(SamplingError, match="'city' is no dimension but derived from region, urbanicity: condition"):
         sampler.sample(1, evidence={"city": "Bangor"})
     assert main(["generate", "--snapshot", str(folder), "-n", "2", "-f", "jsonl", "--fields", "city,job_title"]) == 0
     for line in capsys.readouterr().out.splitlines():
