@@ -9,8 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
-from pipeline.elicitation.edition import EDITION_FILE, checked_name, members_of, populations_of, write_members
+from pipeline.elicitation.edition import (
+    EDITION_FILE,
+    checked_name,
+    ids_by_population,
+    members_of,
+    populations_of,
+    write_members,
+)
 from pipeline.elicitation.panel import Member, load_panel
 from pipeline.pages.provenance import render_provenance
 from pipeline.promotion import serving_edition
@@ -39,11 +47,14 @@ class EditionState:
     serves: tuple[str, ...]
 
 
-def new_edition(build: Build, members: Sequence[Member], populations: Sequence[str] = ()) -> None:
+def new_edition(
+    build: Build, members: Sequence[Member], populations: Sequence[str] = (), like: Path | None = None
+) -> None:
     """Begin the edition of this build: its folder, who is asked, and what it says of itself.
 
-    Without `populations` it is about all of the catalogue. Raises `ElicitationError` if there is such an edition
-    already, packaged or in the folder, and if somebody of these cannot be asked.
+    Without `populations` it is about all of the catalogue. Where the edition in the folder `like` has members of their
+    own for a population, those of them who are among `members` are asked for it. Raises `ElicitationError` if there is
+    such an edition already, packaged or in the folder, and if somebody of these cannot be asked.
     """
     checked_name(build.edition)
     if (CORPUS / build.edition).is_dir():
@@ -57,9 +68,16 @@ def new_edition(build: Build, members: Sequence[Member], populations: Sequence[s
         raise ElicitationError(
             f"'{recorded[0]}' answers from the record and cannot be asked: name a live or local member"
         )
-    write_members(build.live_folder, [m.id for m in members], populations)
+    ids = [m.id for m in members]
+    theirs, own = ids_by_population(like) if like else ([], {})
+    kept = {p: same for p, some in own.items() if (p in populations or not populations) and (same := _both(some, ids))}
+    write_members(build.live_folder, _both(theirs, ids) or ids, populations, kept)
     text = render_provenance(build.edition, datetime.now(UTC).date(), members)
     (build.live_folder / "PROVENANCE.md").write_text(text, encoding="utf-8")
+
+
+def _both(these: Sequence[str], those: Sequence[str]) -> list[str]:
+    return [one for one in these if one in those]
 
 
 def begin(build: Build) -> tuple[Member, ...]:
@@ -76,7 +94,7 @@ def begin(build: Build) -> tuple[Member, ...]:
         before = build.of_edition(now).edition_folder if now else None
         same = askable(members_of(before)) if before else ()
         everybody = [m for m in load_panel() if m.source == "live"]
-        new_edition(build, same or everybody, populations_of(before) if before else ())
+        new_edition(build, same or everybody, populations_of(before) if before else (), before)
     return members_of(build.live_folder)
 
 

@@ -57,12 +57,13 @@ def new(name: str, members: tuple[str, ...], like: str | None, populations: tupl
         raise ElicitationError("--member and --like exclude each other: give one of them")
     for population in populations:
         load_catalogue(population)  # an unknown one is told before anything is written
-    build = build_of(home, name, None)
+    build, folder = build_of(home, name, None), None
     if like is not None:
         other = build.of_edition(like)
         other.require_edition()
-        chosen = askable(members_of(other.edition_folder))
-        populations = populations or populations_of(other.edition_folder)
+        folder = other.edition_folder
+        chosen = askable(members_of(folder))
+        populations = populations or populations_of(folder)
         if not chosen:
             raise ElicitationError(
                 f"edition '{like}' has recorded members only, whom nobody can ask: leave --like out to ask all live "
@@ -70,7 +71,7 @@ def new(name: str, members: tuple[str, ...], like: str | None, populations: tupl
             )
     else:
         chosen = panel_members(members) if members else tuple(m for m in load_panel() if m.source == "live")
-    new_edition(build, chosen, populations)
+    new_edition(build, chosen, populations, folder)
     click.echo(f"edition {name} asks {', '.join(m.id for m in chosen)}: {build.live_folder}")
     command = f"personagen build --edition {name}"
     if any(m.price_in or m.price_out for m in chosen):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -67,6 +67,14 @@ def populations_of(folder: Path) -> tuple[str, ...]:
     return tuple((edition and edition.populations) or ())
 
 
+def ids_by_population(folder: Path) -> tuple[list[str], dict[str, list[str]]]:
+    """Ids of the members that the edition in `folder` asks: for all populations but those with members of their own,
+    and for these. Both are empty if there is no file.
+    """
+    edition = _read(folder)
+    return (edition.members, edition.members_by_population) if edition else ([], {})
+
+
 def asked_for(folder: Path, populations: Collection[str]) -> dict[str, frozenset[str] | None]:
     """The ids of the members that are asked for each of these populations; None stands for all of the edition's.
 
@@ -104,16 +112,24 @@ def _read(folder: Path) -> _Edition | None:
         raise ElicitationError(f"{path}: '{'.'.join(map(str, first['loc']))}': {first['msg']}") from error
 
 
-def write_members(folder: Path, members: Sequence[str], populations: Sequence[str] = ()) -> Path:
+def write_members(
+    folder: Path,
+    members: Sequence[str],
+    populations: Sequence[str] = (),
+    by_population: Mapping[str, Sequence[str]] | None = None,
+) -> Path:
     """Write `edition.toml` into a new edition's folder; without `populations` it is about all of the catalogue.
 
+    `by_population` are the members of populations that have their own.
     Raises `ElicitationError` if the file is there already or cannot be written.
     """
     path = folder / EDITION_FILE
     lines = ["# Who is asked for this edition; ids of pipeline/elicitation/panel.toml.", "members = ["]
     lines += [*(f'    "{m}",' for m in members), "]"]
     if populations:
-        lines += ["populations = [" + ", ".join(f'"{p}"' for p in populations) + "]"]
+        lines += [f"populations = {_listed(populations)}"]
+    if by_population:
+        lines += ["", "[members_by_population]", *(f"{p} = {_listed(own)}" for p, own in by_population.items())]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
@@ -123,3 +139,7 @@ def write_members(folder: Path, members: Sequence[str], populations: Sequence[st
     except OSError as error:
         raise ElicitationError(f"{path} cannot be written ({error.strerror}): choose another folder") from error
     return path
+
+
+def _listed(names: Sequence[str]) -> str:
+    return "[" + ", ".join(f'"{name}"' for name in names) + "]"

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from pipeline import editions as module
 from pipeline.cli.edition import edition_group
 from pipeline.editions import begin, editions, new_edition, panel_members
-from pipeline.elicitation.edition import members_of, write_members
+from pipeline.elicitation.edition import asked_for, members_of, write_members
 from pipeline.elicitation.panel import Endpoint, Member, load_panel
 from pipeline.pages.provenance import render_provenance
 from pipeline.resources import Build
@@ -52,6 +52,17 @@ def test_a_new_edition_says_whom_it_asks(tmp_path: Path) -> None:
     assert "2031.02" in one.plan.provenance and MEMBERS[1] in one.plan.provenance
     with pytest.raises(ElicitationError, match="exists already"):
         new_edition(one, panel_members(MEMBERS))
+
+
+def test_an_edition_like_another_keeps_who_is_asked_for_one_population_only(tmp_path: Path) -> None:
+    first = build(tmp_path, "2031.01")
+    write_members(first.live_folder, MEMBERS[:1], [], {"gb": [MEMBERS[1], "recorded-pass-2"]})
+    run("new", "2031.02", "--like", "2031.01", "--home", str(tmp_path))
+    asked = asked_for(build(tmp_path).live_folder, ("us", "gb"))
+    assert asked == {"us": {MEMBERS[0]}, "gb": {MEMBERS[1]}}
+    run("new", "2031.03", "--like", "2031.01", "--population", "us", "--home", str(tmp_path))
+    asked = asked_for(build(tmp_path, "2031.03").live_folder, ("us", "gb"))
+    assert asked == {"us": {MEMBERS[0]}, "gb": frozenset()}
 
 
 def test_provenance_tells_who_is_asked_live_and_who_is_not() -> None:
