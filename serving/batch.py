@@ -97,7 +97,8 @@ def derived_needs(snapshot: Snapshot) -> dict[str, tuple[str, ...]]:
 def refuse_derived(snapshot: Snapshot, name: str, remedy: str) -> None:
     """SamplingError for a derived field where a dimension is wanted; it says which dimensions the field comes from."""
     if name not in snapshot and (needs := derived_needs(snapshot).get(name)):
-        raise SamplingError(f"{name!r} is no dimension but derived from {', '.join(needs)}: {remedy}", about=name)
+        derived = f"{name!r} is no dimension but derived from {', '.join(needs)}"
+        raise SamplingError(f"{derived}: {remedy}", about=name, allowed=needs)
 
 
 def select_fields(

@@ -115,6 +115,8 @@ def duckdb_writer(path: str | os.PathLike[str], table: str) -> Iterator[Callable
         raise SamplingError(f"{shown} is no file, so that nothing would be kept: name a file")
     target = Path(os.path.abspath(shown))  # noqa: PTH100  # which takes the meaning from names such as `md:x`
     new = not target.exists()
+    if not new and _is_other(target):  # which DuckDB would take for a table to read, and keep nothing
+        raise SamplingError(f"cannot open {shown}: it is a file of another kind; name another file")
     try:
         connection = duckdb.connect(target)
     except duckdb.Error as error:
@@ -154,6 +156,16 @@ def duckdb_writer(path: str | os.PathLike[str], table: str) -> Iterator[Callable
             for left in (target, target.with_name(f"{target.name}.wal")):
                 left.unlink(missing_ok=True)
         raise
+
+
+def _is_other(path: Path) -> bool:
+    """Whether a file holds something, and no DuckDB database."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError:  # DuckDB tells what is wrong with it
+        return False
+    return bool(head) and head[8:] != b"DUCK"
 
 
 def _difference(there: Mapping[str, str], given: Mapping[str, str]) -> str:

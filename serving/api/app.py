@@ -38,7 +38,7 @@ from serving.api.reloading import Reloader
 from serving.api.requests import Wanted
 from serving.api.service import Service
 from serving.api.settings import Limits, Settings
-from serving.batch import Batch, derived_needs
+from serving.batch import Batch, derived_needs, refuse_derived
 from serving.explaining import explain
 from serving.page.routes import page_routes
 from serving.sampler import Sampler
@@ -256,6 +256,7 @@ def _lifespan(settings: Settings, reloader: Reloader) -> Callable[[Starlette], A
 
 def _dimension(snapshot: Snapshot, dimension: str, status: int) -> str:
     try:
+        refuse_derived(snapshot, dimension, "ask about one of these")
         return snapshot.dimension(dimension).id
     except SamplingError as error:
         raise Problem(status, str(error), "dimension", error.allowed) from None

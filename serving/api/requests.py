@@ -200,11 +200,11 @@ def _population(name: str, value: Any) -> str:
 
 
 def _seed(name: str, value: Any) -> int | str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        if not -(2**63) <= value < 2**63:
-            raise Problem(422, f"{name!r} must lie within 64 bits, or be a text", name)
-        return value
-    return _text(name, value)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if (whole and -(2**63) <= value < 2**63) or (isinstance(value, str) and len(value) <= LONGEST_TEXT):
+        return value  # type: ignore[no-any-return]
+    wanted = f"a whole number from -2^63 to 2^63 - 1, or a text of at most {LONGEST_TEXT} characters"
+    raise Problem(422, f"{name!r} must be {wanted}", name)
 
 
 def _names(name: str, value: Any) -> tuple[str, ...]:

@@ -396,6 +396,17 @@ def test_a_table_of_other_columns_is_left_alone(
     assert people.cast(pl.String).equals(sampler.sample(6, 1, fields=["sex", "age"]).to_polars().cast(pl.String))
 
 
+def test_a_file_of_another_kind_is_no_database(sampler: Sampler, tmp_path: Path) -> None:
+    batch = sampler.sample(3)
+    batch.to_parquet(tmp_path / "p.parquet")
+    (tmp_path / "p.csv").write_text("a,b\n1,2\n")
+    for name in ("p.parquet", "p.csv"):
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(SamplingError, match="it is a file of another kind; name another file"):
+            batch.to_duckdb(tmp_path / name)
+        assert (tmp_path / name).read_bytes() == before
+
+
 def test_what_cannot_be_written_leaves_no_new_file(sampler: Sampler, tmp_path: Path) -> None:
     (tmp_path / "no.duckdb").write_text("not a database, " * 100)
     with pytest.raises(SamplingError, match=r"cannot open .*no\.duckdb"):
