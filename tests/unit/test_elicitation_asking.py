@@ -77,25 +77,28 @@ def test_the_kinds_of_error() -> None:
 
 def test_a_cancelled_run_yields_what_was_in_flight_as_interrupted() -> None:
     found: list[Asked] = []
+    ids = [str(i) for i in range(100)]
+    # Ten are answered; the five after them keep their callers waiting, so that these are in flight when all is cancelled.
+    steps = {number: ["slow_first_byte"] for number in ids[10:]}
 
     async def collect(url: str) -> None:
-        async for asked in ask_panel([job(url, [str(i) for i in range(100)], concurrency=5)], patience=HURRIED):
+        async for asked in ask_panel([job(url, ids, concurrency=5)], patience=Patience()):
             found.append(asked)
 
-    async def run(url: str) -> None:
-        task = asyncio.create_task(collect(url))
-        while len(found) < 10:
+    async def run(server: FaultyServer) -> None:
+        task = asyncio.create_task(collect(server.url))
+        while len(found) < 10 or server.stats()["calls"] < 15:
             await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    with FaultyServer(latency=0.1) as server:
-        asyncio.run(run(server.url))
-        calls = server.stats()["calls"]
+    with FaultyServer(steps=steps, slow=60) as server:
+        asyncio.run(run(server))
+        assert server.stats()["calls"] == 15
+    assert set(answers(found)) == set(ids[:10])
     interrupted = [asked for asked in found if asked.call.outcome == "interrupted"]
-    assert 1 <= len(interrupted) <= 5
-    assert len(found) == calls
+    assert {asked.request.custom_id for asked in interrupted} == set(ids[10:15]) and len(found) == 15
     assert all(asked.call.basis == "estimated" and asked.call.usd > 0 for asked in interrupted)
 
 
