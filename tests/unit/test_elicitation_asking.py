@@ -78,7 +78,7 @@ def test_the_kinds_of_error() -> None:
 def test_a_cancelled_run_yields_what_was_in_flight_as_interrupted() -> None:
     found: list[Asked] = []
     ids = [str(i) for i in range(100)]
-    # Ten are answered; the five after them keep their callers waiting, so that these are in flight when all is cancelled.
+    # Ten are answered; the five after them keep their callers waiting, so that all is cancelled with these in flight.
     steps = {number: ["slow_first_byte"] for number in ids[10:]}
 
     async def collect(url: str) -> None:
