@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from serving import derived
+from serving import ages, derived, incomes
 from serving.arrow import coded, numbers, repeated
 from serving.conditions import Support
 from serving.counter import Seed
 from serving.files import duckdb_writer, parquet_writer
-from serving.lines import CROSSED, HINT, INCOME, NAMES
+from serving.incomes import INCOME
+from serving.lines import CROSSED, HINT, NAMES
 from serving.particulars import FIELDS
 from serving.snapshot import Snapshot, suggest
 from warehouse.errors import SamplingError
@@ -82,11 +83,12 @@ class Selection:
 
 def derived_needs(snapshot: Snapshot) -> dict[str, tuple[str, ...]]:
     """Derived fields that this snapshot can give, in display order, and the dimensions that each needs."""
-    hints = tuple(hint for hint in _NAME_HINTS if hint in snapshot)
+    hints = {name: _NAME_HINTS for name in NAMES if HINT in snapshot} | {INCOME: incomes.needs(snapshot)}
+    aged = ages.needs(snapshot)
     # Snapshots from before there were titles keep the fields that they had.
     carried = dict.fromkeys(NAMES, snapshot.has_names) | {INCOME: snapshot.particulars(TITLES) is not None}
     known = {
-        name: parents + (hints if name in NAMES else ())
+        name: tuple(dict.fromkeys([*parents, *(aged if ages.AGE in parents else ()), *hints.get(name, ())]))
         for name, parents in _NEEDS.items()
         if all(parent in snapshot for parent in parents) and carried.get(name, True)
     }
@@ -218,7 +220,7 @@ class Batch:
         selection: Selection,
         codes: Mapping[str, npt.NDArray[np.uint8]],
         support: Support,
-        ages: tuple[tuple[int, int], ...] = (),
+        years: ages.Spans = (),
     ) -> None:
         self.snapshot = snapshot
         self.seed = seed
@@ -226,7 +228,7 @@ class Batch:
         self.as_of = as_of
         self.accents = accents
         self.support = support
-        self._age_spans = ages
+        self._years = years
         self.fields = selection.fields
         self._selection = selection
         self._codes = codes
@@ -253,32 +255,37 @@ class Batch:
 
     @cached_property
     def _ages(self) -> npt.NDArray[np.int64]:
-        bands = self._bands_of("age")
-        if self._age_spans:
-            bands = bands.within(self._age_spans)
-        return derived.exact_ages(self.seed, self.indices, self.codes("age"), bands)
+        bands = ages.bands_of(self.snapshot)
+        if self._years:
+            bands = bands.within(self._years)
+        cells = self._cells(*ages.needs(self.snapshot))
+        return derived.exact_ages(self.seed, self.indices, cells, bands)
+
+    def _cells(self, *names: str) -> npt.NDArray[np.intp]:
+        """The combination of these dimensions that everybody has, a place in `np.ravel_multi_index`, (n,)."""
+        sizes = tuple(len(self.snapshot.dimension(name).categories) for name in names)
+        return np.ravel_multi_index(tuple(self.codes(name).astype(np.intp) for name in names), sizes)
 
     @cached_property
     def _births(self) -> npt.NDArray[np.datetime64]:
         months = derived.months_of(self.snapshot.dimension("birth_month").categories)
         return derived.birth_dates(self.seed, self.indices, self._ages, months[self.codes("birth_month")], self.as_of)
 
+    @property
+    def _height_bands(self) -> derived.Bands:
+        return derived.height_bands(self.snapshot.dimension("height").categories)
+
     @cached_property
     def _heights(self) -> npt.NDArray[np.int64]:
-        return derived.heights_cm(self.seed, self.indices, self.codes("height"), self._bands_of("height"))
+        return derived.heights_cm(self.seed, self.indices, self.codes("height"), self._height_bands)
 
     @cached_property
     def _incomes(self) -> npt.NDArray[np.int64]:
-        bands = self._bands_of("personal_income")
-        return derived.incomes(self.seed, self.indices, self.codes("personal_income"), bands)
-
-    def _bands_of(self, dimension: str) -> derived.Bands:
-        bands = {
-            "age": derived.age_bands,
-            "height": derived.height_bands,
-            "personal_income": derived.income_bands,
-        }[dimension]
-        return bands(self.snapshot.dimension(dimension).categories)
+        bands, (personal, *household) = incomes.bands_of(self.snapshot), incomes.needs(self.snapshot)
+        cells = self._cells(personal, *household[:1])
+        if household:
+            cells = 2 * cells + np.isin(self.codes(household[1]), incomes.own_household(self.snapshot))
+        return bands.draw(self.seed, incomes.STREAM, self.indices, cells)
 
     @cached_property
     def _names(self) -> Names:
@@ -385,7 +392,7 @@ class Batch:
             selection=self._selection,
             codes={name: values[places] for name, values in self._codes.items()},
             support=self.support,
-            ages=self._age_spans,
+            years=self._years,
         )
 
     def to_prompts(self, person: Person = "second") -> list[str]:
@@ -457,9 +464,9 @@ class Batch:
     def _listed(self, name: str) -> tuple[tuple[Value, ...], npt.NDArray[np.integer[Any]]] | None:
         """Values, and places in them, of a field that has few."""
         if name == "age_years":
-            return tuple(range(self._bands_of("age").values[-1] + 1)), self._ages
+            return tuple(range(ages.bands_of(self.snapshot).values[-1] + 1)), self._ages
         if name == "height_cm":
-            return tuple(range(self._bands_of("height").values[-1] + 1)), self._heights
+            return tuple(range(self._height_bands.values[-1] + 1)), self._heights
         if name in FIELDS:
             particulars, rows = self._particulars_of(name)
             return tuple(particulars.names.tolist()), rows

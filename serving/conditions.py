@@ -30,8 +30,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from serving.ages import Years, years_of
 from serving.counter import Seed, offspring, uniforms
 from serving.engine import Drawn, Engine, Floats, Indices
+from serving.evidence import Evidence
 from serving.lookahead import Core, Lookahead
 from serving.snapshot import Snapshot, SnapshotDimension
 from warehouse.errors import SamplingError
@@ -91,6 +93,7 @@ class Condition:
 
     Attributes:
         likelihoods, fixed: by position.
+        years: what evidence on exact ages says besides, if anything.
         core: what is drawn with the evidence in view, if anything; weights are parts of its limits then.
         bound: of weights.
         certain: that no weight exceeds the bound.
@@ -100,6 +103,7 @@ class Condition:
 
     likelihoods: Mapping[int, Floats]
     fixed: Mapping[int, int]
+    years: Years | None
     core: Core | None
     bound: float
     certain: bool
@@ -117,13 +121,12 @@ class Condition:
         return self.core.mass if self.core else 1.0
 
 
-def condition(
-    snapshot: Snapshot, engine: Engine, likelihoods: Mapping[str, Floats], fixed: Mapping[int, int]
-) -> Condition:
-    """Find the bound for this evidence, which holds dimension ids, together with values that are fixed anyway.
+def condition(snapshot: Snapshot, engine: Engine, known: Evidence, fixed: Mapping[int, int]) -> Condition:
+    """Find the bound for this evidence, together with values that are fixed anyway.
 
     Raises SamplingError naming the dimension if the evidence contradicts what it depends on.
     """
+    likelihoods, years = known.vectors, years_of(snapshot, known.years) if known.years else None
     ahead = Lookahead(snapshot, likelihoods, fixed)
     largest = {name: ahead.largest(snapshot.dimension(name)) for name in likelihoods}
     for name, value in largest.items():
@@ -135,17 +138,18 @@ def condition(
             )
     by_position = {snapshot.dimension(name).position: values for name, values in likelihoods.items()}
     bound = math.prod(largest.values())
-    blind = _bounded(engine, by_position, fixed, None, bound=bound, most=PILOT)
+    blind = _bounded(engine, by_position, fixed, years, None, bound=bound, most=PILOT)
     if blind.certain and blind.tries <= BLIND:
         return blind
     core = ahead.core()
-    return _bounded(engine, by_position, fixed, core, bound=1.0 if core else bound, most=LARGEST_PILOT)
+    return _bounded(engine, by_position, fixed, years, core, bound=1.0 if core else bound, most=LARGEST_PILOT)
 
 
 def _bounded(
     engine: Engine,
     likelihoods: Mapping[int, Floats],
     fixed: Mapping[int, int],
+    years: Years | None,
     core: Core | None,
     *,
     bound: float,
@@ -154,7 +158,7 @@ def _bounded(
     """Make pilots until they tell enough of the weights; `bound` is one that nothing can exceed."""
     size = PILOT
     while True:
-        trial = Condition(likelihoods, fixed, core, bound, certain=True, mean=0.0, excess=0.0)
+        trial = Condition(likelihoods, fixed, years, core, bound, certain=True, mean=0.0, excess=0.0)
         _, weights = _Trier(engine, trial, PILOT_SEED).weighed(np.arange(size, dtype=np.uint64))
         mean, largest, whole = float(weights.mean()), float(weights.max()), float(np.cumsum(weights)[-1])
         lower = largest * PILOT_ROOM
@@ -263,6 +267,8 @@ class _Trier:
         likelihood = np.ones(len(indices))
         for position, values in self.ready.likelihoods.items():
             likelihood *= values[codes[position]]
+        if self.ready.years:
+            likelihood *= self.ready.years.of(codes, self.ready.fixed)
         meets: npt.NDArray[np.bool_] = uniforms(self.seed, ACCEPT_STREAM, indices) < likelihood
         return codes, meets
 
@@ -273,6 +279,12 @@ class _Trier:
 
     def weighed(self, indices: Indices) -> tuple[Drawn, Floats]:
         """Tries of these indices: codes by position of all that was drawn, and weights, all of shape (n,)."""
+        codes, weights = self._weighed(indices)
+        if self.ready.years:
+            weights = weights * self.ready.years.of(codes, self.ready.fixed)
+        return codes, weights
+
+    def _weighed(self, indices: Indices) -> tuple[Drawn, Floats]:
         ready = self.ready
         if ready.core is None:
             return self.engine.weigh(indices, self.seed, ready.likelihoods, ready.fixed)

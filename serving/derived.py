@@ -1,8 +1,9 @@
-"""Fields that follow from a persona's dimensions: exact age, birth date, generation, star sign, height, income.
+"""Fields that follow from a persona's dimensions: exact age, birth date, generation, star sign, height.
 
 Here belong pure functions of (seed, index, codes, as_of), whole index arrays at a time. Each draws, if at
-all, from a stream of its own (`derived:...`), so no field disturbs another. Names are `serving.names`, places and job
-titles `serving.particulars`, prose is `serving.rendering`.
+all, from a stream of its own (`derived:...`), so no field disturbs another. Ages by
+education are `serving.ages`, incomes `serving.incomes`, names `serving.names`, places and job titles
+`serving.particulars`, prose is `serving.rendering`.
 
 Exactness inside a band is plausible detail, not evidence: within a closed band all values are equally likely.
 """
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +25,7 @@ from warehouse.errors import SnapshotError
 
 Indices = npt.NDArray[np.uint64]
 Codes = npt.NDArray[np.uint8]
+Cells = npt.NDArray[np.integer[Any]]
 Integers = npt.NDArray[np.int64]
 Dates = npt.NDArray[np.datetime64]
 
@@ -94,7 +97,7 @@ class Bands:
     """Integer values behind the categories of a banded dimension, all bands in one lookup table.
 
     `edges` are the running weights of `values` over all bands in turn; the band of code c begins at `base[c]`
-    and holds `total[c]` of them.
+    and holds `total[c]` of them. Bands may share values.
     """
 
     values: Integers
@@ -102,7 +105,7 @@ class Bands:
     base: Integers
     total: Integers
 
-    def draw(self, seed: Seed, stream: str, indices: Indices, codes: Codes) -> Integers:
+    def draw(self, seed: Seed, stream: str, indices: Indices, codes: Cells) -> Integers:
         """One value per persona, inside the band of its code; shape of `codes`."""
         threshold = self.base[codes] + _below(uniforms(seed, stream, indices), self.total[codes])
         return self.values[np.searchsorted(self.edges, threshold, side="right")]
@@ -113,11 +116,26 @@ class Bands:
         inside = np.zeros(len(self.values), dtype=np.bool_)
         for first, last in spans:
             inside |= (self.values >= first) & (self.values <= last)
-        kept = np.where(inside, weights, 0)
-        edges = np.cumsum(kept)
-        ends = edges[np.searchsorted(self.edges, self.base + self.total, side="left")]
-        total = np.diff(ends, prepend=0)
-        return Bands(self.values, edges, ends - total, total)
+        edges = np.cumsum(np.where(inside, weights, 0))
+        running = np.concatenate([[0], edges])
+        base, end = (
+            running[np.searchsorted(self.edges, at, side="right")] for at in (self.base, self.base + self.total)
+        )
+        return Bands(self.values, edges, base, end - base)
+
+    def each(self, least: Sequence[int]) -> Bands:
+        """Every band from each of these values on, `len(least)` for each band, one after the other; whole where it ends
+        before.
+        """
+        running = np.concatenate([[0], self.edges])
+        first = np.searchsorted(self.edges, self.base, side="right")
+        end = self.base + self.total
+        last = np.searchsorted(self.edges, end, side="right")
+        base = np.empty((len(self.base), len(least)), dtype=np.int64)
+        for band, (low, high) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
+            start = low + np.searchsorted(self.values[low:high], least, side="left")
+            base[band] = running[np.where(start < high, start, low)]
+        return Bands(self.values, self.edges, base.ravel(), (end[:, None] - base).ravel())
 
 
 def bands_of(dimension: str, categories: Sequence[str], *, low_tail: Sequence[int], high_tail: Sequence[int]) -> Bands:
@@ -142,10 +160,10 @@ def bands_of(dimension: str, categories: Sequence[str], *, low_tail: Sequence[in
         else:
             raise SnapshotError(f"{category!r} of dimension {dimension!r} is no band: name it like 25_34 or 75_plus")
         values.extend(span)
-    return _laid_out(values, weights)
+    return laid_out(values, weights)
 
 
-def _laid_out(values: Sequence[int], weights: Sequence[Sequence[int]]) -> Bands:
+def laid_out(values: Sequence[int], weights: Sequence[Sequence[int]]) -> Bands:
     """Bands of values, one after the other, with the weights of each."""
     total = np.array([sum(band) for band in weights], dtype=np.int64)
     return Bands(
@@ -168,42 +186,6 @@ def height_bands(categories: tuple[str, ...]) -> Bands:
     return bands_of("height", categories, low_tail=TAIL, high_tail=TAIL)
 
 
-@lru_cache(maxsize=16)
-def income_bands(categories: tuple[str, ...]) -> Bands:
-    """Bands of the dimension `personal_income`, as `under_10k`, `10k_20k`, `150k_plus` tell them, in the population's
-    currency: figures as people say them, in steps of 100, 500 or 1,000.
-
-    The open band thins out as a Pareto distribution of exponent 2 does, up to ten times where it begins. Raises
-    SnapshotError for an id that is no such band.
-    """
-    values: list[int] = []
-    weights: list[list[int]] = []
-    for category in categories:
-        match = _INCOME.fullmatch(category)
-        if match is None:
-            raise SnapshotError(f"{category!r} of 'personal_income' is no band: name it like 20k_35k or 150k_plus")
-        ends = [int(text) * 1000 for text in (match["low"], match["high"], match["under"], match["over"]) if text]
-        if match["over"]:
-            low = ends[0]
-            span = range(low, 10 * low, 1000)
-            weights.append([_beyond(low, value) - _beyond(low, value + 1000) for value in span])
-        else:
-            low, high = (ends[0], ends[1]) if match["low"] else (100, ends[0])
-            step = 100 if high <= 10_000 else 500 if high <= 100_000 else 1000
-            span = range(low, high, step)
-            weights.append([1] * len(span))
-        values.extend(span)
-    return _laid_out(values, weights)
-
-
-def _beyond(low: int, value: int) -> int:
-    """How many of a billion have more than `value`, of those above `low`; whole numbers, the same everywhere."""
-    return 10**9 * low * low // (value * value)
-
-
-_INCOME = re.compile(r"under_(?P<under>\d+)k|(?P<low>\d+)k_(?P<high>\d+)k|(?P<over>\d+)k_plus")
-
-
 def months_of(categories: Sequence[str]) -> Integers:
     """Month number 1 to 12 of each category of `birth_month`; SnapshotError for one that is no month."""
     try:
@@ -212,19 +194,14 @@ def months_of(categories: Sequence[str]) -> Integers:
         raise SnapshotError("the categories of 'birth_month' are not january to december") from None
 
 
-def exact_ages(seed: Seed, indices: Indices, codes: Codes, bands: Bands) -> Integers:
-    """Age in completed years at `as_of`, inside the persona's age band."""
+def exact_ages(seed: Seed, indices: Indices, codes: Cells, bands: Bands) -> Integers:
+    """Age in completed years at `as_of`, inside the persona's age band; `codes` are places among the bands."""
     return bands.draw(seed, "derived:age_years", indices, codes)
 
 
 def heights_cm(seed: Seed, indices: Indices, codes: Codes, bands: Bands) -> Integers:
     """Height in whole centimetres, inside the persona's height band."""
     return bands.draw(seed, "derived:height_cm", indices, codes)
-
-
-def incomes(seed: Seed, indices: Indices, codes: Codes, bands: Bands) -> Integers:
-    """Income of the year in units of the currency, inside the persona's band."""
-    return bands.draw(seed, "derived:personal_income_figure", indices, codes)
 
 
 def birth_dates(seed: Seed, indices: Indices, ages: Integers, months: Integers, as_of: date) -> Dates:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from serving import derived
+from serving import ages
 from serving.snapshot import Snapshot, SnapshotDimension
 from warehouse.errors import SamplingError
 
@@ -29,11 +29,11 @@ Floats = npt.NDArray[np.float64]
 class Evidence:
     """Likelihoods by dimension id, each from 0 to 1 with a largest of at most 1; hashable, as bounds are kept by it.
 
-    `ages` are the spans of exact ages, in years and both ends included, that evidence on `age` allows, if it names any.
+    `years` are the spans of exact ages, both ends included, that evidence on `age` allows, if it names any.
     """
 
     likelihoods: tuple[tuple[str, tuple[float, ...]], ...] = ()
-    ages: tuple[tuple[int, int], ...] = ()
+    years: ages.Spans = ()
 
     @property
     def vectors(self) -> dict[str, Floats]:
@@ -45,7 +45,7 @@ class Evidence:
         vectors = self.vectors
         for name, values in other.vectors.items():
             vectors[name] = vectors[name] * values if name in vectors else values
-        return Evidence(_frozen(vectors), self.ages or other.ages)
+        return Evidence(_frozen(vectors), self.years or other.years)
 
 
 def evidence_of(vectors: Mapping[str, Floats]) -> Evidence:
@@ -56,17 +56,20 @@ def evidence_of(vectors: Mapping[str, Floats]) -> Evidence:
 def read_evidence(snapshot: Snapshot, hard: Mapping[str, Any], soft: Mapping[str, Mapping[str, float]]) -> Evidence:
     """Read both kinds of evidence; SamplingError names what is unknown or cannot be."""
     vectors: dict[str, Floats] = {}
-    ages: tuple[tuple[int, int], ...] = ()
+    years: ages.Spans = ()
     for name, value in hard.items():
         dimension = snapshot.dimension(name)
-        if name == "age" and (spans := _ages(value)):
-            ages = spans
-            vectors[name] = _share_of_bands(dimension, spans)
+        if name == ages.AGE and (spans := _spans(value)):
+            years = spans
+            vectors[name] = _share_of_bands(snapshot, spans)
         else:
             vectors[name] = _hard(dimension, value)
     for name, values in soft.items():
         vectors[name] = _soft(snapshot.dimension(name), values)
-    return Evidence(_frozen(vectors), ages)
+    if years and ages.years_of(snapshot, years):
+        # It is evidence on both together, so that both must be drawn with it.
+        vectors.setdefault(ages.EDUCATION, np.ones(len(snapshot.dimension(ages.EDUCATION).categories)))
+    return Evidence(_frozen(vectors), years)
 
 
 def _frozen(vectors: Mapping[str, Floats]) -> tuple[tuple[str, tuple[float, ...]], ...]:
@@ -147,7 +150,7 @@ def _pairs(dimension: SnapshotDimension, values: Any) -> list[tuple[str, Any]]:
     return list(values.items())
 
 
-def _ages(value: Any) -> tuple[tuple[int, int], ...]:
+def _spans(value: Any) -> ages.Spans:
     """Spans of exact ages; none for what names bands, or nothing at all."""
     if isinstance(value, list | tuple | set | frozenset):
         spans = [_span(one) for one in value]
@@ -180,15 +183,15 @@ def _span(value: Any) -> tuple[int, int] | None:
     return first, last
 
 
-def _share_of_bands(dimension: SnapshotDimension, spans: tuple[tuple[int, int], ...]) -> Floats:
-    """The part of each age band that lies within these ages, by the weights that exact ages are drawn with."""
-    bands = derived.age_bands(dimension.categories)
-    share = bands.within(spans).total / bands.total
+def _share_of_bands(snapshot: Snapshot, spans: ages.Spans) -> Floats:
+    """The part of each age band that lies within these years, of the education of which it is largest."""
+    share = ages.shares_of(snapshot, spans).max(axis=1)
     if share.max() == 0:
         said = ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in spans)
+        years = ages.bands_of(snapshot).values
         raise SamplingError(
-            f"nobody is {said} years old: ages go from {int(bands.values[0])} to {int(bands.values[-1])}",
-            about=dimension.id,
-            allowed=dimension.categories,
+            f"nobody is {said} years old: ages go from {int(years[0])} to {int(years[-1])}",
+            about=ages.AGE,
+            allowed=snapshot.dimension(ages.AGE).categories,
         )
-    return np.asarray(share, dtype=np.float64)
+    return np.asarray(share)

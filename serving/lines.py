@@ -16,10 +16,11 @@ from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING
 
-from serving import derived
+from serving import ages, derived, incomes
 from serving.counter import LARGEST_INDEX, Seed, check_seed
 from serving.derived import Bands
 from serving.engine import Engine
+from serving.incomes import INCOME
 from serving.particulars import FIELDS, stream_of
 from serving.snapshot import NAMED_BY, Snapshot
 from warehouse.errors import SamplingError
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from serving.batch import Selection
 
 NAMES = ("first_name", "last_name")
-INCOME = "personal_income_figure"
 HINT, CROSSED = "gender_identity", "transgender"  # a trans woman bears a woman's name
 _GENERATIONS = [f'"{name}"' for name in derived.GENERATIONS]
 _GENERATIONS_FROM = list(derived.GENERATIONS.values())
@@ -97,8 +97,12 @@ class _Details:
         self._as_of = as_of
         self.streams: tuple[str, ...] = _STREAMS
         self._ages = self._heights = self._incomes = self._months = self._names = None
+        self._aged_by: Cells = ()
+        self._paid_by: Cells = ()
+        self._own: tuple[int, list[bool]] | None = None
         if not places.keys() <= _AGELESS:
-            self._ages = _Values(derived.age_bands(snapshot.dimension("age").categories))
+            self._ages = _Values(ages.bands_of(snapshot))
+            self._aged_by = _cells(snapshot, ages.needs(snapshot))
         if not places.keys() <= {"age_years", *_AGELESS}:
             self._months = derived.months_of(snapshot.dimension("birth_month").categories).tolist()
         if "height_cm" in places:
@@ -107,8 +111,14 @@ class _Details:
             self._names = _Naming(snapshot, position, accents=accents)
             self.streams += self._names.streams
         if INCOME in places:
-            self._incomes = _Values(derived.income_bands(snapshot.dimension("personal_income").categories))
-            self.streams += (f"derived:{INCOME}",)
+            self._incomes = _Values(incomes.bands_of(snapshot))
+            personal, *household = incomes.needs(snapshot)
+            self._paid_by = _cells(snapshot, (personal, *household[:1]))
+            if household:
+                own = incomes.own_household(snapshot)
+                living = snapshot.dimension(household[1])
+                self._own = living.position, [code in own for code in range(len(living.categories))]
+            self.streams += (incomes.STREAM,)
         found = {field: snapshot.particulars(file) for field, file in FIELDS.items() if field in places}
         self._particulars = {field: one for field, one in found.items() if one is not None}
         self.streams += tuple(stream_of(field) for field in self._particulars)
@@ -124,9 +134,13 @@ class _Details:
             values[field] = "null" if name is None else encode_basestring(name)
         if self._incomes is not None:
             drawn = uniforms[-len(self._particulars) - 1]
-            values[INCOME] = str(self._incomes.at(codes[self._position["personal_income"]], drawn))
+            cell = _cell(self._paid_by, codes)
+            if self._own:
+                living, own = self._own
+                cell = 2 * cell + own[codes[living]]
+            values[INCOME] = str(self._incomes.at(cell, drawn))
         if self._ages is not None:
-            age = self._ages.at(codes[self._position["age"]], uniforms[0])
+            age = self._ages.at(_cell(self._aged_by, codes), uniforms[0])
             values["age_years"] = str(age)
         if self._months is not None:
             month = self._months[codes[self._position["birth_month"]]]
@@ -178,6 +192,22 @@ class _Values:
         threshold = self._base[code] + int(uniform * self._total[code])
         value: int = self._values[bisect_right(self._edges, threshold)]
         return value
+
+
+Cells = tuple[tuple[int, int], ...]
+"""Positions of dimensions, and how many categories each has."""
+
+
+def _cells(snapshot: Snapshot, names: tuple[str, ...]) -> Cells:
+    return tuple((snapshot.dimension(name).position, len(snapshot.dimension(name).categories)) for name in names)
+
+
+def _cell(cells: Cells, codes: list[int]) -> int:
+    """The place of a persona's combination in `np.ravel_multi_index`."""
+    place = 0
+    for position, size in cells:
+        place = place * size + codes[position]
+    return place
 
 
 def _birth(age: int, month: int, as_of: date, uniform: float) -> tuple[int, int]:

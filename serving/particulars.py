@@ -11,12 +11,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from serving.alias import AliasTables
 from serving.arrow import numbers, texts
 from serving.counter import Seed, uniforms
 from warehouse.errors import SnapshotError
@@ -38,22 +38,84 @@ def stream_of(field: str) -> str:
     return f"derived:{field}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Classes:
-    """The combinations of categories of one given, those with the same factors for all rows in one class.
+BLOCK = 4_096
+"""Combinations of classes up to which the factors of several givens are multiplied beforehand."""
 
-    `factors` are (rows, classes), `of` the class of each combination.
+CHUNK = 16_384
+"""Personas whose weights are worked out at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """Combinations of the categories of these dimensions, those with the same factors for all names in one class:
+    `of` has the class of each combination, of `count` in all.
     """
 
-    given: tuple[str, ...]
+    names: tuple[str, ...]
     sizes: tuple[int, ...]
-    factors: Floats
-    of: Ints
+    of: tuple[int, ...]
+    count: int
 
-    @property
-    def count(self) -> int:
-        """How many classes there are."""
-        return int(self.factors.shape[1])
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Some givens and the products of their factors, f64 (combinations of classes, names of one category)."""
+
+    givens: tuple[_Given, ...]
+    factors: Floats
+
+    def of(self, codes: Mapping[str, Codes]) -> Floats:
+        """Products for each persona, (n, names)."""
+        number: Any = 0
+        for given in self.givens:
+            cell: Any = 0
+            for name, size in zip(given.names, given.sizes, strict=True):
+                cell = cell * size + codes[name]
+            number = number * given.count + np.take(given.of, cell)
+        found: Floats = np.take(self.factors, number, axis=0)
+        return found
+
+    def of_one(self, codes: Mapping[str, int]) -> Floats:
+        """`of` for one persona, (names,)."""
+        number = 0
+        for given in self.givens:
+            cell = 0
+            for name, size in zip(given.names, given.sizes, strict=True):
+                cell = cell * size + codes[name]
+            number = number * given.count + given.of[cell]
+        found: Floats = self.factors[number]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """The names of one category: the place of the first, running sums of the shares, and the factors in blocks, the
+    first of which has the shares in it.
+    """
+
+    first: int
+    shares: Floats
+    blocks: tuple[_Block, ...]
+
+    def draw(self, codes: Mapping[str, Codes], uniforms: Floats) -> Ints:
+        """Rows of the file, (n,)."""
+        weights = self.blocks[0].of(codes)
+        for block in self.blocks[1:]:
+            weights *= block.of(codes)
+        running = np.cumsum(weights, axis=1)
+        running[running[:, -1] == 0] = self.shares
+        below: Ints = (running <= (uniforms * running[:, -1])[:, None]).sum(axis=1)
+        return self.first + below
+
+    def draw_one(self, codes: Mapping[str, int], uniform: float) -> int:
+        """`draw` for one persona."""
+        weights = self.blocks[0].of_one(codes)
+        for block in self.blocks[1:]:
+            weights = weights * block.of_one(codes)
+        running = weights.cumsum()
+        if running.item(-1) == 0:
+            running = self.shares
+        return self.first + int(running.searchsorted(uniform * running.item(-1), side="right"))
 
 
 class Particulars:
@@ -80,7 +142,7 @@ class Particulars:
         if (np.diff(group) < 0).any() or not (self._share > 0).all():
             raise SnapshotError("places and titles are not in order, or have no share")
         self._start = np.searchsorted(group, np.arange(len(order) + 1))
-        self._has = np.diff(self._start) > 0
+        self._groups: dict[int, _Group | None] = {}
         self._factors: list[tuple[tuple[str, ...], tuple[int, ...], Floats]] = []
         for given in givens:
             sizes = tuple(len(categories[name]) for name in given)
@@ -114,33 +176,22 @@ class Particulars:
         `codes` are those of `needs`, (n,). A row depends on its own index and codes alone.
         """
         rows = np.full(len(index), len(self._texts), dtype=np.int64)
-        somebody = np.flatnonzero(np.take(self._has, codes[self._within]))
-        group = np.take(codes[self._within], somebody).astype(np.int64)
-        for present in np.flatnonzero(np.bincount(group, minlength=len(self._has))).tolist():
-            self._make(present)
-        number = np.zeros(len(somebody), dtype=np.int64)
-        for one in self._classes:
-            cell = np.zeros(len(somebody), dtype=np.int64)
-            for name, size in zip(one.given, one.sizes, strict=True):
-                cell = cell * size + np.take(codes[name], somebody)
-            number = number * one.count + np.take(one.of, cell)
-        drawn = uniforms(seed, stream_of(field), np.take(index, somebody))
-        rows[somebody] = self._tables.draw(group, number, drawn)
+        drawn = uniforms(seed, stream_of(field), index)
+        order = np.argsort(codes[self._within], kind="stable")
+        ends = np.cumsum(np.bincount(codes[self._within], minlength=len(self._start) - 1))
+        for number, (low, high) in enumerate(pairwise([0, *ends.tolist()])):
+            if low < high and (group := self._group(number)) is not None:
+                for first in range(low, high, CHUNK):
+                    these = order[first : min(first + CHUNK, high)]
+                    rows[these] = group.draw({name: codes[name][these] for name in self.needs}, drawn[these])
         return rows
 
     def draw_one(self, uniform: float, codes: Mapping[str, int]) -> str | None:
         """The name of one persona, as `draw_rows` gives it; `uniform` is that of `stream_of`."""
-        group = codes[self._within]
-        if not self._has[group]:
+        group = self._group(codes[self._within])
+        if group is None:
             return None
-        self._make(group)
-        number = 0
-        for one in self._classes:
-            cell = 0
-            for name, size in zip(one.given, one.sizes, strict=True):
-                cell = cell * size + codes[name]
-            number = number * one.count + one.of.item(cell)
-        found: str = self._texts[self._tables.draw_one(group, number, uniform)]
+        found: str = self._texts[group.draw_one(codes, uniform)]
         return found
 
     def spelt(self, rows: Ints) -> pa.Array:
@@ -148,31 +199,29 @@ class Particulars:
         return self._spellings.take(numbers(rows))
 
     @cached_property
-    def _classes(self) -> list[_Classes]:
-        classes = []
-        for given, sizes, factors in self._factors:
-            columns, of = np.unique(factors, axis=1, return_inverse=True)
-            classes.append(_Classes(given, sizes, columns, of.reshape(-1)))  # which numpy 2.0 gives another shape
-        return classes
-
-    @cached_property
-    def _tables(self) -> AliasTables:
-        return AliasTables(len(self._has), math.prod(one.count for one in self._classes))
-
-    @cached_property
     def _spellings(self) -> pa.Array:
         import pyarrow as pa  # noqa: PLC0415
 
         return pa.concat_arrays([texts(self._texts), pa.nulls(1, pa.string())])
 
-    def _make(self, group: int) -> None:
-        """Make the tables of one category, a list for each combination of what the givens tell apart."""
-        if self._tables.made[group]:
-            return
-        rows = np.arange(self._start[group], self._start[group + 1])
-        weights = self._share[rows][:, None]
-        for one in self._classes:
-            weights = (weights[:, :, None] * one.factors[rows][:, None, :]).reshape(len(rows), -1)
-        weights = np.where(weights.max(axis=0) > 0, weights, self._share[rows][:, None]).T
-        some = weights > 0
-        self._tables.add(group, np.broadcast_to(rows, some.shape)[some], weights[some], some.sum(axis=1))
+    def _group(self, number: int) -> _Group | None:
+        """What is drawn from in one category, made when it is first wanted; None if it has no names."""
+        if number not in self._groups:
+            self._groups[number] = self._made(slice(*self._start[number : number + 2].tolist()))
+        return self._groups[number]
+
+    def _made(self, rows: slice) -> _Group | None:
+        if rows.start == rows.stop:
+            return None
+        shares = self._share[rows]
+        blocks: list[_Block] = []
+        for names, sizes, factors in self._factors:
+            columns, of = np.unique(factors[rows], axis=1, return_inverse=True)
+            given = _Given(names, sizes, tuple(of.reshape(-1).tolist()), columns.shape[1])  # numpy 2.0: another shape
+            last = blocks[-1] if blocks else _Block((), shares[None, :])
+            if len(last.factors) * given.count > BLOCK and last.givens:
+                blocks.append(_Block((given,), np.ascontiguousarray(columns.T)))
+            else:
+                products = (last.factors[:, None, :] * columns.T[None, :, :]).reshape(-1, len(shares))
+                blocks[-1:] = [_Block((*last.givens, given), products)]
+        return _Group(int(rows.start), np.cumsum(shares), tuple(blocks))

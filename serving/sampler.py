@@ -128,7 +128,7 @@ class Sampler:
             selection=selection,
             codes={self.snapshot.dimensions[position].id: values for position, values in drawn.items()},
             support=support,
-            ages=known.ages,
+            years=known.years,
         )
 
     def lines(
@@ -204,7 +204,7 @@ class Sampler:
         return conditions.draw(self._engine, self._condition(known, tuple(sorted(fixed.items()))), indices, seed)
 
     def _find_condition(self, known: Evidence, fixed: tuple[tuple[int, int], ...]) -> Condition:
-        return conditions.condition(self.snapshot, self._engine, known.vectors, dict(fixed))
+        return conditions.condition(self.snapshot, self._engine, known, dict(fixed))
 
     def _find_raked(
         self, targets: Targets, known: Evidence, fixed: tuple[tuple[int, int], ...], argument: Argument

@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from serving.ages import years_of
 from serving.engine import Engine
 from serving.evidence import Evidence, evidence_of
 from serving.interruption import checkpoint
@@ -83,6 +84,7 @@ def raked(
     """
     dimensions = {name: snapshot.dimension(name) for name, _ in targets}
     lean = {name: np.ones(len(dimension.categories)) for name, dimension in dimensions.items()}
+    years = years_of(snapshot, known.years) if known.years else None
     for pilot in range(PILOTS):
         vectors = {snapshot.dimension(name).position: values for name, values in known.vectors.items()}
         for name, values in lean.items():
@@ -90,6 +92,8 @@ def raked(
             vectors[position] = vectors[position] * values if position in vectors else values
         indices = np.arange(PILOT, dtype=np.uint64)
         codes, weights = engine.weigh(indices, f"target {pilot}", vectors, fixed)
+        if years:
+            weights = weights * years.of(codes, fixed)
         drawn = [codes[dimensions[name].position] for name, _ in targets]
         for name, factors in _fitted(targets, dimensions, drawn, weights, argument).items():
             lean[name] *= factors

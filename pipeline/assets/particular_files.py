@@ -5,6 +5,7 @@ import dagster as dg
 from pipeline.combination.reference import ReferencePopulation
 from pipeline.elicitation.batch import write_whole
 from pipeline.frames import weight_factors
+from pipeline.particulars.enrichment import KINDS
 from pipeline.particulars.factors import FILE_OF, NEEDS, fitted, place_table, title_table, written
 from pipeline.particulars.requests import load_settings
 from pipeline.partitions import by_population, dimension_to_population
@@ -47,17 +48,22 @@ def write_particular_files(context: dg.AssetExecutionContext, build: Build) -> N
 def _files(context: dg.AssetExecutionContext, build: Build, population: str) -> dict[str, bytes]:
     enrichment, catalogue = build.plan.particulars[population], build.catalogue(population)
     settings = load_settings(catalogue)
-    outcomes = {kind: enrichment.outcome(kind) for kind in FILE_OF}
+    outcomes = {kind: enrichment.outcome(kind) for kind in KINDS}
+    parts, holders = outcomes["part"].rows, outcomes["holder"].rows
     told = {
-        "place": {one: place_table(rows, catalogue) for one, rows in outcomes["place"].rows.items()},
-        "title": {one: title_table(rows, catalogue, settings) for one, rows in outcomes["title"].rows.items()},
+        "place": {
+            one: place_table(rows, parts.get(one, ()), catalogue) for one, rows in outcomes["place"].rows.items()
+        },
+        "title": {
+            one: title_table(rows, holders.get(one, ()), catalogue, settings)
+            for one, rows in outcomes["title"].rows.items()
+        },
     }
     if not any(told.values()):
         return {}
     people = dict(zip(NEEDS, _people(build, population).codes(NEEDS).T, strict=True))
     made = {}
     for kind, file in FILE_OF.items():
-        outcome = outcomes[kind]
         tables = {one: fitted(table, kind, one, catalogue, people) for one, table in told[kind].items()}
         if tables:
             made[file] = written(kind, tables, catalogue)
@@ -65,6 +71,12 @@ def _files(context: dg.AssetExecutionContext, build: Build, population: str) -> 
             {
                 f"{kind}s": sum(len(table.names) for table in tables.values()),
                 f"{kind}s, bytes": len(made.get(file, b"")),
+            },
+            partition_key=population,
+        )
+    for kind, outcome in outcomes.items():
+        context.add_asset_metadata(
+            {
                 f"{kind}s, without an accepted answer": [one for one in outcome.answers if one not in outcome.rows],
                 f"{kind}s, rejected answers": [f"{one.category}: {one.why}" for one in outcome.rejected],
             },

@@ -29,13 +29,14 @@ class Settings:
     Attributes:
         scales: How noise and effects are estimated.
         guard: Total variation that the fitted base rate may lie from the elicited base map.
-        doubt: Standard deviation in nats of the elicited base map's log probabilities above which it is not guarded.
+        doubt: Standard deviation in nats of the elicited base map's log probabilities above which it is not guarded;
+            what a single answer is taken to be in doubt (`pooling.DEFAULT_SPREAD` and the least noise) lies below.
         max_rounds: Of the search for the mode, before it gives up.
     """
 
     scales: Scales = field(default_factory=Scales)
     guard: float = 0.01
-    doubt: float = 0.15
+    doubt: float = 0.18
     max_rounds: int = 12
 
 

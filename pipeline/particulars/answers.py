@@ -13,9 +13,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
-from pipeline.particulars.requests import NONE, Kind, Settings
+from pipeline.particulars.requests import NONE, WITHOUT, ParticularRequest, Settings
 from pipeline.prompts.parsing import AnswerError, Reason, canonical, parse_answer, quote
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ ROOM = 1.5
 """How many times more, or fewer, places or titles may be named than were asked for."""
 
 LISTED = (80.0, 105.0)
-"""What the industries that are listed of a title may sum to, in percent."""
+"""What the industries or fields of study that are listed of a title may sum to, in percent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,26 @@ class Title:
     degree: float
     pay: tuple[float, float]
     industries: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A place that is told by what it is a part of."""
+
+    name: str
+    of: str
+
+
+@dataclass(frozen=True, slots=True)
+class Holders:
+    """Who holds a title: shares by `education` and by `age`, in catalogue order, and the shares of the fields of study
+    that were listed, at most 1 in all, among those who have one.
+    """
+
+    name: str
+    education: tuple[float, ...]
+    age: tuple[float, ...]
+    fields: Mapping[str, float]
 
 
 def read_places(text: str, catalogue: Catalogue, settings: Settings) -> tuple[Place, ...]:
@@ -88,19 +108,50 @@ def read_titles(text: str, catalogue: Catalogue, settings: Settings) -> tuple[Ti
             raise AnswerError(
                 Reason.WRONG_SHAPE, f"{quote(name)}: the lower quartile of pay is not below the upper one"
             )
-        _check_ids(name, industries, known)
-        total = sum(industries.values())
-        if not LISTED[0] <= total <= LISTED[1]:
-            raise AnswerError(Reason.BAD_SUM, f"the industries of {quote(name)} sum to {total:g}")
-        parts = {industry: value / max(total, 100) for industry, value in industries.items()}
+        parts = _listed(name, industries, known, "the industries")
         found.append(Title(name, share, women / 100, degree / 100, pay, parts))
     return tuple(found)
 
 
-def read(kind: Kind, text: str, catalogue: Catalogue, settings: Settings) -> tuple[Place, ...] | tuple[Title, ...]:
-    """What an answer names; raises `AnswerError` with the reason if it cannot be used."""
-    reader = read_places if kind == "place" else read_titles
-    return reader(text, catalogue, settings)
+def read_parts(text: str, names: Sequence[str]) -> tuple[Part, ...]:
+    """Which of the places that were asked about are parts of what; raises `AnswerError` if it cannot be used."""
+    told = _parsed(text, _Parts).parts
+    for name in told.values():
+        _check_plain(name)
+    of = _by_name(told, names)
+    return tuple(Part(name, of[name]) for name in names if name in of)
+
+
+def read_holders(text: str, catalogue: Catalogue, names: Sequence[str]) -> tuple[Holders, ...]:
+    """Who holds the titles that were asked about, in their order; raises `AnswerError` if it cannot be used."""
+    rows = _parsed(text, _Holders).holders
+    _check_once([row[0] for row in rows])
+    by_name = _by_name({row[0]: row[1:] for row in rows}, names)
+    if missing := [name for name in names if name not in by_name]:
+        raise AnswerError(Reason.MISSING_CONDITION, ", ".join(map(quote, missing)))
+    fields = [one for one in catalogue.dimension("field_of_study").category_ids if one != WITHOUT["holder"]]
+    found = []
+    for name in names:
+        *arrays, told = by_name[name]
+        education, age = (
+            _row(name, dimension, array, catalogue)
+            for dimension, array in zip(("education", "age"), arrays, strict=True)
+        )
+        found.append(Holders(name, education, age, _listed(name, told, fields, "the fields of study")))
+    return tuple(found)
+
+
+def read(request: ParticularRequest, text: str, catalogue: Catalogue, settings: Settings) -> tuple[Any, ...]:
+    """The rows of an answer, of the type of its kind; raises `AnswerError` with the reason if it cannot be used."""
+    match request.kind:
+        case "place":
+            return read_places(text, catalogue, settings)
+        case "title":
+            return read_titles(text, catalogue, settings)
+        case "part":
+            return read_parts(text, request.names)
+        case "holder":
+            return read_holders(text, catalogue, request.names)
 
 
 _Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, max_length=60)]
@@ -115,23 +166,31 @@ _NO_NAME = re.compile(r"[^\w .,'’&+#-]|^\W|^\d+$")
 class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    @field_validator("*", mode="before")
-    @classmethod
-    def _is_list(cls, value: Any) -> Any:
-        if not isinstance(value, list) or not all(isinstance(row, list) for row in value):
-            raise ValueError("expected a list of arrays")
-        return value
+
+def _is_list(value: Any) -> Any:
+    if not isinstance(value, list) or not all(isinstance(row, list) for row in value):
+        raise ValueError("expected a list of arrays")
+    return value
 
 
+_ROWS = BeforeValidator(_is_list)
 _Shape = TypeVar("_Shape", bound=_Answer)
 
 
 class _Places(_Answer):
-    places: list[tuple[_Name, _Share, list[_Number], dict[str, _Multiple]]]
+    places: Annotated[list[tuple[_Name, _Share, list[_Number], dict[str, _Multiple]]], _ROWS]
 
 
 class _Titles(_Answer):
-    titles: list[tuple[_Name, _Share, _Percent, _Percent, tuple[_Pay, _Pay], dict[str, _Percent]]]
+    titles: Annotated[list[tuple[_Name, _Share, _Percent, _Percent, tuple[_Pay, _Pay], dict[str, _Percent]]], _ROWS]
+
+
+class _Parts(_Answer):
+    parts: dict[_Name, _Name]
+
+
+class _Holders(_Answer):
+    holders: Annotated[list[tuple[_Name, list[_Number], list[_Number], dict[str, _Percent]]], _ROWS]
 
 
 def _parsed(text: str, shape: type[_Shape]) -> _Shape:
@@ -147,18 +206,54 @@ def _check_names(names: Sequence[str], asked: tuple[int, int]) -> None:
     least, most = asked
     if not least / ROOM <= len(names) <= most * ROOM:
         raise AnswerError(Reason.WRONG_SHAPE, f"{len(names)} are named, {least} to {most} were asked for")
+    for name in names:
+        _check_plain(name)
+    _check_once(names)
+
+
+def _check_plain(name: str) -> None:
+    if _NO_NAME.search(name):
+        raise AnswerError(Reason.WRONG_SHAPE, f"{quote(name)} is no plain name")
+
+
+def _check_once(names: Iterable[str]) -> None:
     seen = set[str]()
     for name in names:
-        if _NO_NAME.search(name):
-            raise AnswerError(Reason.WRONG_SHAPE, f"{quote(name)} is no plain name")
         if canonical(name) in seen:
             raise AnswerError(Reason.DUPLICATE_KEY, f"{quote(name)} stands twice")
         seen.add(canonical(name))
 
 
+_Told = TypeVar("_Told")
+
+
+def _by_name(told: Mapping[str, _Told], names: Sequence[str]) -> dict[str, _Told]:
+    """What was told, by the names as they were asked about; raises `AnswerError` for another name."""
+    asked = {canonical(name): name for name in names}
+    if unknown := [name for name in told if canonical(name) not in asked]:
+        raise AnswerError(Reason.UNKNOWN_CONDITION, f"{', '.join(map(quote, unknown))}: was not asked about")
+    return {asked[canonical(name)]: value for name, value in told.items()}
+
+
+def _listed(name: str, told: Mapping[str, float], known: Collection[str], what: str) -> dict[str, float]:
+    """Percentages of what was listed as shares, the rest being that of what was not."""
+    _check_ids(name, told, known)
+    total = sum(told.values())
+    if not LISTED[0] <= total <= LISTED[1]:
+        raise AnswerError(Reason.BAD_SUM, f"{what} of {quote(name)} sum to {total:g}")
+    return {one: value / max(total, 100) for one, value in told.items()}
+
+
 def _check_ids(name: str, told: Iterable[str], known: Collection[str]) -> None:
     if unknown := [one for one in told if one not in known]:
         raise AnswerError(Reason.UNKNOWN_CATEGORY, f"{quote(name)}: {', '.join(map(quote, unknown))}")
+
+
+def _row(name: str, dimension: str, array: Sequence[float], catalogue: Catalogue) -> tuple[float, ...]:
+    wanted = len(catalogue.dimension(dimension).categories)
+    if len(array) != wanted:
+        raise AnswerError(Reason.WRONG_SHAPE, f"{quote(name)} has {len(array)} numbers for {dimension}, not {wanted}")
+    return tuple(_scaled(f"{dimension} of {quote(name)}", array, 100, OFF))
 
 
 def _scaled(what: str, values: Sequence[float], whole: float, off: float) -> list[float]:

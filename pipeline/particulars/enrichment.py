@@ -7,7 +7,7 @@ Belongs here: joining requests, record and verdict. Does not belong here: the ve
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from pipeline.elicitation.protocol import Completion
 from pipeline.elicitation.record import Record
 from pipeline.particulars.answers import Place, read
 from pipeline.particulars.requests import (
+    ABOUT,
     RECORDED,
     Kind,
     ParticularRequest,
@@ -67,15 +68,20 @@ class Enrichment:
     folder: Path
     member: Member = RECORDED
 
-    @cached_property
-    def requests(self) -> dict[Kind, tuple[ParticularRequest, ...]]:
-        """All requests, without later askings, by kind."""
-        return {kind: particular_requests(self.catalogue, kind, self.member) for kind in KINDS}
+    def requests(self, kind: Kind) -> tuple[ParticularRequest, ...]:
+        """All requests of a kind, without later askings; about names, one for each category that has accepted ones.
+
+        Raises `CorpusError` for a damaged record.
+        """
+        if kind not in ABOUT:
+            return self._requests(kind)
+        told = self.outcome(ABOUT[kind]).rows
+        return self._requests(kind, {category: [row.name for row in rows] for category, rows in told.items()})
 
     @cached_property
     def member_of(self) -> dict[str, Member]:
-        """The member of every request, by custom id."""
-        return {r.custom_id: self.member for requests in self.requests.values() for r in requests}
+        """The member of every request that can be, by custom id."""
+        return {r.custom_id: self.member for kind in KINDS for r in self._requests(kind)}
 
     @property
     def record(self) -> Record:
@@ -90,18 +96,21 @@ class Enrichment:
     def outcome(self, kind: Kind) -> Outcome:
         """The verdict on the record of one kind; raises `CorpusError` for a damaged record."""
         settings = load_settings(self.catalogue)
-        by_id = {r.custom_id: r for r in self.requests[kind]}
+        by_id = {r.custom_id: r for r in self.requests(kind)}
         rows: dict[str, tuple[Any, ...]] = {}
         rejected, answers = [], dict.fromkeys((r.category for r in by_id.values()), 0)
         for attempt in self.record.attempts(by_id.keys()):
             if isinstance(attempt.result, Completion):
-                category = by_id[attempt.custom_id].category
-                answers[category] += 1
+                request = by_id[attempt.custom_id]
+                answers[request.category] += 1
                 try:
-                    rows[category] = read(kind, attempt.result.text or "", self.catalogue, settings)
+                    rows[request.category] = read(request, attempt.result.text or "", self.catalogue, settings)
                 except AnswerError as error:
-                    rejected.append(Rejected(category, attempt.result.attempt, str(error)))
+                    rejected.append(Rejected(request.category, attempt.result.attempt, str(error)))
         return Outcome({one: rows[one] for one in answers if one in rows}, tuple(rejected), answers)
+
+    def _requests(self, kind: Kind, names: Mapping[str, Sequence[str]] | None = None) -> tuple[ParticularRequest, ...]:
+        return particular_requests(self.catalogue, kind, names, self.member)
 
     def left(self, kind: Kind) -> list[ParticularRequest]:
         """What is still to be asked of one kind: requests without an answer, and those of rejected ones with the reason
@@ -111,13 +120,13 @@ class Enrichment:
         why = {one.category: one.why for one in outcome.rejected}
         return [
             self._again(request, why[request.category], times + 1) if times else request
-            for request in self.requests[kind]
+            for request in self.requests(kind)
             for times in [outcome.answers[request.category]]
             if request.category not in outcome.rows and times <= REASKS
         ]
 
     def _again(self, request: ParticularRequest, why: str, n: int) -> ParticularRequest:
-        messages = messages_about(self.catalogue, request.kind, request.category, why)
+        messages = messages_about(self.catalogue, request.kind, request.category, request.names, why)
         digest = hashlib.sha256(messages[-1]["content"].encode("utf-8", "surrogatepass")).hexdigest()
         return replace(request, custom_id=f"{request.custom_id}.r{n}-{digest[:8]}", messages=messages)
 
@@ -126,7 +135,7 @@ class Enrichment:
         that is there already.
         """
         return export_requests(
-            [r for kind in KINDS for r in (self.left(kind) if only_missing else self.requests[kind])], target
+            [r for kind in KINDS for r in (self.left(kind) if only_missing else self.requests(kind))], target
         )
 
     def imported(self, files: Sequence[Path]) -> ImportReport:

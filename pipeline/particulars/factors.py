@@ -4,11 +4,13 @@ Belongs here: likelihoods of what is known of a person given a place or title, a
 drawn. Does not belong here: answers (`answers`), the layout of the files (`warehouse.particulars`), drawing.
 
     P(place | region, kind of surroundings, heritage) ~ share * P(kind | place) * multiple(heritage)
-    P(title | occupation, sex, education, industry, income)
-        ~ share * P(sex | title) P(degree | title) P(industry | title) P(band | title)
+    P(title | occupation, sex, education, age, field of study, industry, income)
+        ~ share * P(sex | title) P(education | title) P(age | title) P(field | title) P(industry | title)
+          * P(band | title)
 
 which is Bayes' rule with these independent of each other given the place or title. The people who are drawn are not
-those of the answers, so that shares would come out otherwise than they were told. They are scaled until they come out.
+those of the answers, so that shares would come out otherwise than they were told. They are scaled until they come out,
+as far as that can be: where fewer have the degree than should have the title, fewer have the title.
 """
 
 from __future__ import annotations
@@ -24,16 +26,19 @@ import pyarrow as pa
 
 from pipeline.catalogue.models import Catalogue
 from pipeline.combination.raking import Margin, rake
-from pipeline.particulars.answers import Place, Title
-from pipeline.particulars.requests import NONE, WITHIN, Kind, Settings
-from serving.derived import income_bands
+from pipeline.particulars.answers import Holders, Part, Place, Title
+from pipeline.particulars.requests import NONE, WITHIN, WITHOUT, Kind, Settings
+from serving.incomes import income_bands
 from warehouse.parquet import parquet_bytes
 from warehouse.particulars import METADATA, PLACES, TITLES, column_of
 from warehouse.snapshot_format import round_significant
 
 GIVENS: Mapping[Kind, tuple[tuple[str, ...], ...]] = {
     "place": (("urbanicity",), ("heritage",)),
-    "title": (("sex",), ("education",), ("industry",), ("employment", "personal_income")),
+    "title": (
+        *(("sex",), ("education",), ("age",), ("field_of_study",)),
+        *(("industry",), ("employment", "personal_income")),
+    ),
 }
 """What a place and a title depend on besides what it is within; dimensions of one given act together."""
 
@@ -41,9 +46,25 @@ NEEDS = tuple(dict.fromkeys([*WITHIN.values(), *(name for givens in GIVENS.value
 """All dimensions that any of these depend on."""
 
 FLOOR = 0.005
-"""The least probability that a likelihood gives: nobody's title is ruled out by what was not thought of."""
+"""The least probability that a likelihood gives where a zero says that nothing was thought of. Where it was asked what
+is ruled out (surroundings of a place, schooling and age of a title's holders), a zero rules out.
+"""
 
-FULL_TIME, FEMALE = "full_time", "female"
+TRACE = 0.01
+"""Shares of a title's holders by education below which nobody is meant: stock values, by the model's own account, which
+scaling would make many of where few have the schooling that the others have.
+"""
+
+RULED_OUT = 1e-9
+"""What remains of a likelihood that is ruled out: it decides for those alone for whom everything is."""
+
+NEARNESS = 0.01
+"""How much less of it remains for each step on the scale from those who were told of."""
+
+MOST_SCALED = 100.0
+"""How many times its share a place or title may be scaled up or down, so that what is ruled out stays so."""
+
+FULL_TIME, FEMALE, FIELD = "full_time", "female", "field_of_study"
 _QUARTILE = 0.6744897501960817  # of the standard normal distribution
 
 Floats = npt.NDArray[np.float64]
@@ -60,33 +81,70 @@ class Table:
     factors: tuple[Floats, ...]
 
 
-def place_table(places: Sequence[Place], catalogue: Catalogue) -> Table:
-    """The places of a region as they were told."""
-    kinds = np.maximum([place.kinds for place in places], FLOOR)
+def place_table(places: Sequence[Place], parts: Sequence[Part], catalogue: Catalogue) -> Table:
+    """The places of a region as they were told, those that are parts of something with its name behind theirs."""
+    kinds = _ruling_out(np.array([place.kinds for place in places]), 0.0)
     heritages = catalogue.dimension("heritage").category_ids
     multiples = np.array([[place.multiples.get(h, 1.0) for h in heritages] for place in places])
     shares = np.array([place.share for place in places])
-    return Table(tuple(place.name for place in places), shares, (kinds, np.maximum(multiples, FLOOR)))
+    of = {part.name: f", {part.of}" for part in parts}
+    names = tuple(place.name + of.get(place.name, "") for place in places)
+    return Table(names, shares, (kinds, np.maximum(multiples, FLOOR)))
 
 
-def title_table(titles: Sequence[Title], catalogue: Catalogue, settings: Settings) -> Table:
-    """The titles of an occupation as they were told."""
-    sexes, educations = (catalogue.dimension(name).category_ids for name in ("sex", "education"))
-    industries, employments = (catalogue.dimension(name).category_ids for name in ("industry", "employment"))
-    women = [[t.women if sex == FEMALE else 1 - t.women for sex in sexes] for t in titles]
-    degree = [[t.degree if one in settings.degree else 1 - t.degree for one in educations] for t in titles]
-    industry = []
-    for t in titles:
-        unlisted = [one for one in industries if one != NONE and one not in t.industries]
-        rest = (1 - sum(t.industries.values())) / max(len(unlisted), 1)
-        industry.append([t.industries.get(one, rest) for one in industries])
+def title_table(titles: Sequence[Title], holders: Sequence[Holders], catalogue: Catalogue, settings: Settings) -> Table:
+    """The titles of an occupation as they were told, and who holds them: nobody, where they were not asked about, is
+    told apart by age and field of study, and by education only whether it is a degree.
+    """
+    sexes, employments = (catalogue.dimension(name).category_ids for name in ("sex", "employment"))
+    women = np.array([[t.women if sex == FEMALE else 1 - t.women for sex in sexes] for t in titles])
+    industry = [_spread(t.industries, catalogue.dimension("industry").category_ids, NONE) for t in titles]
     bands = np.maximum([_in_bands(t.pay, catalogue) for t in titles], FLOOR)
     # Pay was told of people who work full time; of others a band says nothing about the title.
     income = np.ones((len(titles), len(employments), bands.shape[1]))
     income[:, employments.index(FULL_TIME)] = bands
-    factors = (np.maximum(women, FLOOR), np.maximum(degree, FLOOR), np.maximum(industry, FLOOR))
+    factors = (
+        np.maximum(women, FLOOR),
+        *_schooling(titles, holders, catalogue, settings),
+        np.maximum(industry, FLOOR),
+        income.reshape(len(titles), -1),
+    )
     shares = np.array([t.share for t in titles])
-    return Table(tuple(t.name for t in titles), shares, (*factors, income.reshape(len(titles), -1)))
+    return Table(tuple(t.name for t in titles), shares, factors)
+
+
+def _schooling(
+    titles: Sequence[Title], holders: Sequence[Holders], catalogue: Catalogue, settings: Settings
+) -> tuple[Floats, Floats, Floats]:
+    """Factors of education, age and field of study."""
+    educations, ages, fields = (catalogue.dimension(name).category_ids for name in ("education", "age", FIELD))
+    by_name = {one.name: one for one in holders}
+    if any(title.name not in by_name for title in titles):
+        degree = np.array(
+            [[t.degree if one in settings.degree else 1 - t.degree for one in educations] for t in titles]
+        )
+        neutral = np.ones((len(titles), len(ages))), np.ones((len(titles), len(fields)))
+        return np.maximum(degree, FLOOR), *neutral
+    told = [by_name[title.name] for title in titles]
+    # Who has no field has no say in it: what was told is of those who have one.
+    field = np.array([_spread(one.fields, fields, WITHOUT["holder"]) for one in told])
+    field = np.where(np.array(fields) == WITHOUT["holder"], 1.0, np.maximum(field, FLOOR))
+    education = _ruling_out(np.array([one.education for one in told]), TRACE)
+    return education, _ruling_out(np.array([one.age for one in told]), 0.0), field
+
+
+def _ruling_out(shares: Floats, trace: float) -> Floats:
+    """Shares with next to nothing for what is no more than a trace: less, the farther others are."""
+    steps = np.arange(shares.shape[1])
+    near = shares @ NEARNESS ** np.abs(steps[:, None] - steps)
+    return np.where(shares <= trace, np.maximum(near, FLOOR**4) * RULED_OUT, shares)
+
+
+def _spread(told: Mapping[str, float], categories: Sequence[str], without: str) -> list[float]:
+    """Shares by category, with what is left in equal parts for those that were not listed."""
+    unlisted = [one for one in categories if one != without and one not in told]
+    rest = (1 - sum(told.values())) / max(len(unlisted), 1)
+    return [told.get(one, rest) for one in categories]
 
 
 def _in_bands(pay: tuple[float, float], catalogue: Catalogue) -> Floats:
@@ -100,7 +158,8 @@ def _in_bands(pay: tuple[float, float], catalogue: Catalogue) -> Floats:
 
 
 def fitted(table: Table, kind: Kind, category: str, catalogue: Catalogue, people: People) -> Table:
-    """The same table with shares scaled so that the people of this category who are drawn come out as was told.
+    """The same table with shares scaled so that the people of this category who are drawn come out as was told, or as
+    near to it as what is ruled out leaves room for.
 
     Of a category that nobody is of, the shares stay.
     """
@@ -110,12 +169,16 @@ def fitted(table: Table, kind: Kind, category: str, catalogue: Catalogue, people
         return table
     cells = np.stack([_cells(given, catalogue, people)[these] for given in GIVENS[kind]], axis=1)
     kinds, counts = np.unique(cells, axis=0, return_counts=True)
-    start = np.tile(table.shares, (len(kinds), 1))
+    start, faint = np.tile(table.shares, (2, len(kinds), 1))
     for factors, cell in zip(table.factors, kinds.T, strict=True):
-        start *= factors.T[cell]
+        faint *= factors.T[cell]
+        start *= np.where(factors < RULED_OUT, 0.0, factors).T[cell]
+    nobody = start.max(axis=1) == 0
+    start[nobody] = faint[nobody]
     everybody = Margin(np.zeros(len(kinds), dtype=np.intp), table.shares[None, :])
-    raked = rake(counts / counts.sum(), start, [everybody])
-    shares = table.shares * np.exp(raked.logs[0][0])
+    logs = rake(counts / counts.sum(), start, [everybody]).logs[0][0]
+    limit = math.log(MOST_SCALED)
+    shares = table.shares * np.exp(np.clip(logs - np.median(logs), -limit, limit))
     return Table(table.names, shares / shares.sum(), table.factors)
 
 

@@ -1,8 +1,9 @@
-"""Rendering requests about particulars: one for each region about its places, one for each occupation about its titles.
+"""Rendering requests about particulars: which places a region has and which titles an occupation, and then, about the
+names that were accepted, which places are parts of a city and who holds the titles.
 
-Rendering is a pure function of the catalogue, the population's settings and the member. What holds of an answer is the
-business of `answers`. The wording is `system.j2`, `place.j2` and `title.j2`; what differs by population lies in
-`populations`.
+Rendering is a pure function of the catalogue, the population's settings, the names and the member. What holds of an
+answer is the business of `answers`. The wording is `system.j2` and a template for each kind; what differs by population
+lies in `populations`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,12 +23,18 @@ from pipeline.elicitation.panel import Member
 from pipeline.templates import templates_of
 from warehouse.errors import CatalogueError
 
-Kind = Literal["place", "title"]
-WITHIN: dict[Kind, str] = {"place": "region", "title": "occupation"}
+Kind = Literal["place", "title", "part", "holder"]
+WITHIN: dict[Kind, str] = {"place": "region", "title": "occupation", "part": "region", "holder": "occupation"}
 """What is asked about, and the dimension that it is within."""
+
+ABOUT: dict[Kind, Kind] = {"part": "place", "holder": "title"}
+"""The kinds that ask about names, and the kind whose accepted answers have these."""
 
 NONE = "none"
 """The category of occupation and industry for people without a job."""
+
+WITHOUT: dict[Kind, str] = {"holder": "not_applicable"}
+"""The category that the kind's list leaves out, where it is another: that of people without a field of study."""
 
 RECORDED = Member(id="recorded-particulars", source="recorded", variant="plain")
 """A large language model whose answers about particulars are recorded; it is no member of the panel."""
@@ -54,10 +62,11 @@ class Settings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ParticularRequest:
-    """One rendered prompt about the places of a region or the titles of an occupation, `category`.
+    """One rendered prompt about the places of a region or the titles of an occupation, `category`; `names` are those
+    that it asks about.
 
-    `custom_id` tells population, kind, category, member and variant, and ends in a hash of prompt and settings: what
-    could change the answer changes it.
+    `custom_id` tells population, kind, category, member and variant, and ends in a hash of prompt and settings without
+    the names that are asked about: an answer about other names is told by its names, and asked for again.
     """
 
     custom_id: str
@@ -68,6 +77,7 @@ class ParticularRequest:
     model: str
     messages: tuple[dict[str, str], ...]
     settings: dict[str, Any]
+    names: tuple[str, ...] = ()
 
 
 def has_settings(population: str) -> bool:
@@ -92,15 +102,25 @@ def load_settings(catalogue: Catalogue) -> Settings:
     return settings
 
 
-def particular_requests(catalogue: Catalogue, kind: Kind, member: Member = RECORDED) -> tuple[ParticularRequest, ...]:
-    """Every request of a kind, in catalogue order."""
-    within = catalogue.dimension(WITHIN[kind])
-    return tuple(_request(catalogue, kind, category, member) for category in within.category_ids if category != NONE)
+def particular_requests(
+    catalogue: Catalogue, kind: Kind, names: Mapping[str, Sequence[str]] | None = None, member: Member = RECORDED
+) -> tuple[ParticularRequest, ...]:
+    """Every request of a kind, in catalogue order; `names`, where given, has the categories and those of each that are
+    asked about.
+    """
+    categories = catalogue.dimension(WITHIN[kind]).category_ids
+    return tuple(
+        _request(catalogue, kind, category, tuple(names[category]) if names else (), member)
+        for category in categories
+        if category != NONE and (names is None or category in names)
+    )
 
 
-def _request(catalogue: Catalogue, kind: Kind, category: str, member: Member) -> ParticularRequest:
-    population, messages = catalogue.population.id, messages_about(catalogue, kind, category)
-    identity = [population, kind, category, list(messages), member.id, member.sent]
+def _request(
+    catalogue: Catalogue, kind: Kind, category: str, names: tuple[str, ...], member: Member
+) -> ParticularRequest:
+    population, wording = catalogue.population.id, messages_about(catalogue, kind, category)
+    identity = [population, kind, category, list(wording), member.id, member.sent]
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
     return ParticularRequest(
         custom_id=f"{population}.{kind}.{category}.{member.id}.{member.variant}-{digest[:8]}",
@@ -109,12 +129,15 @@ def _request(catalogue: Catalogue, kind: Kind, category: str, member: Member) ->
         category=category,
         variant=member.variant,
         model=member.id,
-        messages=messages,
+        messages=messages_about(catalogue, kind, category, names),
         settings=member.sent,
+        names=names,
     )
 
 
-def messages_about(catalogue: Catalogue, kind: Kind, category: str, why: str = "") -> tuple[dict[str, str], ...]:
+def messages_about(
+    catalogue: Catalogue, kind: Kind, category: str, names: Sequence[str] = (), why: str = ""
+) -> tuple[dict[str, str], ...]:
     """System and user message about one category; `why` says why an answer before could not be used."""
     settings, within = load_settings(catalogue), catalogue.dimension(WITHIN[kind])
     education = catalogue.dimension("education")
@@ -132,7 +155,11 @@ def messages_about(catalogue: Catalogue, kind: Kind, category: str, why: str = "
             urbanicity=catalogue.dimension("urbanicity"),
             heritage=catalogue.dimension("heritage"),
             industry=catalogue.dimension("industry"),
-            without=NONE,
+            education=education,
+            age=catalogue.dimension("age"),
+            field=catalogue.dimension("field_of_study"),
+            names=names,
+            without=WITHOUT.get(kind, NONE),
             why=why,
         )
     )

@@ -137,6 +137,27 @@ def test_the_url_decides_who_is_shown(visit: Open, sampler: Sampler) -> None:
     expect(first.locator(".tier h3")).to_have_text(["Born with 28", "Circumstances 29", "Choices 20"])
 
 
+def test_a_choice_of_populations_changes_all_of_the_page(visit: Open, sampler: Sampler) -> None:
+    page = visit("?seed=7&n=2&evidence.education=doctorate")
+    names_on(page)
+    choice = page.get_by_label("Population")
+    expect(choice).to_have_value("us")
+    choice.select_option("gb")
+    page.wait_for_url("**population=gb*")
+    britons = Sampler(Snapshot.load("gb"))
+    # The pins speak of categories that the other population may not have; they go.
+    assert names_on(page) == names_of(britons, 2, 7) != names_of(sampler, 2, 7)
+    expect(page.locator(".pin")).to_have_count(0)
+    expect(page.locator(".card .prose").first).to_have_text(britons.sample(1, 7)[0].to_prompt("third"))
+    expect(page.get_by_role("contentinfo")).to_contain_text("living in the United Kingdom")
+    page.select_option("#pin-dimension", "education")
+    expect(page.get_by_label("GCSEs, O levels or the like")).to_be_visible()
+    page.go_back()
+    page.wait_for_url(lambda url: "population=gb" not in url)
+    expect(choice).to_have_value("us")
+    expect(page.locator(".pin")).to_have_count(1)
+
+
 def test_dice_give_others_and_the_way_back_the_same(visit: Open) -> None:
     page = visit("?seed=42&n=2")
     before = names_on(page)

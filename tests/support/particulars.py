@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from pipeline.catalogue.models import Catalogue
 from pipeline.particulars.enrichment import FOLDER, KINDS, Enrichment
 from pipeline.particulars.requests import Kind
+from tests.support.toy_snapshot import ToyDimension
+from warehouse.parquet import parquet_bytes
+from warehouse.particulars import METADATA
 
 PLACES = 20
 TITLES = 20
 
 
 def place_rows(catalogue: Catalogue, region: str, number: int = PLACES) -> list[list[Any]]:
-    """Places of equal share. Each is all of one kind of surroundings, in turn, and has five times its share of one
+    """Places of equal share. Each is mostly of one kind of surroundings, in turn, and has five times its share of one
     heritage, in turn.
     """
     kinds, heritages = catalogue.dimension("urbanicity").category_ids, catalogue.dimension("heritage").category_ids
@@ -24,7 +29,7 @@ def place_rows(catalogue: Catalogue, region: str, number: int = PLACES) -> list[
         [
             f"{region} place {'abcdefghijklmnopqrstuvwxyz'[n % 26]} {n}",
             1000 / number,
-            [100 if n % len(kinds) == kind else 0 for kind in range(len(kinds))],
+            [80 if n % len(kinds) == kind else 5 for kind in range(len(kinds))],
             {heritages[n % len(heritages)]: 5},
         ]
         for n in range(number)
@@ -47,18 +52,39 @@ def title_rows(catalogue: Catalogue, occupation: str, number: int = TITLES) -> l
     ]
 
 
-def answer(catalogue: Catalogue, kind: Kind, category: str) -> str:
+def holder_rows(catalogue: Catalogue, titles: Sequence[str]) -> list[list[Any]]:
+    """Who holds titles: in turn one level of education and the next, one age and the next, and one field of study."""
+    sizes = [len(catalogue.dimension(name).categories) for name in ("education", "age")]
+    fields = catalogue.dimension("field_of_study").category_ids[1:]
+    return [
+        [
+            title,
+            *([60 if k == n % size else 40 if k == (n + 1) % size else 0 for k in range(size)] for size in sizes),
+            {fields[n % len(fields)]: 90},
+        ]
+        for n, title in enumerate(titles)
+    ]
+
+
+def answer(catalogue: Catalogue, kind: Kind, category: str, names: Sequence[str] = ()) -> str:
     """A valid answer."""
-    rows = place_rows if kind == "place" else title_rows
-    return json.dumps({f"{kind}s": rows(catalogue, category)})
+    match kind:
+        case "place":
+            return json.dumps({"places": place_rows(catalogue, category)})
+        case "title":
+            return json.dumps({"titles": title_rows(catalogue, category)})
+        case "part":
+            return json.dumps({"parts": dict.fromkeys(names[:1], "Springfield")})
+        case "holder":
+            return json.dumps({"holders": holder_rows(catalogue, names)})
 
 
 def write_all(corpus: Path, catalogue: Catalogue) -> None:
     """Write a valid answer to every request about a population into a corpus."""
     enrichment = Enrichment(catalogue, corpus / FOLDER)
-    requests = [r for kind in KINDS for r in enrichment.requests[kind]]
-    answers = {r.custom_id: answer(catalogue, r.kind, r.category) for r in requests}
-    write(corpus / FOLDER / catalogue.population.id / "answers.jsonl", answers)
+    for kind in KINDS:
+        answers = {r.custom_id: answer(catalogue, kind, r.category, r.names) for r in enrichment.requests(kind)}
+        write(corpus / FOLDER / catalogue.population.id / f"{kind}s.jsonl", answers)
 
 
 def write(path: Path, answers: Mapping[str, str]) -> Path:
@@ -71,3 +97,21 @@ def write(path: Path, answers: Mapping[str, str]) -> Path:
         lines.append(json.dumps({"custom_id": custom_id, "response": {"status_code": 200, "body": body}}))
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+def file(
+    dimensions: Sequence[ToyDimension], within: str, rows: list[tuple[Any, ...]], *givens: tuple[str, ...]
+) -> bytes:
+    """A file of the format that a snapshot of these dimensions carries.
+
+    A row is category, name, share, and a list of factors for each given.
+    """
+    names = ["within", "name", "share", *("+".join(given) for given in givens)]
+    table = pa.table({name: pa.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)})
+    known = {dimension.id: list(dimension.categories) for dimension in dimensions}
+    told = {
+        "within": within,
+        "givens": [list(given) for given in givens],
+        "categories": {name: known[name] for name in (within, *(one for given in givens for one in given))},
+    }
+    return parquet_bytes(table.replace_schema_metadata({METADATA: json.dumps(told).encode()}), store_schema=True)

@@ -55,8 +55,20 @@ def joint(snapshot: Snapshot, do: Mapping[str, str] | None = None) -> Floats:
 
 
 def times(whole: Floats, snapshot: Snapshot, likelihoods: Mapping[str, Mapping[str, float]]) -> Floats:
-    """The joint times likelihoods, which sums to the probability of the evidence."""
+    """The joint times likelihoods, which sums to the probability of the evidence.
+
+    One of `a+b` is that of some categories of two dimensions together, `c+d`; of others it is 1.
+    """
     for name, values in likelihoods.items():
+        if "+" in name:
+            axes = [NAMES.index(one) for one in name.split("+")]
+            for together, value in values.items():
+                place: list[Any] = [slice(None)] * len(NAMES)
+                for axis, category in zip(axes, together.split("+"), strict=True):
+                    place[axis] = snapshot.dimension(NAMES[axis]).code(category)
+                whole = whole.copy()
+                whole[tuple(place)] *= value
+            continue
         vector = np.array([values.get(c, 0.0) for c in snapshot.dimension(name).categories])
         shape = [len(vector) if other == name else 1 for other in NAMES]
         whole = whole * vector.reshape(shape)
@@ -93,7 +105,17 @@ HARD: list[tuple[dict[str, Any], dict[str, Mapping[str, float]]]] = [
     ({"age": "30..36", "party": ("none",)}, {"age": {"25_34": 0.5, "35_44": 0.2}, "party": {"none": 1}}),
     (
         {"age": range(20, 40), "commute_mode": "drive", "party": "democrat"},
-        {"age": {"18_24": 5 / 7, "25_34": 1, "35_44": 0.5}, "commute_mode": {"drive": 1}, "party": {"democrat": 1}},
+        {
+            "age": {"18_24": 1, "25_34": 1, "35_44": 0.5},
+            "age+education": {"18_24+high_school": 5 / 7},  # nobody below 20 is a bachelor
+            "commute_mode": {"drive": 1},
+            "party": {"democrat": 1},
+        },
+    ),
+    ({"age": "18..19"}, {"age": {"18_24": 2 / 7}, "education": {"high_school": 1}}),
+    (
+        {"age": "19..21", "education": "bachelor", "sex": "female"},
+        {"age": {"18_24": 2 / 5}, "education": {"bachelor": 1}, "sex": {"female": 1}},
     ),
     (
         {"employment": "retired", "commute_mode": "not_applicable", "party": "republican", "ethnicity": "asian"},

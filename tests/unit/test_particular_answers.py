@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from pipeline.catalogue.loader import load_catalogue
-from pipeline.particulars.answers import read_places, read_titles
+from pipeline.particulars.answers import Part, read_holders, read_parts, read_places, read_titles
 from pipeline.particulars.requests import Kind, load_settings, particular_requests
 from pipeline.prompts.parsing import AnswerError, Reason
-from tests.support.particulars import answer, place_rows, title_rows
+from tests.support.particulars import answer, holder_rows, place_rows, title_rows
 
 US, GB = load_catalogue("us"), load_catalogue("gb")
 
@@ -49,7 +49,7 @@ def test_a_valid_answer_is_read(catalogue: Any) -> None:
     places = read_places(json.dumps({"places": rows}), catalogue, settings)
     assert [place.name for place in places] == [row[0] for row in rows]
     assert sum(place.share for place in places) == pytest.approx(1)
-    assert places[1].kinds == (0, 1, 0, 0, 0) and list(places[0].multiples.values()) == [5]
+    assert places[1].kinds == (0.05, 0.8, 0.05, 0.05, 0.05) and list(places[0].multiples.values()) == [5]
     titles = read_titles(answer(catalogue, "title", "sales"), catalogue, settings)
     assert (titles[0].women, titles[0].degree, titles[0].pay) == (0.05, 0.9, (20_000, 30_000))
     assert sum(titles[0].industries.values()) == pytest.approx(0.95)
@@ -119,3 +119,67 @@ def test_an_answer_of_another_shape_is_rejected(text: str) -> None:
 def test_too_few_places_are_rejected() -> None:
     with pytest.raises(AnswerError, match="7 are named, 12 to 30 were asked for"):
         read_places(json.dumps({"places": place_rows(US, "maine", 7)}), US, load_settings(US))
+
+
+def test_requests_about_names_list_them_and_keep_their_id() -> None:
+    names = {"legal": ["judge", "bailiff"]}
+    (request,) = particular_requests(US, "holder", names)
+    assert request.names == ("judge", "bailiff") and "\n- judge\n- bailiff\n" in request.messages[1]["content"]
+    assert "- trades: Skilled trades" in request.messages[1]["content"]
+    assert "- not_applicable:" not in request.messages[1]["content"]
+    (other,) = particular_requests(US, "holder", {"legal": ["judge"]})
+    assert other.custom_id == request.custom_id
+    (part,) = particular_requests(GB, "part", {"scotland": ["Leith"]})
+    assert '"I live in NAME, Scotland"' in part.messages[1]["content"]
+
+
+def test_parts_are_told_of_the_places_that_were_asked_about() -> None:
+    names = ["Chicago", "South Side"]
+    assert read_parts('{"parts": {"south side": "Chicago"}}', names) == (Part("South Side", "Chicago"),)
+    assert read_parts('{"parts": {}}', names) == ()
+    for text, reason in (
+        ('{"parts": {"Loop": "Chicago"}}', Reason.UNKNOWN_CONDITION),
+        ('{"parts": {"South Side": ""}}', Reason.WRONG_SHAPE),
+        ('{"parts": {"South Side": "<b>"}}', Reason.WRONG_SHAPE),
+        ('{"parts": ["South Side"]}', Reason.WRONG_SHAPE),
+    ):
+        with pytest.raises(AnswerError) as error:
+            read_parts(text, names)
+        assert error.value.reason is reason
+
+
+@pytest.mark.parametrize("catalogue", [US, GB], ids=["us", "gb"])
+def test_holders_are_read_in_the_order_that_was_asked(catalogue: Any) -> None:
+    titles = ["judge", "bailiff", "clerk"]
+    rows = holder_rows(catalogue, titles)
+    holders = read_holders(json.dumps({"holders": rows[::-1]}), catalogue, titles)
+    assert [one.name for one in holders] == titles
+    assert holders[0].education[:3] == (0.6, 0.4, 0) and holders[1].age[:4] == (0, 0.6, 0.4, 0)
+    assert len(holders[0].education) == len(catalogue.dimension("education").categories)
+    assert list(holders[0].fields.values()) == [0.9]
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "value", "reason"),
+    [
+        (0, 0, "bailiff", Reason.DUPLICATE_KEY),
+        (0, 0, "clown", Reason.UNKNOWN_CONDITION),
+        (0, 1, [100], Reason.WRONG_SHAPE),
+        (0, 2, [50, 20, 0, 0, 0, 0, 0], Reason.BAD_SUM),
+        (0, 3, {"alchemy": 95}, Reason.UNKNOWN_CATEGORY),
+        (0, 3, {"not_applicable": 95}, Reason.UNKNOWN_CATEGORY),
+        (0, 3, {"trades": 50}, Reason.BAD_SUM),
+    ],
+)
+def test_what_is_wrong_with_holders_is_named(row: int, column: int, value: Any, reason: Reason) -> None:
+    titles = ["judge", "bailiff"]
+    rows = holder_rows(US, titles)
+    rows[row][column] = value
+    with pytest.raises(AnswerError) as error:
+        read_holders(json.dumps({"holders": rows}), US, titles)
+    assert error.value.reason is reason
+
+
+def test_a_title_without_holders_is_missed() -> None:
+    with pytest.raises(AnswerError, match="missing_condition: 'bailiff'"):
+        read_holders(json.dumps({"holders": holder_rows(US, ["judge"])}), US, ["judge", "bailiff"])

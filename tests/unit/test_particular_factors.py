@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.catalogue.loader import load_catalogue
-from pipeline.particulars.answers import read_places, read_titles
-from pipeline.particulars.factors import FLOOR, NEEDS, fitted, place_table, title_table, written
+from pipeline.particulars.answers import Holders, Part, Place, Title, read_places, read_titles
+from pipeline.particulars.factors import FLOOR, NEEDS, RULED_OUT, fitted, place_table, title_table, written
 from pipeline.particulars.requests import load_settings
 from serving.particulars import Particulars
 from tests.support.particulars import answer
@@ -31,11 +31,12 @@ def people(n: int = 6_000, **fixed: str) -> dict[str, np.ndarray]:
 
 
 def test_factors_are_likelihoods() -> None:
-    table = title_table(read_titles(answer(US, "title", "sales"), US, SETTINGS), US, SETTINGS)
-    sex, education, industry, income = table.factors
+    table = title_table(read_titles(answer(US, "title", "sales"), US, SETTINGS), (), US, SETTINGS)
+    sex, education, age, field, industry, income = table.factors
     female, bachelor = CATEGORIES["sex"].index("female"), CATEGORIES["education"].index("bachelor")
     assert (sex[0, female], sex[1, female]) == (0.05, 0.95)
     assert (education[0, bachelor], education[2, bachelor]) == (0.9, 0.1)
+    assert (age == 1).all() and (field == 1).all()
     assert industry[0, 0] == 0.8 and industry[0].min() == FLOOR
     bands = income.reshape(len(sex), len(CATEGORIES["employment"]), -1)
     full_time = bands[0, CATEGORIES["employment"].index("full_time")]
@@ -46,9 +47,9 @@ def test_factors_are_likelihoods() -> None:
 
 
 def test_what_was_not_told_of_a_heritage_is_as_everywhere() -> None:
-    table = place_table(read_places(answer(US, "place", "maine"), US, SETTINGS), US)
-    kinds, heritages = table.factors
-    assert kinds[0, 0] == 1 and kinds[0, 1] == FLOOR
+    places = read_places(answer(US, "place", "maine"), US, SETTINGS)
+    kinds, heritages = place_table(places, (), US).factors
+    assert kinds[0].tolist() == [0.8, 0.05, 0.05, 0.05, 0.05]
     assert heritages[0].tolist() == [5, *[1] * (len(CATEGORIES["heritage"]) - 1)]
 
 
@@ -56,10 +57,10 @@ def test_what_was_not_told_of_a_heritage_is_as_everywhere() -> None:
 def test_the_people_who_are_drawn_come_out_by_the_shares_that_were_told(kind: str) -> None:
     if kind == "place":
         category, these, file = "maine", people(region="maine"), PLACES
-        told = place_table(read_places(answer(US, "place", category), US, SETTINGS), US)
+        told = place_table(read_places(answer(US, "place", category), US, SETTINGS), (), US)
     else:
         category, these, file = "sales", people(occupation="sales"), TITLES
-        told = title_table(read_titles(answer(US, "title", category), US, SETTINGS), US, SETTINGS)
+        told = title_table(read_titles(answer(US, "title", category), US, SETTINGS), (), US, SETTINGS)
     index = np.arange(6_000, dtype=np.uint64)
     shares = []
     for table in (told, fitted(told, kind, category, US, these)):  # type: ignore[arg-type]
@@ -72,5 +73,80 @@ def test_the_people_who_are_drawn_come_out_by_the_shares_that_were_told(kind: st
 
 
 def test_of_a_category_that_nobody_is_of_the_shares_stay() -> None:
-    told = place_table(read_places(answer(US, "place", "maine"), US, SETTINGS), US)
+    told = place_table(read_places(answer(US, "place", "maine"), US, SETTINGS), (), US)
     assert fitted(told, "place", "maine", US, people(region="ohio")) is told
+
+
+def test_nobody_is_of_a_place_that_has_not_their_surroundings() -> None:
+    kinds = len(CATEGORIES["urbanicity"])
+    places = [Place("Portland", 0.9, (0,) * (kinds - 1) + (1,), {}), Place("Eastport", 0.1, (0.5, 0.5, 0, 0, 0), {})]
+    these = people(4_000, region="maine")
+    table = fitted(place_table(places, (), US), "place", "maine", US, these)
+    content = written("place", {"maine": table}, US)
+    rows = Particulars.read(content, PLACES, CATEGORIES).draw_rows(1, "x", np.arange(4_000, dtype=np.uint64), these)
+    assert (rows[these["urbanicity"] < 2] == 1).all() and (rows[these["urbanicity"] == kinds - 1] == 0).all()
+    # Of surroundings that no place has, it goes by the shares.
+    assert 0 < rows[these["urbanicity"] == 2].mean() < 1
+
+
+def title(name: str, share: float) -> Title:
+    return Title(name, share, 0.5, 0.5, (20_000, 90_000), {})
+
+
+def test_a_part_of_a_city_has_its_name_behind() -> None:
+    places = read_places(answer(US, "place", "maine"), US, SETTINGS)
+    names = place_table(places, [Part(places[1].name, "Bangor")], US).names
+    assert names[:3] == (places[0].name, f"{places[1].name}, Bangor", places[2].name)
+
+
+def test_what_the_holders_cannot_be_nobody_is_and_the_rest_of_the_title_makes_up_for_it() -> None:
+    educations, ages = CATEGORIES["education"], CATEGORIES["age"]
+    anybody = Holders("clerk", (1 / 8,) * 8, (1 / 7,) * 7, {})
+    learned = Holders("judge", (0,) * 6 + (1, 0), (0, 0.1, 0.3, 0.3, 0.2, 0.1, 0), {"law_public_service": 0.97})
+    titles = [title("clerk", 0.9), title("judge", 0.1)]
+    told = title_table(titles, [learned, anybody], US, SETTINGS)
+    these = people(20_000, occupation="legal")
+    table = fitted(told, "title", "legal", US, these)
+    content = written("title", {"legal": table}, US)
+    rows = Particulars.read(content, TITLES, CATEGORIES).draw_rows(1, "x", np.arange(20_000, dtype=np.uint64), these)
+    judges = rows == 1
+    assert set(these["education"][judges].tolist()) == {educations.index("professional")}
+    assert not {ages.index("18_24"), ages.index("75_plus")} & set(these["age"][judges].tolist())
+    possible = (these["education"] == educations.index("professional")) & (these["age"] > 0) & (these["age"] < 6)
+    if possible.mean() > 0.11:
+        assert judges.mean() == pytest.approx(0.1, abs=0.01)
+    # Where fewer can than should, all who can do, and no others.
+    none = {name: codes.copy() for name, codes in these.items()}
+    none["education"][none["education"] == educations.index("professional")] = 0
+    none["education"][:200] = educations.index("professional")
+    few = fitted(told, "title", "legal", US, none)
+    content = written("title", {"legal": few}, US)
+    rows = Particulars.read(content, TITLES, CATEGORIES).draw_rows(1, "x", np.arange(20_000, dtype=np.uint64), none)
+    can = (none["education"] == educations.index("professional")) & (none["age"] > 0) & (none["age"] < 6)
+    assert (rows == 1)[can].mean() > 0.95 and not (rows == 1)[~can].any()
+
+
+def test_a_trace_of_an_education_is_nobody() -> None:
+    learned = Holders("judge", (0, 0.002, 0.004, 0.004, 0.01, 0.08, 0.8, 0.1), (1 / 7,) * 7, {})
+    education = title_table([title("judge", 1)], [learned], US, SETTINGS).factors[1][0]
+    assert education[5:].tolist() == [0.08, 0.8, 0.1]
+    assert (np.diff(education[:5]) > 0).all() and education[4] < RULED_OUT  # the more, the nearer to the learned
+
+
+def test_for_whom_everything_is_ruled_out_the_least_unlikely_is_drawn() -> None:
+    learned = Holders("judge", (0,) * 6 + (1, 0), (1 / 7,) * 7, {})
+    half = Holders("clerk", (0, 0.2, 0.2, 0.2, 0.2, 0.1, 0.1, 0), (1 / 7,) * 7, {})
+    table = title_table([title("judge", 0.1), title("clerk", 0.9)], [learned, half], US, SETTINGS)
+    these = people(2_000, education="less_than_high_school")
+    content = written("title", {"legal": table}, US)
+    these["occupation"][:] = CATEGORIES["occupation"].index("legal")
+    rows = Particulars.read(content, TITLES, CATEGORIES).draw_rows(1, "x", np.arange(2_000, dtype=np.uint64), these)
+    assert (rows == 1).all()  # next to whom there are clerks, and judges far away
+
+
+def test_who_has_no_field_of_study_is_no_less_likely_to_have_a_title() -> None:
+    learned = Holders("judge", (1 / 8,) * 8, (1 / 7,) * 7, {"law_public_service": 0.97})
+    field = title_table([title("judge", 1)], [learned], US, SETTINGS).factors[3][0]
+    fields = CATEGORIES["field_of_study"]
+    assert field[fields.index("not_applicable")] == 1 and field[fields.index("law_public_service")] == 0.97
+    assert field[fields.index("trades")] == FLOOR

@@ -31,7 +31,7 @@ STAGE = next(stage for stage in STAGES if stage.name == "particular_files")
 
 def test_the_last_accepted_answer_counts_and_rejected_ones_are_asked_again(tmp_path: Path) -> None:
     enrichment = Enrichment(US, tmp_path)
-    requests = {r.category: r for r in enrichment.requests["place"]}
+    requests = {r.category: r for r in enrichment.requests("place")}
     assert len(enrichment.left("place")) == len(requests)
     maine, ohio = requests["maine"], requests["ohio"]
     write(tmp_path / "us" / "a.jsonl", {maine.custom_id: answer(US, "place", "maine"), ohio.custom_id: "no idea"})
@@ -75,7 +75,7 @@ def store_weights(build: Build) -> None:
 def told(build: Build) -> None:
     enrichment = build.plan.particulars["us"]
     answers = {
-        next(r for r in enrichment.requests[kind] if r.category == category).custom_id: answer(US, kind, category)
+        next(r for r in enrichment.requests(kind) if r.category == category).custom_id: answer(US, kind, category)
         for kind, category in (("place", "maine"), ("title", "sales"), ("title", "legal"))  # type: ignore[index]
     }
     write(build.told_folder / "us" / "a.jsonl", answers)
@@ -123,8 +123,7 @@ def test_the_command_line_exports_imports_and_tells(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     lines = next((tmp_path / "batch").iterdir()).read_text(encoding="utf-8").splitlines()
     asked = [json.loads(line)["custom_id"] for line in lines]
-    places, titles = (Enrichment(US, tmp_path).requests[kind] for kind in KINDS)
-    assert asked == [r.custom_id for r in (*places, *titles)]
+    assert asked == [r.custom_id for kind in KINDS for r in Enrichment(US, tmp_path).requests(kind)]
     output = write(tmp_path / "out.jsonl", {asked[0]: answer(US, "place", "alabama"), asked[1]: "no idea"})
     done = runner.invoke(particulars_group, ["import", str(output), *where])
     assert done.output.startswith("2 answers imported, 0 were there already, 0 failures")

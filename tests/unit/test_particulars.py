@@ -5,24 +5,22 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from serving import derived
 from serving.cli import main
 from serving.explaining import explain
+from serving.incomes import STREAM, income_bands
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
+from tests.support.particulars import file
 from tests.support.toy_snapshot import TOY, ToyDimension, build_snapshot
 from warehouse.errors import SamplingError, SnapshotError
-from warehouse.parquet import parquet_bytes
-from warehouse.particulars import METADATA, PLACES, TITLES
+from warehouse.particulars import PLACES, TITLES
 
 FIELDS = ["city", "job_title", "personal_income_figure"]
 BANDS = ("under_10k", "10k_20k", "20k_35k", "150k_plus")
@@ -33,19 +31,6 @@ DIMENSIONS = (
     ToyDimension("occupation", ("sales", "none")),
     ToyDimension("personal_income", BANDS, ordinal=True, sensitive=True),
 )
-
-
-def file(within: str, rows: list[tuple[Any, ...]], *givens: tuple[str, ...]) -> bytes:
-    """A file of the format; a row is category, name, share, and a list of factors for each given."""
-    names = ["within", "name", "share", *("+".join(given) for given in givens)]
-    table = pa.table({name: pa.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)})
-    known = {dimension.id: list(dimension.categories) for dimension in DIMENSIONS}
-    told = {
-        "within": within,
-        "givens": [list(given) for given in givens],
-        "categories": {name: known[name] for name in (within, *(one for given in givens for one in given))},
-    }
-    return parquet_bytes(table.replace_schema_metadata({METADATA: json.dumps(told).encode()}), store_schema=True)
 
 
 PLACE_ROWS = [
@@ -61,8 +46,8 @@ TITLE_ROWS = [
 
 def files() -> dict[str, bytes]:
     return {
-        PLACES: file("region", PLACE_ROWS, ("urbanicity",)),
-        TITLES: file("occupation", TITLE_ROWS, ("sex", "personal_income"), ("education",)),
+        PLACES: file(DIMENSIONS, "region", PLACE_ROWS, ("urbanicity",)),
+        TITLES: file(DIMENSIONS, "occupation", TITLE_ROWS, ("sex", "personal_income"), ("education",)),
     }
 
 
@@ -133,8 +118,8 @@ def test_incomes_lie_in_their_band(sampler: Sampler) -> None:
 
 
 def test_the_open_band_of_income_thins_out_as_a_pareto_distribution_does() -> None:
-    bands, n = derived.income_bands(BANDS), 40_000
-    figures = derived.incomes(1, np.arange(n, dtype=np.uint64), np.full(n, 3, dtype=np.uint8), bands)
+    bands, n = income_bands(BANDS), 40_000
+    figures = bands.draw(1, STREAM, np.arange(n, dtype=np.uint64), np.full(n, 3, dtype=np.uint8))
     for times in (2, 3, 5):
         beyond = 1 / times**2
         assert (figures >= times * 150_000).mean() == pytest.approx((beyond - 0.01) / 0.99, abs=0.01)
@@ -142,7 +127,7 @@ def test_the_open_band_of_income_thins_out_as_a_pareto_distribution_does() -> No
 
 def test_what_is_no_band_of_income_is_named() -> None:
     with pytest.raises(SnapshotError, match="'plenty' of 'personal_income' is no band"):
-        derived.income_bands(("under_10k", "plenty"))
+        income_bands(("under_10k", "plenty"))
 
 
 def test_leaving_the_income_out_leaves_its_figure_out(sampler: Sampler) -> None:
@@ -168,13 +153,20 @@ def test_categories_that_the_file_does_not_know_are_an_error_at_load(tmp_path: P
         Snapshot.load(tmp_path / "other")
 
 
+def places(factors: list[float]) -> bytes:
+    return file(DIMENSIONS, "region", [("maine", "Bangor", 1.0, factors)], ("urbanicity",))
+
+
 @pytest.mark.parametrize(
     ("content", "what"),
     [
         (b"no parquet", "cannot be read"),
-        (file("region", PLACE_ROWS[::-1], ("urbanicity",)), "not in order"),
-        (file("region", [("maine", "Bangor", 1.0, [1.0, -1.0, 1.0, 1.0])], ("urbanicity",)), "no numbers from 0"),
-        (file("region", [("maine", "Bangor", 1.0, [1.0, 1.0])], ("urbanicity",)), "cannot be read"),
+        (file(DIMENSIONS, "region", PLACE_ROWS[::-1], ("urbanicity",)), "not in order"),
+        (
+            file(DIMENSIONS, "region", [("maine", "Bangor", 1.0, [1.0, -1.0, 1.0, 1.0])], ("urbanicity",)),
+            "no numbers from 0",
+        ),
+        (file(DIMENSIONS, "region", [("maine", "Bangor", 1.0, [1.0, 1.0])], ("urbanicity",)), "cannot be read"),
     ],
 )
 def test_a_file_that_is_broken_is_an_error_at_load(tmp_path: Path, content: bytes, what: str) -> None:
