@@ -120,7 +120,7 @@ def _soft(dimension: SnapshotDimension, values: Mapping[str, float]) -> Floats:
     for category, value in _pairs(dimension, values):
         if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 <= _float(value) <= LARGEST:
             raise SamplingError(
-                f"the likelihood of {dimension.id}={category} must be a number from 0, not {value!r}",
+                f"the likelihood of {dimension.id}={category} must be a number from 0 to {LARGEST:g}, not {value!r}",
                 about=dimension.id,
             )
         likelihood[dimension.code(category)] = value

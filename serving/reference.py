@@ -72,8 +72,8 @@ def deciders(dimension: SnapshotDimension) -> tuple[str, ...]:
 
 def no_category_left(dimension: str, parents: tuple[str, ...]) -> SamplingError:
     """The error of all engines when every category of a dimension has weight zero."""
-    also = f", or set {' and '.join(parents)} too so that they fit each other" if parents else ""
+    on = f"; it depends on {' and '.join(parents)}: see that these fit" if parents else ""
     return SamplingError(
-        f"no category of {dimension!r} is possible together with the values set: change or drop one of them{also}",
+        f"no category of {dimension!r} is possible together with the values set: change or drop one of them{on}",
         argument="do",
     )

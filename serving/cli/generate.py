@@ -33,7 +33,12 @@ LARGEST_QUOTA_BATCH = 1_000_000  # as it is held in memory as a whole
     type=click.Choice(writing.FORMATS),
     help="Default: by the name of FILE, else prose; prompt: prose for system prompts.",
 )
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="File to write; default: standard output.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    help="File to write; default, and as `-`: standard output.",
+)
 @options.condition("do", "Set a value; its consequences follow; repeatable.")
 @options.condition(
     "evidence", "Only people of whom this holds, any of several; a range as 25..34 or bachelor..; repeatable."
@@ -103,6 +108,7 @@ def generate(  # noqa: PLR0917  # click passes options by name
     from serving.sampler import Sampler, SupportWarning, check_range  # noqa: PLC0415  # numpy is not needed for help
     from serving.snapshot import Snapshot  # noqa: PLC0415
 
+    output = None if output == "-" else output
     chosen = form or writing.format_of(output)
     check_range(number, start)  # before the first of many batches is drawn
     if quota and number > LARGEST_QUOTA_BATCH:

@@ -51,6 +51,15 @@ def test_jsonl_is_what_the_library_draws(toy: str, capsys: Capture) -> None:
     assert capsys.readouterr().out.splitlines() == list(expected.to_jsonl())
 
 
+def test_a_dash_is_standard_output(toy: str, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert generate(toy, "-n", "3", "-f", "jsonl") == generate(toy, "-n", "3", "-f", "jsonl", "-o", "-") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == lines[3:] and not list(tmp_path.iterdir())
+    assert generate(toy, "-n", "3", "-f", "parquet", "-o", "-") == 1
+    assert "parquet is binary" in capsys.readouterr().err
+
+
 def test_json_is_one_array_even_when_empty(toy: str, capsys: Capture) -> None:
     assert generate(toy, "-n", "3", "-f", "json") == 0
     assert [persona["index"] for persona in json.loads(capsys.readouterr().out)] == [0, 1, 2]
