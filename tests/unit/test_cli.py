@@ -56,7 +56,7 @@ def test_a_dash_is_standard_output(toy: str, tmp_path: Path, capsys: Capture, mo
     assert generate(toy, "-n", "3", "-f", "jsonl") == generate(toy, "-n", "3", "-f", "jsonl", "-o", "-") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[:3] == lines[3:] and not list(tmp_path.iterdir())
-    assert generate(toy, "-n", "3", "-f", "parquet", "-o", "-") == 1
+    assert generate(toy, "-n", "3", "-f", "parquet", "-o", "-") == 2
     assert "parquet is binary" in capsys.readouterr().err
 
 
