@@ -65,7 +65,11 @@ class Years:
 
 
 def years_of(snapshot: Snapshot, spans: Spans) -> Years | None:
-    """What spans of years say of bands and education together; None if education makes no difference to them."""
+    """What spans of years say of bands and education together; None without spans, or if education makes no difference
+    to them.
+    """
+    if not spans:
+        return None
     share = shares_of(snapshot, spans)
     largest = share.max(axis=1, keepdims=True)
     ratios = np.divide(share, largest, out=np.ones_like(share), where=largest > 0)

@@ -126,7 +126,7 @@ def condition(snapshot: Snapshot, engine: Engine, known: Evidence, fixed: Mappin
 
     Raises SamplingError naming the dimension if the evidence contradicts what it depends on.
     """
-    likelihoods, years = known.vectors, years_of(snapshot, known.years) if known.years else None
+    likelihoods, years = known.vectors, years_of(snapshot, known.years)
     ahead = Lookahead(snapshot, likelihoods, fixed)
     largest = {name: ahead.largest(snapshot.dimension(name)) for name in likelihoods}
     for name, value in largest.items():

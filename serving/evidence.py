@@ -66,7 +66,7 @@ def read_evidence(snapshot: Snapshot, hard: Mapping[str, Any], soft: Mapping[str
             vectors[name] = _hard(dimension, value)
     for name, values in soft.items():
         vectors[name] = _soft(snapshot.dimension(name), values)
-    if years and ages.years_of(snapshot, years):
+    if ages.years_of(snapshot, years):
         # It is evidence on both together, so that both must be drawn with it.
         vectors.setdefault(ages.EDUCATION, np.ones(len(snapshot.dimension(ages.EDUCATION).categories)))
     return Evidence(_frozen(vectors), years)

@@ -53,7 +53,7 @@ class _Given:
 
     names: tuple[str, ...]
     sizes: tuple[int, ...]
-    of: tuple[int, ...]
+    of: Ints
     count: int
 
 
@@ -64,22 +64,11 @@ class _Block:
     givens: tuple[_Given, ...]
     factors: Floats
 
-    def of(self, codes: Mapping[str, Codes]) -> Floats:
-        """Products for each persona, (n, names)."""
+    def of(self, codes: Mapping[str, Any]) -> Floats:
+        """Products for each persona, (n, names), of codes (n,); for one persona, (names,), of single codes."""
         number: Any = 0
         for given in self.givens:
             cell: Any = 0
-            for name, size in zip(given.names, given.sizes, strict=True):
-                cell = cell * size + codes[name]
-            number = number * given.count + np.take(given.of, cell)
-        found: Floats = np.take(self.factors, number, axis=0)
-        return found
-
-    def of_one(self, codes: Mapping[str, int]) -> Floats:
-        """`of` for one persona, (names,)."""
-        number = 0
-        for given in self.givens:
-            cell = 0
             for name, size in zip(given.names, given.sizes, strict=True):
                 cell = cell * size + codes[name]
             number = number * given.count + given.of[cell]
@@ -109,9 +98,9 @@ class _Group:
 
     def draw_one(self, codes: Mapping[str, int], uniform: float) -> int:
         """`draw` for one persona."""
-        weights = self.blocks[0].of_one(codes)
+        weights = self.blocks[0].of(codes)
         for block in self.blocks[1:]:
-            weights = weights * block.of_one(codes)
+            weights = weights * block.of(codes)
         running = weights.cumsum()
         if running.item(-1) == 0:
             running = self.shares
@@ -217,7 +206,7 @@ class Particulars:
         blocks: list[_Block] = []
         for names, sizes, factors in self._factors:
             columns, of = np.unique(factors[rows], axis=1, return_inverse=True)
-            given = _Given(names, sizes, tuple(of.reshape(-1).tolist()), columns.shape[1])  # numpy 2.0: another shape
+            given = _Given(names, sizes, of.reshape(-1), columns.shape[1])  # which numpy 2.0 gives another shape
             last = blocks[-1] if blocks else _Block((), shares[None, :])
             if len(last.factors) * given.count > BLOCK and last.givens:
                 blocks.append(_Block((given,), np.ascontiguousarray(columns.T)))

@@ -84,7 +84,7 @@ def raked(
     """
     dimensions = {name: snapshot.dimension(name) for name, _ in targets}
     lean = {name: np.ones(len(dimension.categories)) for name, dimension in dimensions.items()}
-    years = years_of(snapshot, known.years) if known.years else None
+    years = years_of(snapshot, known.years)
     for pilot in range(PILOTS):
         vectors = {snapshot.dimension(name).position: values for name, values in known.vectors.items()}
         for name, values in lean.items():

@@ -8,6 +8,7 @@ import pytest
 from serving.incomes import STREAM, bounded_incomes, income_bands
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
+from tests.support.particulars import file
 from tests.support.toy_snapshot import TOY, ToyDimension, build_snapshot
 from warehouse.particulars import TITLES
 
@@ -54,8 +55,6 @@ def test_what_the_household_does_not_bound_is_as_without_it() -> None:
 
 
 def test_batches_and_lines_say_the_same(tmp_path_factory: pytest.TempPathFactory) -> None:
-    from tests.unit.test_particulars import file
-
     dimensions = (
         *TOY,
         ToyDimension("occupation", ("sales", "none")),
