@@ -18,12 +18,15 @@ same world without the evidence.
 First of all everybody is drawn without the evidence; who meets it stays who they are, which is rejection sampling too.
 For the others there are tries with indices of their own, far out in the counter's space. All of it is a function of
 (seed, index) and the evidence alone, whatever the size of a batch.
+
+Values set by `do` make evidence of their own, of likelihood 1 for every category: that the dimensions which they may
+leave without any (`serving.contradictions`) have one. Who has none is not there, and others are drawn instead.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -35,6 +38,7 @@ from serving.counter import Seed, offspring, uniforms
 from serving.engine import Drawn, Engine, Floats, Indices
 from serving.evidence import Evidence
 from serving.lookahead import Core, Lookahead
+from serving.reference import deciders, no_category_left
 from serving.snapshot import Snapshot, SnapshotDimension
 from warehouse.errors import SamplingError
 
@@ -124,12 +128,19 @@ class Condition:
 def condition(snapshot: Snapshot, engine: Engine, known: Evidence, fixed: Mapping[int, int]) -> Condition:
     """Find the bound for this evidence, together with values that are fixed anyway.
 
-    Raises SamplingError naming the dimension if the evidence contradicts what it depends on.
+    Raises SamplingError naming the dimension if the evidence contradicts what it depends on, or `fixed` leaves nothing
+    possible for it.
     """
     likelihoods, years = known.vectors, years_of(snapshot, known.years)
     ahead = Lookahead(snapshot, likelihoods, fixed)
     largest = {name: ahead.largest(snapshot.dimension(name)) for name in likelihoods}
     for name, value in largest.items():
+        if value == 0 and _nothing_asked(likelihoods.values()):
+            raise no_category_left(name, deciders(snapshot.dimension(name)))
+        if value == 0 and likelihoods[name].all():
+            raise SamplingError(
+                f"the evidence has probability zero: it leaves no category of {name!r} together with the values set"
+            )
         if value == 0:
             raise SamplingError(
                 f"the evidence has probability zero: {name!r} cannot have it together with the rest",
@@ -230,15 +241,31 @@ def _search(trier: _Trier, indices: Indices, left: npt.NDArray[np.intp], chosen:
         rows, weights = trier.tries(indices[place : place + 1], 1, TRIES)
         running = np.cumsum(weights[0])
         if running[-1] == 0:
-            raise SamplingError(
-                f"the evidence has probability zero, or less than 1 in {TRIES:,} draws shows: drop or widen some of it"
-            )
+            raise _nobody(ready)
         effective = min(effective, float(running[-1] ** 2 / np.cumsum(weights[0] ** 2)[-1]))
         threshold = uniforms(trier.seed, RESAMPLE_STREAM, indices[place : place + 1])[0] * running[-1]
         at = int(np.searchsorted(running, threshold, side="right"))
         for position in chosen:
             chosen[position][place] = rows[position][at]
     return _Found(tries, mass, over, len(left), effective)
+
+
+def _nothing_asked(likelihoods: Iterable[Floats]) -> bool:
+    """Whether it is only asked that something be possible, as values that are set make it."""
+    return all((values == 1).all() for values in likelihoods)
+
+
+def _nobody(ready: Condition) -> SamplingError:
+    """The error if none of all tries will do."""
+    if _nothing_asked(ready.likelihoods.values()):
+        said = f"nobody among {TRIES:,} people can have the values set: change or drop one of them"
+        return SamplingError(said, argument="do")
+    years = ""
+    if ready.years:
+        years = "; exact ages depend on education, as nobody has a degree as young as that"
+    return SamplingError(
+        f"the evidence has probability zero, or less than 1 in {TRIES:,} draws shows: drop or widen some of it{years}"
+    )
 
 
 def _count(done: int, left: int, ready: Condition) -> int:
@@ -263,13 +290,13 @@ class _Trier:
     def as_they_are(self, indices: Indices) -> tuple[Drawn, npt.NDArray[np.bool_]]:
         """Everybody without the evidence, and who meets it: of soft evidence, with its likelihood as the chance."""
         free = {position: np.ones(len(values)) for position, values in self.ready.likelihoods.items()}
-        codes, _ = self.engine.weigh(indices, self.seed, free, self.ready.fixed)
+        codes, possible = self.engine.weigh(indices, self.seed, free, self.ready.fixed)
         likelihood = np.ones(len(indices))
         for position, values in self.ready.likelihoods.items():
             likelihood *= values[codes[position]]
         if self.ready.years:
             likelihood *= self.ready.years.of(codes, self.ready.fixed)
-        meets: npt.NDArray[np.bool_] = uniforms(self.seed, ACCEPT_STREAM, indices) < likelihood
+        meets: npt.NDArray[np.bool_] = (possible > 0) & (uniforms(self.seed, ACCEPT_STREAM, indices) < likelihood)
         return codes, meets
 
     def tries(self, indices: Indices, first: int, count: int) -> tuple[Drawn, Floats]:

@@ -51,8 +51,8 @@ class Kernel(Protocol):
 
         `starts` has the stream of each dimension to draw by its position, parents before children; all other rows that
         these depend on hold codes already. A dimension with a likelihood is drawn by P(category | parents) times it,
-        and the weight is multiplied by what is left of the probability. Returns the position of a dimension without a
-        possible category for somebody of positive weight, or -1.
+        and the weight is multiplied by what is left of the probability, by 0 where no category is possible. Returns the
+        position of a dimension without likelihood or possible category for somebody of positive weight, or -1.
         """
         ...
 
@@ -115,8 +115,8 @@ class Engine:
             likelihoods: position -> f64 (categories,), from 0 to 1, of the dimensions to weigh.
 
         Returns codes by position, of everything drawn, and weights (n,): the product over the weighed dimensions of
-        sum P(category | parents) * likelihood. Weighted so, the draws follow the conditional distribution. Codes of
-        weight 0 mean nothing.
+        sum P(category | parents) * likelihood, 0 for one that has no possible category. Weighted so, the draws follow
+        the conditional distribution. Codes of weight 0 mean nothing.
         """
         weights = np.ones(len(indices))
         wanted = set(likelihoods)
@@ -134,16 +134,14 @@ class Engine:
         positions = np.array([plan.position for plan in plans], dtype=np.uint64)
         return Order(positions, np.array(keys, dtype=np.uint64), codes)
 
-    def one(self, order: Order, seed: Seed, index: int) -> tuple[list[int], list[float]]:
+    def one(self, order: Order, seed: Seed, index: int) -> tuple[list[int], list[float]] | None:
         """Codes by position of one persona, as `draw` gives them, and the uniforms of the other streams.
 
-        Raises SamplingError as `draw` does.
+        None if some dimension that is drawn has no possible category together with those that are set.
         """
         kernel: OnePerson = self._compiled or self._python
         codes, uniforms, failed = kernel.one(order, seed, index)
-        if failed >= 0:
-            raise no_category_left(self._plans[failed].id, self._plans[failed].deciders)
-        return codes, uniforms
+        return None if failed >= 0 else (codes, uniforms)
 
     def _run(
         self,

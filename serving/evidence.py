@@ -53,6 +53,11 @@ def evidence_of(vectors: Mapping[str, Floats]) -> Evidence:
     return Evidence(_frozen(vectors))
 
 
+def tells_years(name: str, value: Any) -> bool:
+    """Whether a condition on this dimension is one on exact ages, which only evidence can be."""
+    return name == ages.AGE and bool(_spans(value))
+
+
 def read_evidence(snapshot: Snapshot, hard: Mapping[str, Any], soft: Mapping[str, Mapping[str, float]]) -> Evidence:
     """Read both kinds of evidence; SamplingError names what is unknown or cannot be."""
     vectors: dict[str, Floats] = {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from calendar import monthrange
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from functools import lru_cache
 from json.encoder import encode_basestring
@@ -50,8 +50,12 @@ class Lines:
         fixed: Mapping[int, int],
         as_of: date,
         accents: bool,
+        at_risk: Iterable[str] = (),
+        otherwise: Callable[[Seed, int], bytes],
     ) -> None:
-        """`fixed` are the codes that are set, by position; the other arguments are those of `serving.batch.Batch`."""
+        """`fixed` are the codes that are set, by position, and leave `at_risk` perhaps without a category: whoever is
+        of these has the line of `otherwise`. The other arguments are those of `serving.batch.Batch`.
+        """
         position = {dimension.id: dimension.position for dimension in snapshot.dimensions}
         self._engine = engine
         self._middle = f', "snapshot_id": {json.dumps(snapshot.id)}'.encode()
@@ -63,17 +67,22 @@ class Lines:
         places = {name: place for place, name in enumerate(selection.fields) if name not in position}
         self._details = _Details(snapshot, places, position, as_of, accents=accents) if places else None
         streams = self._details.streams if self._details else ()
-        self._order = engine.order((position[name] for name in selection.needed_dimensions), fixed, streams)
+        self._otherwise = otherwise
+        wanted = {position[name] for name in (*selection.needed_dimensions, *at_risk)}
+        self._order = engine.order(wanted, fixed, streams)
 
     def line(self, seed: Seed, index: int) -> bytes:
         """One JSON object in UTF-8, without line end.
 
-        Raises SamplingError for what is no seed or no index, and if `do` leaves no possible category.
+        Raises SamplingError for what is no seed or no index, and if nobody can have what `do` sets.
         """
         head = _head(seed)
         if not 0 <= index <= LARGEST_INDEX:
             raise SamplingError(f"index must be from 0 to 2**63 - 1, not {index}")
-        codes, uniforms = self._engine.one(self._order, seed, index)
+        drawn = self._engine.one(self._order, seed, index)
+        if drawn is None:
+            return self._otherwise(seed, index)
+        codes, uniforms = drawn
         parts = [fragments[codes[position]] for position, fragments in self._coded]
         if self._details:
             for place, part in self._details.written(codes, uniforms):

@@ -70,7 +70,11 @@ class Core:
 
 
 class Lookahead:
-    """Evidence, as likelihoods by dimension id, over one snapshot, with values that are set anyway by position."""
+    """Evidence, as likelihoods by dimension id, over one snapshot, with values that are set anyway by position.
+
+    Attributes:
+        fixed: ids of the dimensions that are set.
+    """
 
     def __init__(self, snapshot: Snapshot, likelihoods: Mapping[str, Floats], fixed: Mapping[int, int]) -> None:
         self._snapshot = snapshot
@@ -83,7 +87,7 @@ class Lookahead:
             else np.arange(len(dimension.categories))
             for dimension in snapshot.dimensions
         }
-        self._fixed = {dimension.id for dimension in snapshot.dimensions if dimension.position in fixed}
+        self.fixed = {dimension.id for dimension in snapshot.dimensions if dimension.position in fixed}
 
     def largest(self, dimension: SnapshotDimension) -> float:
         """A limit for the sum of P(category | parents) * likelihood, whatever the parents are.
@@ -141,7 +145,7 @@ class Lookahead:
         open_still = [name]
         while open_still:
             one = open_still.pop()
-            if one not in found and one not in self._fixed:
+            if one not in found and one not in self.fixed:
                 found.add(one)
                 open_still += self._snapshot.dimension(one).parents
         return found
@@ -151,7 +155,7 @@ class Lookahead:
         told = 0.0
         for factor in dimension.factors:
             if parent in factor.given:
-                table = self._over(dimension, factor, factor.given)
+                table = self.over(dimension, factor, factor.given)
                 part = _add_up(table * _first(self._likelihoods[dimension.id], table)) / _add_up(table).clip(1e-300)
                 logs = np.log(part.clip(1e-12))
                 told += float(np.ptp(logs, axis=factor.given.index(parent)).max())
@@ -202,7 +206,7 @@ class Lookahead:
     ) -> Floats:
         axes = [*given, *others]
         away = tuple(range(1 + len(given), 1 + len(axes)))
-        tables = [self._over(dimension, factor, axes) for factor in dimension.factors]
+        tables = [self.over(dimension, factor, axes) for factor in dimension.factors]
         limit = np.zeros([len(self._allowed[name]) for name in given])
         for category in np.flatnonzero(likelihood).tolist():
             # The small ones first, so that few products are taken over all of the core.
@@ -217,13 +221,13 @@ class Lookahead:
         return limit
 
     def _product(self, dimension: SnapshotDimension, axes: Sequence[str]) -> Floats:
-        """All factors of a dimension multiplied, over the same axes as `_over` has."""
+        """All factors of a dimension multiplied, over the same axes as `over` has."""
         table: Floats = np.ones((len(dimension.categories), *(1 for _ in axes)))
         for factor in dimension.factors:
-            table = table * self._over(dimension, factor, axes)
+            table = table * self.over(dimension, factor, axes)
         return table
 
-    def _over(self, dimension: SnapshotDimension, factor: Factor, axes: Sequence[str]) -> Floats:
+    def over(self, dimension: SnapshotDimension, factor: Factor, axes: Sequence[str]) -> Floats:
         """A factor's table over what is allowed of these dimensions, f64 (categories, one axis for each of them).
 
         An axis that the factor does not depend on has length 1. Dimensions that are set need no axis.

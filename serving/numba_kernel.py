@@ -266,14 +266,12 @@ def _draw_likely(  # noqa: PLR0917
     low: Any, high: Any, count: Any, lanes: Any, last: Any, t: Any, rows: Any, likely: Any, work: Any, chances: Any,
     row: Any, weights: Any,
 ) -> Any:  # fmt: skip
-    """Rows of any width with a likelihood."""
+    """Rows of any width with a likelihood; weights become 0 where nothing is possible."""
     for i in range(low, high):
         _multiply(count, lanes, t, rows, i - low, work)
         total = 0.0
         for c in range(lanes):
             total += work[c]
-        if total < SMALLEST_TOTAL and weights[i] > 0.0:
-            return False
         weights[i] /= max(total, SMALLEST_TOTAL)
         left = 0.0
         for c in range(lanes):
@@ -285,7 +283,6 @@ def _draw_likely(  # noqa: PLR0917
         for c in range(lanes - _ONE):
             code += work[c] <= u
         row[i] = np.uint8(min(code, last))
-    return True
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -313,8 +310,9 @@ def _run(  # noqa: PLR0917
             _look_up(at, low, high, flat, codes, rows)
             for i in range(high - low):
                 chances[i] = _threshold(indices[low + i], start)
+            well = True
             if place >= 0:
-                well = _draw_likely(
+                _draw_likely(
                     low, high, count, lanes, last, table, rows, likely[place], single, chances, codes[at], weights
                 )
             elif lanes == P[4]:

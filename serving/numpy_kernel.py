@@ -114,8 +114,8 @@ def _draw_dimension(  # noqa: PLR0917
 ) -> bool:
     """Draw one dimension of one block into `out`; `block.threshold` holds its uniforms and is overwritten.
 
-    With a likelihood, `weight` is multiplied by the part of the probability that it leaves. Returns whether everybody
-    of positive weight has a possible category.
+    With a likelihood, `weight` is multiplied by the part of the probability that it leaves, 0 where nothing is possible
+    anyway. Returns whether everybody of positive weight has a possible category, which is asked without one only.
     """
     if plan.cumulative is not None and likelihood is None:
         np.multiply(block.threshold, plan.cumulative[-1], out=block.threshold)
@@ -133,7 +133,7 @@ def _draw_dimension(  # noqa: PLR0917
     cumulative = block.cumulative(plan.width)
     _add_up(weights, cumulative)
     total = cumulative[-1]
-    if total.min() < SMALLEST_TOTAL and ((total < SMALLEST_TOTAL) & (weight > 0)).any():
+    if likelihood is None and total.min() < SMALLEST_TOTAL and ((total < SMALLEST_TOTAL) & (weight > 0)).any():
         return False
     if likelihood is not None:
         weight /= np.maximum(total, SMALLEST_TOTAL)

@@ -18,9 +18,10 @@ import numpy as np
 from serving import conditions
 from serving.batch import Batch, Selection, refuse_derived, select_fields
 from serving.conditions import Condition, Support
+from serving.contradictions import at_risk
 from serving.counter import LARGEST_INDEX, Seed, check_seed
 from serving.engine import Codes, Drawn, Engine, Indices, KernelName
-from serving.evidence import Evidence, read_evidence
+from serving.evidence import Evidence, evidence_of, read_evidence, tells_years
 from serving.lines import Lines
 from serving.quotas import check_quota, filled, shares_of
 from serving.snapshot import Snapshot
@@ -47,6 +48,7 @@ class Sampler:
         self.snapshot = snapshot
         self._engine = Engine(snapshot, kernel)
         self._condition = lru_cache(maxsize=CONDITIONS)(self._find_condition)
+        self._possible = lru_cache(maxsize=CONDITIONS)(self._find_possible)
         self._raked = lru_cache(maxsize=CONDITIONS)(self._find_raked)
         self._selected = lru_cache(maxsize=CONDITIONS)(partial(select_fields, snapshot))
         self._ready_lines = lru_cache(maxsize=CONDITIONS)(self._make_lines)
@@ -78,7 +80,9 @@ class Sampler:
                 id; several, in a list, for any of them; a range such as "25..34" of years (age) or
                 "bachelor..doctorate" of categories (ordinal dimensions), both ends included, either left out if open.
             do: dimension id -> category id, set whatever its causes say; its consequences follow, and all
-                dimensions that do not depend on it keep the value they had without it.
+                dimensions that do not depend on it keep the value they had without it. Who can have no category of
+                some dimension then, as a soldier who is made a student has no occupation, is not there: others are
+                drawn instead.
             likelihood: soft evidence: dimension id -> category id -> a number from 0, how likely what was observed is
                 in that category, up to a factor; categories not named have 0.
             target_marginal: soft evidence of the other kind: dimension id -> category id -> the share that it is to
@@ -92,8 +96,8 @@ class Sampler:
             accents: whether names are written as José and Nguyễn rather than Jose and Nguyen.
             warn: whether thin support is warned of; filters of warnings are no matter of one thread.
 
-        Raises SamplingError for an unknown name or category, a negative count, or values set by `do` that leave no
-        possible category for another dimension, or evidence of probability zero. Warns with `SupportWarning` where
+        Raises SamplingError for an unknown name or category, a negative count, values set by `do` that nobody can
+        have, or evidence of probability zero. Warns with `SupportWarning` where
         support is thin; `Batch.support` has the figures.
         """
         seed = check_seed(seed)
@@ -101,8 +105,9 @@ class Sampler:
         asked = self._check_conditions(
             evidence=evidence, do=do, likelihood=likelihood, target_marginal=target_marginal, quota=quota
         )
-        known = read_evidence(self.snapshot, asked["evidence"], asked["likelihood"])
         fixed = self._fixed(asked["do"])
+        known = read_evidence(self.snapshot, asked["evidence"], asked["likelihood"])
+        known = known.joined(self._possible(tuple(sorted(fixed.items()))))
         if asked["target_marginal"]:
             targets = check_targets(self.snapshot, asked["target_marginal"])
             known = known.joined(self._raked(targets, known, tuple(sorted(fixed.items())), "target_marginal"))
@@ -163,8 +168,29 @@ class Sampler:
         if selection.prose:
             raise SamplingError("lines have no summary: use sample instead", argument="fields")
         fixed = self._fixed(dict(do))
+        stranded = self._possible(tuple(sorted(fixed.items()))).vectors
+
+        def otherwise(seed: Seed, index: int) -> bytes:
+            one = self.sample(
+                *(1, seed, index),
+                do=dict(do),
+                fields=fields,
+                exclude=exclude,
+                as_of=as_of,
+                accents=accents,
+                warn=False,
+            )
+            return next(iter(one.to_jsonl())).encode()
+
         as_of = self.snapshot.as_of if as_of is None else _check_date(as_of)
-        return Lines(self.snapshot, self._engine, selection, fixed=fixed, as_of=as_of, accents=accents)
+        return Lines(
+            *(self.snapshot, self._engine, selection),
+            fixed=fixed,
+            as_of=as_of,
+            accents=accents,
+            at_risk=stranded,
+            otherwise=otherwise,
+        )
 
     def _selection(self, fields: Iterable[str] | None, exclude: Iterable[str] | None) -> Selection:
         try:
@@ -182,6 +208,14 @@ class Sampler:
                 )
             for name, value in (values or {}).items():
                 refuse_derived(self.snapshot, name, "condition on one of these")
+                listed = list(value) if isinstance(value, Mapping) else value
+                if argument != "evidence" and tells_years(name, listed):
+                    raise SamplingError(
+                        f"{argument} takes bands of 'age', not years: give years as evidence",
+                        argument=argument,
+                        about=name,
+                        allowed=self.snapshot.dimension(name).categories,
+                    )
                 if argument == "do" and not isinstance(value, str):
                     raise SamplingError(
                         f"do sets {name!r} to one category, not to {value!r}", argument=argument, about=name
@@ -198,6 +232,11 @@ class Sampler:
     def _fixed(self, do: Mapping[str, str]) -> dict[int, int]:
         dimensions = [(self.snapshot.dimension(name), category) for name, category in do.items()]
         return {dimension.position: dimension.code(category) for dimension, category in dimensions}
+
+    def _find_possible(self, fixed: tuple[tuple[int, int], ...]) -> Evidence:
+        """That what these values may leave without a category has one."""
+        found = at_risk(self.snapshot, dict(fixed))
+        return evidence_of({name: np.ones(len(self.snapshot.dimension(name).categories)) for name in found})
 
     def _met(self, known: Evidence, indices: Indices, *, fixed: Mapping[int, int], seed: Seed) -> tuple[Drawn, Support]:
         """Codes of what the evidence depends on, itself included, for each index."""

@@ -15,6 +15,19 @@ from pipeline.catalogue.models import Catalogue
 from pipeline.cli.options import POPULATION
 
 
+def _population(context: click.Context, _: click.Parameter, value: str | None) -> Catalogue:
+    """The catalogue that an option asks for, here or before the command's name."""
+    found: Catalogue = load_catalogue(value) if value else context.obj
+    return found
+
+
+_OF = click.option(
+    *("--population", "catalogue"),
+    callback=_population,
+    help="Population of the catalogue, unless it stands before the command's name.",
+)
+
+
 @click.group(invoke_without_command=True)
 @POPULATION
 @click.pass_context
@@ -41,13 +54,13 @@ def catalogue(context: click.Context, population: str) -> None:
     show_default=True,
     help="File to write, .svg or .png.",
 )
-@click.pass_obj
+@_OF
 def graph(catalogue: Catalogue, output: Path) -> None:
     """Draw which dimension depends on which, by tier.
 
     \b
     Example:
-      personagen catalogue graph -o catalogue.svg
+      personagen catalogue graph --population gb -o catalogue.svg
     """
     from pipeline.catalogue.graph import draw  # noqa: PLC0415  # matplotlib is slow to import
 
@@ -58,7 +71,7 @@ def graph(catalogue: Catalogue, output: Path) -> None:
 @catalogue.command()
 @click.argument("dimension")
 @click.option("--snapshot", help="Snapshot folder that has the one-way maps [default: the packaged one].")
-@click.pass_obj
+@_OF
 def pairs(catalogue: Catalogue, dimension: str, snapshot: str | None) -> None:
     """Rank the pairs of parents of DIMENSION by what their two-way map can be expected to tell, most first.
 
