@@ -23,8 +23,8 @@ from pipeline.names import ways
 from pipeline.names.candidates import KINDS
 from pipeline.names.enrichment import FOLDER, Enrichment
 from pipeline.particulars import enrichment as particulars
-from pipeline.particulars.factors import NEEDS
-from pipeline.particulars.requests import has_settings
+from pipeline.particulars.factors import DRAWN_BY, NEEDS
+from pipeline.particulars.requests import Kind, has_settings
 from pipeline.prompts.render import Request, requests_for
 from warehouse.errors import CorpusError, ElicitationError
 
@@ -67,6 +67,7 @@ _CODE = {
         "warehouse.names",
         "pipeline.heritage_shares",
         "pipeline.names.ways",
+        "pipeline.particulars",
         "pipeline.assets.name_files",
     ),
     "particular_files": (
@@ -382,13 +383,13 @@ class Plan:
                 known["name_estimates", *names] = _digest([code["name_estimates"], answered, heritage])
         return known
 
-    def _told(self, population: str) -> list[str]:
-        """What stands for the answers about places and job titles: their requests and digests."""
+    def _told(self, population: str, *kinds: Kind) -> list[str]:
+        """What stands for the answers about particulars of these kinds: their requests and digests."""
         if population not in self.particulars:
             return []
         told = self.particulars[population]
         digests, none = told.record.digests(), Digests((), ())
-        return [part for one in told.member_of for part in (one, *digests.get(one, none).answers)]
+        return [part for kind in kinds for one in told.ids(kind) for part in (one, *digests.get(one, none).answers)]
 
     def _known(self, weights: PanelWeights) -> dict[tuple[str, str, str, str], str]:
         if weights not in self._by_weights:
@@ -422,11 +423,19 @@ class Plan:
             )
             named = [known[made, cell.population, cell.dimension, ""] for made, cell in _names_from(population)]
             way = [ways.digest(population)] if population in NAMED else []
-            known["name_files", *everyone] = _digest([code["name_files"], *way, *named])
+            given = self._told(population, "name") if population in NAMED else []
+            known["name_files", *everyone] = _digest([code["name_files"], *way, *named, *given])
             everything.append(known["name_files", *everyone])
             needed = [known["weights", population, d, ""] for d in self._particulars_need(population)]
+            told = self._told(population, *DRAWN_BY)
             known["particular_files", *everyone] = _digest(
-                [code["particular_files"], catalogue.hash, str(self.sizes[0]), *self._told(population), *needed]
+                [
+                    code["particular_files"],
+                    catalogue.hash,
+                    str(self.sizes[0]),
+                    *told,
+                    *needed,
+                ]
             )
             everything.append(known["particular_files", *everyone])
             known["snapshot", *everyone] = _digest(

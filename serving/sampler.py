@@ -210,11 +210,12 @@ class Sampler:
                 refuse_derived(self.snapshot, name, "condition on one of these")
                 listed = list(value) if isinstance(value, Mapping) else value
                 if argument != "evidence" and tells_years(name, listed):
+                    bands = self.snapshot.dimension(name).categories
                     raise SamplingError(
-                        f"{argument} takes bands of 'age', not years: give years as evidence",
+                        f"{argument} takes bands of 'age', not years: use {', '.join(bands)}, or evidence for years",
                         argument=argument,
                         about=name,
-                        allowed=self.snapshot.dimension(name).categories,
+                        allowed=bands,
                     )
                 if argument == "do" and not isinstance(value, str):
                     raise SamplingError(

@@ -8,12 +8,13 @@ from pipeline.heritage_shares import CHAIN, people_shares
 from pipeline.names.frames import heritage_shares, name_facts
 from pipeline.names.rare import standing
 from pipeline.names.ways import borrowing, lender
+from pipeline.particulars.requests import groups
 from pipeline.partitions import by_population, dimension_to_population, kind_to_population
 from pipeline.plan import COUNTED, NAMED
 from pipeline.progress import advance
 from pipeline.resources import Build
 from warehouse.database import query
-from warehouse.names.borrowed import borrowed_files
+from warehouse.names.borrowed import Given, borrowed_files
 from warehouse.names.export import COHORTS, Told, listed_surnames, name_files
 
 
@@ -37,7 +38,11 @@ def write_name_files(context: dg.AssetExecutionContext, build: Build) -> None:
     for population in context.partition_keys:
         if population in NAMED:
             told, borrowed = _told(build, population), borrowing(population)
-            made = name_files(told) if borrowed is None else borrowed_files(borrowed, told)
+            made = (
+                name_files(told)
+                if borrowed is None
+                else borrowed_files(borrowed, told, _given(context, build, population))
+            )
             folder = build.name_folder(population)
             for name, content in made.items():
                 write_whole(folder / name, content)
@@ -48,6 +53,31 @@ def write_name_files(context: dg.AssetExecutionContext, build: Build) -> None:
             )
         build.mark("name_files", population)
         advance()
+
+
+def _given(context: dg.AssetExecutionContext, build: Build, population: str) -> list[Given]:
+    """The first names that were told to be given in this population."""
+    if population not in build.plan.particulars:
+        return []
+    outcome, of = build.plan.particulars[population].outcome("name"), groups(build.catalogue(population))
+    context.add_asset_metadata(
+        {
+            "lists of first names": len(outcome.rows),
+            "lists without an accepted answer": [one for one in outcome.answers if one not in outcome.rows],
+            "lists rejected": [f"{one.category}: {one.why}" for one in outcome.rejected],
+        },
+        partition_key=population,
+    )
+    return [
+        Given(
+            of[key].heritage.id,
+            of[key].sex.id,
+            of[key].first,
+            of[key].last,
+            {one.name: one.share for one in names},
+        )
+        for key, names in outcome.rows.items()
+    ]
 
 
 def _told(build: Build, population: str) -> Told:

@@ -5,8 +5,7 @@ import dagster as dg
 from pipeline.combination.reference import ReferencePopulation
 from pipeline.elicitation.batch import write_whole
 from pipeline.frames import weight_factors
-from pipeline.particulars.enrichment import KINDS
-from pipeline.particulars.factors import FILE_OF, NEEDS, fitted, place_table, title_table, written
+from pipeline.particulars.factors import DRAWN_BY, FILE_OF, NEEDS, fitted, place_table, title_table, written
 from pipeline.particulars.requests import load_settings
 from pipeline.partitions import by_population, dimension_to_population
 from pipeline.progress import advance
@@ -48,14 +47,14 @@ def write_particular_files(context: dg.AssetExecutionContext, build: Build) -> N
 def _files(context: dg.AssetExecutionContext, build: Build, population: str) -> dict[str, bytes]:
     enrichment, catalogue = build.plan.particulars[population], build.catalogue(population)
     settings = load_settings(catalogue)
-    outcomes = {kind: enrichment.outcome(kind) for kind in KINDS}
-    parts, holders = outcomes["part"].rows, outcomes["holder"].rows
+    outcomes = {kind: enrichment.outcome(kind) for kind in DRAWN_BY}
+    parts, holders, terms = (outcomes[kind].rows for kind in ("part", "holder", "arrangement"))
     told = {
         "place": {
             one: place_table(rows, parts.get(one, ()), catalogue) for one, rows in outcomes["place"].rows.items()
         },
         "title": {
-            one: title_table(rows, holders.get(one, ()), catalogue, settings)
+            one: title_table(rows, holders.get(one, ()), terms.get(one, ()), catalogue, settings)
             for one, rows in outcomes["title"].rows.items()
         },
     }

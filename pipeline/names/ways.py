@@ -34,10 +34,9 @@ class _Shares(_Strict):
 class _Heritage(_Strict):
     told: list[str]
     sharp: float = Field(default=1.0, gt=0)
-    listed: _Shares = _Shares()
+    listed: _Share = 0.0
     named: _Shares = _Shares()
     kept: tuple[_Share, _Share, _Share] = (1.0, 1.0, 1.0)
-    dated: bool = False
     female: list[str] = []
     male: list[str] = []
     last: list[str] = []
@@ -81,10 +80,9 @@ def borrowing(population: str, folder: Path = FOLDER) -> Borrowing | None:
         name: Heritage(
             told=tuple(one.told),
             sharp=one.sharp,
-            listed={"first": one.listed.first, "last": one.listed.last},
+            listed=one.listed,
             named={"first": one.named.first, "last": one.named.last},
             kept=one.kept,
-            dated=one.dated,
             names={"female": tuple(one.female), "male": tuple(one.male), "last": tuple(one.last)},
         )
         for name, one in way.heritage.items()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
-from pipeline.particulars.requests import NONE, WITHOUT, ParticularRequest, Settings
+from pipeline.particulars.requests import AT_WORK, NONE, WITHOUT, ParticularRequest, Settings, arrangements, groups
 from pipeline.prompts.parsing import AnswerError, Reason, canonical, parse_answer, quote
 
 if TYPE_CHECKING:
@@ -26,8 +26,14 @@ OFF, SHARES_OFF = 0.05, 0.1
 they are scaled to it.
 """
 
+OF = 10_000
+"""Of how many people the first names of a group are told."""
+
 ROOM = 1.5
 """How many times more, or fewer, places or titles may be named than were asked for."""
+
+COVERED = (0.3, 1.0)
+"""What the first names of a list may come to together, of all that were given."""
 
 LISTED = (80.0, 105.0)
 """What the industries or fields of study that are listed of a title may sum to, in percent."""
@@ -79,6 +85,25 @@ class Holders:
     fields: Mapping[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class FirstName:
+    """A first name and its share of those who were born in a group."""
+
+    name: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a title's work is done: shares of the arrangements that work can have, in catalogue order, and of
+    `AT_WORK`.
+    """
+
+    name: str
+    arrangement: tuple[float, ...]
+    employment: tuple[float, ...]
+
+
 def read_places(text: str, catalogue: Catalogue, settings: Settings) -> tuple[Place, ...]:
     """The places that an answer names; raises `AnswerError` with the reason if it cannot be used."""
     rows = _parsed(text, _Places).places
@@ -124,11 +149,7 @@ def read_parts(text: str, names: Sequence[str]) -> tuple[Part, ...]:
 
 def read_holders(text: str, catalogue: Catalogue, names: Sequence[str]) -> tuple[Holders, ...]:
     """Who holds the titles that were asked about, in their order; raises `AnswerError` if it cannot be used."""
-    rows = _parsed(text, _Holders).holders
-    _check_once([row[0] for row in rows])
-    by_name = _by_name({row[0]: row[1:] for row in rows}, names)
-    if missing := [name for name in names if name not in by_name]:
-        raise AnswerError(Reason.MISSING_CONDITION, ", ".join(map(quote, missing)))
+    by_name = _each(_parsed(text, _Holders).holders, names)
     fields = [one for one in catalogue.dimension("field_of_study").category_ids if one != WITHOUT["holder"]]
     found = []
     for name in names:
@@ -138,6 +159,31 @@ def read_holders(text: str, catalogue: Catalogue, names: Sequence[str]) -> tuple
             for dimension, array in zip(("education", "age"), arrays, strict=True)
         )
         found.append(Holders(name, education, age, _listed(name, told, fields, "the fields of study")))
+    return tuple(found)
+
+
+def read_first_names(text: str, number: int) -> tuple[FirstName, ...]:
+    """The first names that an answer gives, of about so many; raises `AnswerError` if it cannot be used."""
+    rows = _parsed(text, _Names).names
+    _check_names([row[0] for row in rows], (number, number))
+    total = sum(row[1] for row in rows) / OF
+    if not COVERED[0] <= total <= COVERED[1]:
+        raise AnswerError(Reason.BAD_SUM, f"the names come to {total * OF:g} of {OF:,} together")
+    return tuple(FirstName(name, figure / OF) for name, figure in rows)
+
+
+def read_terms(text: str, catalogue: Catalogue, names: Sequence[str]) -> tuple[Terms, ...]:
+    """How the titles that were asked about are done, in their order; raises `AnswerError` if it cannot be used."""
+    by_name = _each(_parsed(text, _Arrangements).arrangements, names)
+    places = len(arrangements(catalogue))
+    found = []
+    for name in names:
+        rows = by_name[name]
+        for what, row, wanted in zip(("arrangement", "terms"), rows, (places, len(AT_WORK)), strict=True):
+            if len(row) != wanted:
+                raise AnswerError(Reason.WRONG_SHAPE, f"{quote(name)} has {len(row)} numbers for {what}, not {wanted}")
+        arrangement, terms = (tuple(_scaled(quote(name), row, 100, OFF)) for row in rows)
+        found.append(Terms(name, arrangement, terms))
     return tuple(found)
 
 
@@ -152,6 +198,10 @@ def read(request: ParticularRequest, text: str, catalogue: Catalogue, settings: 
             return read_parts(text, request.names)
         case "holder":
             return read_holders(text, catalogue, request.names)
+        case "name":
+            return read_first_names(text, groups(catalogue)[request.category].number)
+        case "arrangement":
+            return read_terms(text, catalogue, request.names)
 
 
 _Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, max_length=60)]
@@ -187,6 +237,14 @@ class _Titles(_Answer):
 
 class _Parts(_Answer):
     parts: dict[_Name, _Name]
+
+
+class _Names(_Answer):
+    names: Annotated[list[tuple[_Name, _Share]], _ROWS]
+
+
+class _Arrangements(_Answer):
+    arrangements: Annotated[list[tuple[_Name, list[_Number], list[_Number]]], _ROWS]
 
 
 class _Holders(_Answer):
@@ -233,6 +291,17 @@ def _by_name(told: Mapping[str, _Told], names: Sequence[str]) -> dict[str, _Told
     if unknown := [name for name in told if canonical(name) not in asked]:
         raise AnswerError(Reason.UNKNOWN_CONDITION, f"{', '.join(map(quote, unknown))}: was not asked about")
     return {asked[canonical(name)]: value for name, value in told.items()}
+
+
+def _each(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """What each row tells of its title, by the names as they were asked about; raises `AnswerError` if one is missing,
+    stands twice or was not asked about.
+    """
+    _check_once([row[0] for row in rows])
+    by_name = _by_name({row[0]: row[1:] for row in rows}, names)
+    if missing := [name for name in names if name not in by_name]:
+        raise AnswerError(Reason.MISSING_CONDITION, ", ".join(map(quote, missing)))
+    return by_name
 
 
 def _listed(name: str, told: Mapping[str, float], known: Collection[str], what: str) -> dict[str, float]:

@@ -81,7 +81,11 @@ class Enrichment:
     @cached_property
     def member_of(self) -> dict[str, Member]:
         """The member of every request that can be, by custom id."""
-        return {r.custom_id: self.member for kind in KINDS for r in self._requests(kind)}
+        return {one: self.member for kind in KINDS for one in self.ids(kind)}
+
+    def ids(self, kind: Kind) -> tuple[str, ...]:
+        """The custom ids of all requests of a kind that can be."""
+        return tuple(r.custom_id for r in self._requests(kind))
 
     @property
     def record(self) -> Record:

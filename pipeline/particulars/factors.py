@@ -4,9 +4,9 @@ Belongs here: likelihoods of what is known of a person given a place or title, a
 drawn. Does not belong here: answers (`answers`), the layout of the files (`warehouse.particulars`), drawing.
 
     P(place | region, kind of surroundings, heritage) ~ share * P(kind | place) * multiple(heritage)
-    P(title | occupation, sex, education, age, field of study, industry, income)
+    P(title | occupation, sex, education, age, field of study, industry, employment, income, work arrangement)
         ~ share * P(sex | title) P(education | title) P(age | title) P(field | title) P(industry | title)
-          * P(band | title)
+          * P(employment | title) P(band | title) P(arrangement | title)
 
 which is Bayes' rule with these independent of each other given the place or title. The people who are drawn are not
 those of the answers, so that shares would come out otherwise than they were told. They are scaled until they come out,
@@ -26,8 +26,8 @@ import pyarrow as pa
 
 from pipeline.catalogue.models import Catalogue
 from pipeline.combination.raking import Margin, rake
-from pipeline.particulars.answers import Holders, Part, Place, Title
-from pipeline.particulars.requests import NONE, WITHIN, WITHOUT, Kind, Settings
+from pipeline.particulars.answers import Holders, Part, Place, Terms, Title
+from pipeline.particulars.requests import AT_WORK, NONE, WITHIN, WITHOUT, Kind, Settings, arrangements
 from serving.incomes import income_bands
 from warehouse.parquet import parquet_bytes
 from warehouse.particulars import METADATA, PLACES, TITLES, column_of
@@ -37,7 +37,7 @@ GIVENS: Mapping[Kind, tuple[tuple[str, ...], ...]] = {
     "place": (("urbanicity",), ("heritage",)),
     "title": (
         *(("sex",), ("education",), ("age",), ("field_of_study",)),
-        *(("industry",), ("employment", "personal_income")),
+        *(("industry",), ("employment", "personal_income"), ("work_arrangement",)),
     ),
 }
 """What a place and a title depend on besides what it is within; dimensions of one given act together."""
@@ -45,14 +45,17 @@ GIVENS: Mapping[Kind, tuple[tuple[str, ...], ...]] = {
 NEEDS = tuple(dict.fromkeys([*WITHIN.values(), *(name for givens in GIVENS.values() for g in givens for name in g)]))
 """All dimensions that any of these depend on."""
 
+DRAWN_BY: tuple[Kind, ...] = ("place", "title", "part", "holder", "arrangement")
+"""The kinds of answers that these factors are made of."""
+
 FLOOR = 0.005
 """The least probability that a likelihood gives where a zero says that nothing was thought of. Where it was asked what
-is ruled out (surroundings of a place, schooling and age of a title's holders), a zero rules out.
+is ruled out (surroundings of a place; schooling and age of a title's holders, and how they work), a zero rules out.
 """
 
 TRACE = 0.01
-"""Shares of a title's holders by education below which nobody is meant: stock values, by the model's own account, which
-scaling would make many of where few have the schooling that the others have.
+"""Shares of a title's holders by education, arrangement and terms below which nobody is meant: stock values, by the
+model's own account, which scaling would make many of where few have the schooling that the others have.
 """
 
 RULED_OUT = 1e-9
@@ -92,9 +95,16 @@ def place_table(places: Sequence[Place], parts: Sequence[Part], catalogue: Catal
     return Table(names, shares, (kinds, np.maximum(multiples, FLOOR)))
 
 
-def title_table(titles: Sequence[Title], holders: Sequence[Holders], catalogue: Catalogue, settings: Settings) -> Table:
-    """The titles of an occupation as they were told, and who holds them: nobody, where they were not asked about, is
-    told apart by age and field of study, and by education only whether it is a degree.
+def title_table(
+    titles: Sequence[Title],
+    holders: Sequence[Holders],
+    terms: Sequence[Terms],
+    catalogue: Catalogue,
+    settings: Settings,
+) -> Table:
+    """The titles of an occupation as they were told, who holds them and how they work. Where holders were not asked
+    about, nobody is told apart by age and field of study, and by education only whether it is a degree; where terms
+    were not, nobody by arrangement and terms.
     """
     sexes, employments = (catalogue.dimension(name).category_ids for name in ("sex", "employment"))
     women = np.array([[t.women if sex == FEMALE else 1 - t.women for sex in sexes] for t in titles])
@@ -103,11 +113,14 @@ def title_table(titles: Sequence[Title], holders: Sequence[Holders], catalogue: 
     # Pay was told of people who work full time; of others a band says nothing about the title.
     income = np.ones((len(titles), len(employments), bands.shape[1]))
     income[:, employments.index(FULL_TIME)] = bands
+    employment, arrangement = _work(titles, terms, catalogue)
+    income *= employment[:, :, None]
     factors = (
         np.maximum(women, FLOOR),
         *_schooling(titles, holders, catalogue, settings),
         np.maximum(industry, FLOOR),
         income.reshape(len(titles), -1),
+        arrangement,
     )
     shares = np.array([t.share for t in titles])
     return Table(tuple(t.name for t in titles), shares, factors)
@@ -131,6 +144,23 @@ def _schooling(
     field = np.where(np.array(fields) == WITHOUT["holder"], 1.0, np.maximum(field, FLOOR))
     education = _ruling_out(np.array([one.education for one in told]), TRACE)
     return education, _ruling_out(np.array([one.age for one in told]), 0.0), field
+
+
+def _work(titles: Sequence[Title], terms: Sequence[Terms], catalogue: Catalogue) -> tuple[Floats, Floats]:
+    """Factors of employment and of the work arrangement, which have no say in who has no job."""
+    by_name = {one.name: one for one in terms}
+    told = [by_name[title.name] for title in titles if title.name in by_name]
+    found = []
+    for dimension, of, rows in (
+        ("employment", AT_WORK, [one.employment for one in told]),
+        ("work_arrangement", arrangements(catalogue), [one.arrangement for one in told]),
+    ):
+        ids = catalogue.dimension(dimension).category_ids
+        factors = np.ones((len(titles), len(ids)))
+        if len(told) == len(titles):
+            factors[:, [ids.index(one) for one in of]] = _ruling_out(np.array(rows), TRACE)
+        found.append(factors)
+    return found[0], found[1]
 
 
 def _ruling_out(shares: Floats, trace: float) -> Floats:

@@ -1,5 +1,6 @@
-"""Rendering requests about particulars: which places a region has and which titles an occupation, and then, about the
-names that were accepted, which places are parts of a city and who holds the titles.
+"""Rendering requests about particulars: which places a region has, which titles an occupation and which first names a
+heritage, and then, about the places and titles that were accepted, which places are parts of a city, who holds the
+titles, and where and on what terms they work.
 
 Rendering is a pure function of the catalogue, the population's settings, the names and the member. What holds of an
 answer is the business of `answers`. The wording is `system.j2` and a template for each kind; what differs by population
@@ -18,33 +19,51 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline.catalogue.models import Catalogue
+from pipeline.catalogue.models import Catalogue, Category
 from pipeline.elicitation.panel import Member
 from pipeline.templates import templates_of
 from warehouse.errors import CatalogueError
 
-Kind = Literal["place", "title", "part", "holder"]
-WITHIN: dict[Kind, str] = {"place": "region", "title": "occupation", "part": "region", "holder": "occupation"}
+Kind = Literal["place", "title", "name", "part", "holder", "arrangement"]
+WITHIN: dict[Kind, str] = {
+    **{"place": "region", "title": "occupation", "name": "heritage"},
+    **{"part": "region", "holder": "occupation", "arrangement": "occupation"},
+}
 """What is asked about, and the dimension that it is within."""
 
-ABOUT: dict[Kind, Kind] = {"part": "place", "holder": "title"}
+ABOUT: dict[Kind, Kind] = {"part": "place", "holder": "title", "arrangement": "title"}
 """The kinds that ask about names, and the kind whose accepted answers have these."""
 
 NONE = "none"
 """The category of occupation and industry for people without a job."""
 
-WITHOUT: dict[Kind, str] = {"holder": "not_applicable"}
-"""The category that the kind's list leaves out, where it is another: that of people without a field of study."""
+WITHOUT: dict[Kind, str] = {"holder": "not_applicable", "arrangement": "not_applicable"}
+"""The category that the kind's list leaves out, where it is another: that of people without a field of study, or
+without a place of work.
+"""
 
 RECORDED = Member(id="recorded-particulars", source="recorded", variant="plain")
 """A large language model whose answers about particulars are recorded; it is no member of the panel."""
 
+AT_WORK = ("full_time", "part_time", "self_employed")
+"""The categories of employment of people with a job."""
+
 _FOLDER = Path(__file__).parent / "populations"
+
+
+class FirstNames(BaseModel):
+    """First names to ask for: how many of each heritage, and the years of birth, each span from and to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    number: dict[str, int] = {}
+    born: tuple[tuple[int, int], ...] = ()
 
 
 class Settings(BaseModel):
     """What is asked of one population: how many places and titles (from, to), which categories of education count as
-    a degree, and counsel on the choice of places. `country` is its ISO code, by which a gazetteer knows it.
+    a degree, counsel on the choice of places, and of whom first names are asked. `country` is its ISO code, by which
+    a gazetteer knows it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,6 +73,7 @@ class Settings(BaseModel):
     titles: tuple[int, int]
     degree: tuple[str, ...]
     counsel: str
+    first_names: FirstNames = FirstNames()
 
     def number(self, kind: Kind) -> tuple[int, int]:
         """How many of a kind are asked for, from and to."""
@@ -61,9 +81,25 @@ class Settings(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """People whose first names are asked for: a heritage and sex, born in the country from `first` to `last`."""
+
+    heritage: Category
+    sex: Category
+    first: int
+    last: int
+    number: int
+
+    @property
+    def key(self) -> str:
+        """What stands for the group in a custom id."""
+        return f"{self.heritage.id}.{self.sex.id}.{self.first}"
+
+
+@dataclass(frozen=True, slots=True)
 class ParticularRequest:
-    """One rendered prompt about the places of a region or the titles of an occupation, `category`; `names` are those
-    that it asks about.
+    """One rendered prompt about the places of a region, the titles of an occupation or the first names of a group;
+    `category` is its id or key, `names` are those that it asks about.
 
     `custom_id` tells population, kind, category, member and variant, and ends in a hash of prompt and settings without
     the names that are asked about: an answer about other names is told by its names, and asked for again.
@@ -96,10 +132,33 @@ def load_settings(catalogue: Catalogue) -> Settings:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         raise CatalogueError(f"{path.name}: field '{place}': {first['msg']}: correct it there") from None
-    for category in settings.degree:
-        if category not in catalogue.dimension("education").category_ids:
-            raise CatalogueError(f"{path.name}: degree: '{category}' is no category of education: correct it there")
+    named = {"degree": ("education", settings.degree), "first_names": ("heritage", settings.first_names.number)}
+    for field, (dimension, categories) in named.items():
+        for category in categories:
+            if category not in catalogue.dimension(dimension).category_ids:
+                raise CatalogueError(
+                    f"{path.name}: {field}: '{category}' is no category of {dimension}: correct it there"
+                )
     return settings
+
+
+def arrangements(catalogue: Catalogue) -> tuple[str, ...]:
+    """The work arrangements of people with a job, in catalogue order."""
+    ids = catalogue.dimension("work_arrangement").category_ids
+    return tuple(one for one in ids if one != WITHOUT["arrangement"])
+
+
+def groups(catalogue: Catalogue) -> dict[str, Group]:
+    """Whose first names are asked for, by key, in catalogue order."""
+    asked = load_settings(catalogue).first_names
+    found = [
+        Group(heritage, sex, first, last, asked.number[heritage.id])
+        for heritage in catalogue.dimension("heritage").categories
+        if heritage.id in asked.number
+        for sex in catalogue.dimension("sex").categories
+        for first, last in asked.born
+    ]
+    return {group.key: group for group in found}
 
 
 def particular_requests(
@@ -108,7 +167,7 @@ def particular_requests(
     """Every request of a kind, in catalogue order; `names`, where given, has the categories and those of each that are
     asked about.
     """
-    categories = catalogue.dimension(WITHIN[kind]).category_ids
+    categories = groups(catalogue) if kind == "name" else catalogue.dimension(WITHIN[kind]).category_ids
     return tuple(
         _request(catalogue, kind, category, tuple(names[category]) if names else (), member)
         for category in categories
@@ -140,14 +199,16 @@ def messages_about(
 ) -> tuple[dict[str, str], ...]:
     """System and user message about one category; `why` says why an answer before could not be used."""
     settings, within = load_settings(catalogue), catalogue.dimension(WITHIN[kind])
-    education = catalogue.dimension("education")
+    education, employment = catalogue.dimension("education"), catalogue.dimension("employment")
+    arrangement = catalogue.dimension("work_arrangement")
     user = (
         templates_of("pipeline.particulars")
         .get_template(f"{kind}.j2")
         .render(
             population=catalogue.population,
             dimension=within,
-            category=next(one for one in within.categories if one.id == category),
+            category=next((one for one in within.categories if one.id == category), None),
+            group=groups(catalogue).get(category),
             least=settings.number(kind)[0],
             most=settings.number(kind)[1],
             counsel=settings.counsel,
@@ -158,6 +219,10 @@ def messages_about(
             education=education,
             age=catalogue.dimension("age"),
             field=catalogue.dimension("field_of_study"),
+            employment=employment,
+            terms=[one for one in employment.categories if one.id in AT_WORK],
+            arrangement=arrangement,
+            places=[one for one in arrangement.categories if one.id in arrangements(catalogue)],
             names=names,
             without=WITHOUT.get(kind, NONE),
             why=why,

@@ -1,4 +1,4 @@
-"""Made-up answers about places and job titles for tests of the machinery; nothing here resembles a belief."""
+"""Made-up answers about places, job titles and first names for tests of the machinery; nothing here is a belief."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipeline.catalogue.models import Catalogue
 from pipeline.particulars.enrichment import FOLDER, KINDS, Enrichment
-from pipeline.particulars.requests import Kind
+from pipeline.particulars.requests import Kind, groups
 from tests.support.toy_snapshot import ToyDimension
 from warehouse.parquet import parquet_bytes
 from warehouse.particulars import METADATA
@@ -66,6 +66,20 @@ def holder_rows(catalogue: Catalogue, titles: Sequence[str]) -> list[list[Any]]:
     ]
 
 
+def first_name_rows(key: str, number: int) -> list[list[Any]]:
+    """Names of a group, each a little rarer than the one before it; 4,000 of 10,000 have one of them."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    heritage, sex, first = key.split(".")
+    stem = f"{heritage}{sex}{letters[int(first) % 26]}".title()
+    weights = [1.01**-n for n in range(number)]
+    return [[f"{stem}{letters[n % 26]}{letters[n // 26]}", 4000 * w / sum(weights)] for n, w in enumerate(weights)]
+
+
+def terms_rows(titles: Sequence[str]) -> list[list[Any]]:
+    """How titles are done: in turn on site, hybrid and remote, and mostly full time."""
+    return [[title, [80 if k == n % 3 else 10 for k in range(3)], [70, 20, 10]] for n, title in enumerate(titles)]
+
+
 def answer(catalogue: Catalogue, kind: Kind, category: str, names: Sequence[str] = ()) -> str:
     """A valid answer."""
     match kind:
@@ -77,6 +91,10 @@ def answer(catalogue: Catalogue, kind: Kind, category: str, names: Sequence[str]
             return json.dumps({"parts": dict.fromkeys(names[:1], "Springfield")})
         case "holder":
             return json.dumps({"holders": holder_rows(catalogue, names)})
+        case "name":
+            return json.dumps({"names": first_name_rows(category, groups(catalogue)[category].number)})
+        case "arrangement":
+            return json.dumps({"arrangements": terms_rows(names)})
 
 
 def write_all(corpus: Path, catalogue: Catalogue) -> None:

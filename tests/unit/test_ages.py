@@ -28,7 +28,7 @@ def years(sampler: Sampler, education: str, n: int = 4_000) -> np.ndarray:
 
 
 def test_nobody_has_a_degree_before_its_age_and_the_years_left_are_even(sampler: Sampler) -> None:
-    for education, first in (("high_school", 18), ("bachelor", 20), ("doctorate", 24)):
+    for education, first in (("high_school", 18), ("bachelor", 21), ("doctorate", 24)):
         seen = np.bincount(years(sampler, education) - 18, minlength=7)
         assert (seen[: first - 18] == 0).all()
         expected = 4_000 / (25 - first)
@@ -42,15 +42,15 @@ def test_single_lines_have_the_ages_of_a_batch(sampler: Sampler) -> None:
     assert [lines.line("x", index).decode() for index in range(300)] == list(batch.to_jsonl())
     for line in batch.to_jsonl():
         one = json.loads(line)
-        assert one["education"] == "high_school" or one["age_years"] >= 20
+        assert one["education"] == "high_school" or one["age_years"] >= 21
 
 
 def test_shares_of_spans_are_of_the_years_that_are_open(sampler: Sampler) -> None:
-    share = ages.shares_of(sampler.snapshot, ((18, 20), (30, 33)))
-    assert share[0].tolist() == pytest.approx([3 / 7, 1 / 5, 0])
+    share = ages.shares_of(sampler.snapshot, ((18, 21), (30, 33)))
+    assert share[0].tolist() == pytest.approx([4 / 7, 1 / 4, 0])
     assert share[1].tolist() == pytest.approx([0.4] * 3) and (share[2:] == 0).all()
-    told = ages.years_of(sampler.snapshot, ((18, 20), (30, 33)))
-    assert told is not None and told.ratios[0].tolist() == pytest.approx([1, 7 / 15, 0])
+    told = ages.years_of(sampler.snapshot, ((18, 21), (30, 33)))
+    assert told is not None and told.ratios[0].tolist() == pytest.approx([1, 7 / 16, 0])
     assert ages.years_of(sampler.snapshot, ((30, 33),)) is None
 
 
@@ -65,7 +65,7 @@ def test_a_target_counts_those_whom_the_years_allow(sampler: Sampler) -> None:
     )
     bachelor = batch.codes("education") == 1
     assert bachelor.mean() == pytest.approx(0.3, abs=0.03)
-    assert min(np.array(batch.values("age_years"))[bachelor]) == 20
+    assert min(np.array(batch.values("age_years"))[bachelor]) == 21
 
 
 def test_without_education_ages_follow_their_band(tmp_path: Path) -> None:

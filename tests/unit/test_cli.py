@@ -236,7 +236,7 @@ def test_a_seed_may_be_text(toy: str, capsys: Capture) -> None:
         (["--do", "education=Bachelor's"], "'education' has no category \"Bachelor's\": did you mean bachelor?"),
         (["--fields", ""], "no field is named: leave the option out, or name some"),
         (["--exclude", ","], "no field is named"),
-        (["--do", "age=30"], "dimension 'age' has no category '30': use one of 18_24"),
+        (["--do", "age=30"], "do takes bands of 'age', not years: use 18_24"),
         (["--fields", "eduction"], "unknown field 'eduction': did you mean education"),
         (["-f", "parquet"], "parquet is binary: name a file with --output"),
         (["--target", "sex=female:0.3,female:0.4"], "'female' of 'sex' is given twice"),

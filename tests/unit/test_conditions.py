@@ -107,15 +107,15 @@ HARD: list[tuple[dict[str, Any], dict[str, Mapping[str, float]]]] = [
         {"age": range(20, 40), "commute_mode": "drive", "party": "democrat"},
         {
             "age": {"18_24": 1, "25_34": 1, "35_44": 0.5},
-            "age+education": {"18_24+high_school": 5 / 7},  # nobody below 20 is a bachelor
+            "age+education": {"18_24+high_school": 5 / 7},  # nobody below 21 is a bachelor
             "commute_mode": {"drive": 1},
             "party": {"democrat": 1},
         },
     ),
     ({"age": "18..19"}, {"age": {"18_24": 2 / 7}, "education": {"high_school": 1}}),
     (
-        {"age": "19..21", "education": "bachelor", "sex": "female"},
-        {"age": {"18_24": 2 / 5}, "education": {"bachelor": 1}, "sex": {"female": 1}},
+        {"age": "19..22", "education": "bachelor", "sex": "female"},
+        {"age": {"18_24": 2 / 4}, "education": {"bachelor": 1}, "sex": {"female": 1}},
     ),
     (
         {"employment": "retired", "commute_mode": "not_applicable", "party": "republican", "ethnicity": "asian"},

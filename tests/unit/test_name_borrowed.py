@@ -15,7 +15,7 @@ from serving.names import Names
 from tests.support import name_facts
 from warehouse.errors import SnapshotError
 from warehouse.names import borrowed
-from warehouse.names.borrowed import Borrowing, Heritage, borrowed_files
+from warehouse.names.borrowed import Borrowing, Given, Heritage, _filled, borrowed_files
 from warehouse.names.export import COHORTS, Told
 from warehouse.names.files import EVERYONE, FILES, FOREIGN, LAST
 
@@ -29,21 +29,30 @@ BORN_ABROAD = {"settled": 0.05, "asian": 0.6, "other": 0.6}
 def heritage(
     *told: str, kept: float = 1.0, listed: float = 0.0, named: float = 0.0, **names: tuple[str, ...]
 ) -> Heritage:
-    shares = [{"first": share, "last": share} for share in (listed, named)]
     by_hand = {"female": (), "male": (), "last": ()} | names
-    return Heritage(told, 1.0, shares[0], shares[1], (kept, kept, kept), by_hand)  # type: ignore[arg-type]
+    return Heritage(told, 1.0, listed, {"first": named, "last": named}, (kept, kept, kept), by_hand)
 
 
 HERE = Borrowing(
     "gb",
     "english",
     {
-        "english": heritage("english", listed=1.0),
+        "english": heritage(
+            "english", listed=1.0, named=0.5, female=("Susan", "Janet"), male=("David", "Paul", "Mark")
+        ),
         "welsh": heritage("english", listed=0.2, named=0.8, female=("Angharad",), male=("Ieuan",), last=("Llwyd",)),
         "indian": heritage("indian"),
         "vietnamese": heritage("vietnamese", kept=0.5),
     },
     left_out=frozenset({"Patel"}),
+)
+
+
+GIVEN = (
+    Given("english", "male", 1920, 1959, {"Percy": 0.5, "Norman": 0.25, "Basil": 0.05}),
+    Given("english", "male", 1960, 1979, {"Darren": 0.4, "Wayne": 0.3}),
+    Given("english", "male", 1980, 2009, {"Alfie": 0.6, "Liam": 0.3}),
+    Given("welsh", "male", 1960, 1979, {"Gethin": 0.8}),
 )
 
 
@@ -74,7 +83,10 @@ def files() -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def names(files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Names:
-    folder = tmp_path_factory.mktemp("names")
+    return load(files, tmp_path_factory.mktemp("names"))
+
+
+def load(files: dict[str, bytes], folder: Path) -> Names:
     for name, content in files.items():
         (folder / name).write_bytes(content)
     found = Names.load(
@@ -84,7 +96,9 @@ def names(files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> 
     return found
 
 
-def draw(names: Names, ethnicity: str, heritage: str, nativity: str = FOREIGN, sex: int = 1) -> tuple[Any, Any]:
+def draw(  # noqa: PLR0917
+    names: Names, ethnicity: str, heritage: str, nativity: str = FOREIGN, sex: int = 1, year: int = 1980
+) -> tuple[Any, Any]:
     n = 2_000
     first, last = names.draw(
         5,
@@ -92,7 +106,7 @@ def draw(names: Names, ethnicity: str, heritage: str, nativity: str = FOREIGN, s
         heritage=np.full(n, HERITAGES.index(heritage)),
         ethnicity=np.full(n, ETHNICITIES.index(ethnicity)),
         sex=np.full(n, sex),
-        birth_year=np.full(n, 1980),
+        birth_year=np.full(n, year),
         nativity=np.full(n, NATIVITIES.index(nativity)),
     )
     return Counter(first.tolist()), Counter(last.tolist())
@@ -101,6 +115,42 @@ def draw(names: Names, ethnicity: str, heritage: str, nativity: str = FOREIGN, s
 def test_the_same_facts_make_the_same_files(files: dict[str, bytes]) -> None:
     assert set(files) == set(FILES)
     assert borrowed_files(HERE, told()) == files
+
+
+@pytest.fixture(scope="module")
+def fashions(tmp_path_factory: pytest.TempPathFactory) -> Names:
+    return load(borrowed_files(HERE, told(), GIVEN), tmp_path_factory.mktemp("names"))
+
+
+def test_first_names_are_those_that_were_given_in_these_years(fashions: Names) -> None:
+    born = {year: draw(fashions, "settled", "english", "native_parents", year=year)[0] for year in (1938, 1970, 2004)}
+    n = 2_000
+    assert born[1938]["Percy"] / n == pytest.approx(0.5, abs=0.1)
+    assert born[1970]["Darren"] / n == pytest.approx(0.4, abs=0.06)
+    assert born[2004]["Alfie"] / n == pytest.approx(0.6, abs=0.06)
+    # What a list leaves open goes to names of other lists, each rarer than the last of this one.
+    assert 0 < born[1970]["Percy"] / n < 0.3 * 0.8
+    assert born[2004]["Percy"] < born[1970]["Percy"] < born[1938]["Percy"]
+    # Between the middles of two spans, fashions change bit by bit: 1962 is a quarter of the way from 1970 to 1940.
+    between = draw(fashions, "settled", "english", "native_parents", year=1962)[0]
+    assert born[1938]["Percy"] > between["Percy"] > born[1970]["Percy"]
+
+
+def test_what_is_told_of_one_heritage_is_not_of_another(fashions: Names) -> None:
+    first, _ = draw(fashions, "settled", "welsh", "native_parents", year=1970)
+    assert first["Gethin"] / 2_000 == pytest.approx(0.8, abs=0.08) and 0 < first["Darren"] < 400
+    assert draw(fashions, "settled", "english", "native_parents", year=1970)[0]["Gethin"] < 40
+    first, _ = draw(fashions, "asian", "indian", "native_parents")
+    assert first["Rajesh"] > 600
+    # Nothing was told of women: theirs are as before.
+    assert draw(fashions, "settled", "welsh", "native_parents", sex=0)[0]["Angharad"] > 500
+
+
+def test_what_is_shared_out_stays_below_what_it_may_be() -> None:
+    found = _filled(np.array([8.0, 1.0, 1.0, 0.0]), 0.5, 0.3)
+    assert found.tolist() == pytest.approx([0.3, 0.1, 0.1, 0])
+    assert _filled(np.array([1.0, 1.0]), 0.9, 0.2).tolist() == [0.2, 0.2]
+    assert _filled(np.array([1.0, 1.0]), 0.0, 0.2).tolist() == [0, 0]
 
 
 def test_people_have_the_names_of_their_heritage(names: Names) -> None:
@@ -140,6 +190,6 @@ def test_a_heritage_of_one_side_only_is_named() -> None:
 
 def test_the_lists_of_great_britain_are_there() -> None:
     lists = pl.read_parquet(Path(borrowed.__file__).with_name("listed_names.parquet")).filter(population="gb")
-    assert lists.filter(kind="last").sort("weight")["name"].last() == "Smith"
-    assert lists.filter(sex="male")["name"].first() == "David" and lists["weight"].min() > 0  # type: ignore[operator]
+    assert lists.sort("weight")["name"].last() == "Smith"
+    assert lists["weight"].min() > 0  # type: ignore[operator]
     assert borrowing("gb") is not None

@@ -8,10 +8,18 @@ from typing import Any
 import pytest
 
 from pipeline.catalogue.loader import load_catalogue
-from pipeline.particulars.answers import Part, read_holders, read_parts, read_places, read_titles
-from pipeline.particulars.requests import Kind, load_settings, particular_requests
+from pipeline.particulars.answers import (
+    Part,
+    read_first_names,
+    read_holders,
+    read_parts,
+    read_places,
+    read_terms,
+    read_titles,
+)
+from pipeline.particulars.requests import Kind, groups, load_settings, particular_requests
 from pipeline.prompts.parsing import AnswerError, Reason
-from tests.support.particulars import answer, holder_rows, place_rows, title_rows
+from tests.support.particulars import answer, first_name_rows, holder_rows, place_rows, terms_rows, title_rows
 
 US, GB = load_catalogue("us"), load_catalogue("gb")
 
@@ -183,3 +191,77 @@ def test_what_is_wrong_with_holders_is_named(row: int, column: int, value: Any, 
 def test_a_title_without_holders_is_missed() -> None:
     with pytest.raises(AnswerError, match="missing_condition: 'bailiff'"):
         read_holders(json.dumps({"holders": holder_rows(US, ["judge"])}), US, ["judge", "bailiff"])
+
+
+def test_first_names_are_asked_of_each_group_once() -> None:
+    assert particular_requests(US, "name") == ()
+    requests = particular_requests(GB, "name")
+    asked = load_settings(GB).first_names
+    assert [r.category for r in requests] == list(groups(GB))
+    assert len(requests) == 2 * len(asked.number) * len(asked.born)
+    text = next(r for r in requests if r.category == "welsh.male.1960").messages[1]["content"]
+    assert "the 80 first names" in text and "among men of this heritage" in text and "1960 to 1969" in text
+    assert "10,000 boys" in text and "Heritage: Welsh" in text
+
+
+def test_first_names_are_read_with_their_shares() -> None:
+    rows = first_name_rows("welsh.male.1960", 80)
+    names = read_first_names(json.dumps({"names": rows}), 80)
+    assert names[0].share > names[-1].share > 0
+    assert sum(one.share for one in names) == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(
+    ("row", "value", "reason"),
+    [
+        (0, ["Rhys", 7000], Reason.BAD_SUM),
+        (0, ["Rhys", 0], Reason.WRONG_SHAPE),
+        (0, ["Rhys", "many"], Reason.WRONG_SHAPE),
+        (0, ["Rhys"], Reason.WRONG_SHAPE),
+        (0, ["<b>", 5], Reason.WRONG_SHAPE),
+        (1, ["rhys", 5], Reason.DUPLICATE_KEY),
+    ],
+)
+def test_what_is_wrong_with_first_names_is_named(row: int, value: list[Any], reason: Reason) -> None:
+    rows = first_name_rows("welsh.male.1960", 80)
+    rows[0] = ["Rhys", 50]
+    rows[row] = value
+    with pytest.raises(AnswerError) as error:
+        read_first_names(json.dumps({"names": rows}), 80)
+    assert error.value.reason is reason
+
+
+def test_first_names_that_are_too_few_or_hardly_anybodys_are_rejected() -> None:
+    rows = first_name_rows("welsh.male.1960", 80)
+    with pytest.raises(AnswerError, match="40 are named, 80 to 80 were asked for"):
+        read_first_names(json.dumps({"names": rows[:40]}), 80)
+    with pytest.raises(AnswerError, match="bad_sum"):
+        read_first_names(json.dumps({"names": [[name, figure / 2] for name, figure in rows]}), 80)
+
+
+def test_terms_are_read_in_the_order_that_was_asked() -> None:
+    titles = ["judge", "bailiff"]
+    found = read_terms(json.dumps({"arrangements": terms_rows(titles)[::-1]}), US, titles)
+    assert [one.name for one in found] == titles
+    assert found[1].arrangement == (0.1, 0.8, 0.1) and found[0].employment == (0.7, 0.2, 0.1)
+    (request,) = particular_requests(US, "arrangement", {"legal": titles})
+    text = request.messages[1]["content"]
+    assert "\n- judge\n- bailiff\n" in text and "- self_employed:" in text
+    assert "retired:" not in text and "not_applicable:" not in text
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (["bailiff", [100, 0, 0], [100, 0, 0]], Reason.DUPLICATE_KEY),
+        (["clown", [100, 0, 0], [100, 0, 0]], Reason.UNKNOWN_CONDITION),
+        (["judge", [100, 0], [100, 0, 0]], Reason.WRONG_SHAPE),
+        (["judge", [100, 0, 0], [50, 0, 0]], Reason.BAD_SUM),
+        (["judge", [100, 0, -1], [100, 0, 0]], Reason.WRONG_SHAPE),
+    ],
+)
+def test_what_is_wrong_with_terms_is_named(row: list[Any], reason: Reason) -> None:
+    titles = ["judge", "bailiff"]
+    with pytest.raises(AnswerError) as error:
+        read_terms(json.dumps({"arrangements": [row, *terms_rows(titles)[1:]]}), US, titles)
+    assert error.value.reason is reason

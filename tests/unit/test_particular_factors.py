@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.catalogue.loader import load_catalogue
-from pipeline.particulars.answers import Holders, Part, Place, Title, read_places, read_titles
+from pipeline.particulars.answers import Holders, Part, Place, Terms, Title, read_places, read_titles
 from pipeline.particulars.factors import FLOOR, NEEDS, RULED_OUT, fitted, place_table, title_table, written
 from pipeline.particulars.requests import load_settings
 from serving.particulars import Particulars
@@ -31,12 +31,12 @@ def people(n: int = 6_000, **fixed: str) -> dict[str, np.ndarray]:
 
 
 def test_factors_are_likelihoods() -> None:
-    table = title_table(read_titles(answer(US, "title", "sales"), US, SETTINGS), (), US, SETTINGS)
-    sex, education, age, field, industry, income = table.factors
+    table = title_table(read_titles(answer(US, "title", "sales"), US, SETTINGS), (), (), US, SETTINGS)
+    sex, education, age, field, industry, income, arrangement = table.factors
     female, bachelor = CATEGORIES["sex"].index("female"), CATEGORIES["education"].index("bachelor")
     assert (sex[0, female], sex[1, female]) == (0.05, 0.95)
     assert (education[0, bachelor], education[2, bachelor]) == (0.9, 0.1)
-    assert (age == 1).all() and (field == 1).all()
+    assert (age == 1).all() and (field == 1).all() and (arrangement == 1).all()
     assert industry[0, 0] == 0.8 and industry[0].min() == FLOOR
     bands = income.reshape(len(sex), len(CATEGORIES["employment"]), -1)
     full_time = bands[0, CATEGORIES["employment"].index("full_time")]
@@ -60,7 +60,7 @@ def test_the_people_who_are_drawn_come_out_by_the_shares_that_were_told(kind: st
         told = place_table(read_places(answer(US, "place", category), US, SETTINGS), (), US)
     else:
         category, these, file = "sales", people(occupation="sales"), TITLES
-        told = title_table(read_titles(answer(US, "title", category), US, SETTINGS), (), US, SETTINGS)
+        told = title_table(read_titles(answer(US, "title", category), US, SETTINGS), (), (), US, SETTINGS)
     index = np.arange(6_000, dtype=np.uint64)
     shares = []
     for table in (told, fitted(told, kind, category, US, these)):  # type: ignore[arg-type]
@@ -104,7 +104,7 @@ def test_what_the_holders_cannot_be_nobody_is_and_the_rest_of_the_title_makes_up
     anybody = Holders("clerk", (1 / 8,) * 8, (1 / 7,) * 7, {})
     learned = Holders("judge", (0,) * 6 + (1, 0), (0, 0.1, 0.3, 0.3, 0.2, 0.1, 0), {"law_public_service": 0.97})
     titles = [title("clerk", 0.9), title("judge", 0.1)]
-    told = title_table(titles, [learned, anybody], US, SETTINGS)
+    told = title_table(titles, [learned, anybody], (), US, SETTINGS)
     these = people(20_000, occupation="legal")
     table = fitted(told, "title", "legal", US, these)
     content = written("title", {"legal": table}, US)
@@ -128,7 +128,7 @@ def test_what_the_holders_cannot_be_nobody_is_and_the_rest_of_the_title_makes_up
 
 def test_a_trace_of_an_education_is_nobody() -> None:
     learned = Holders("judge", (0, 0.002, 0.004, 0.004, 0.01, 0.08, 0.8, 0.1), (1 / 7,) * 7, {})
-    education = title_table([title("judge", 1)], [learned], US, SETTINGS).factors[1][0]
+    education = title_table([title("judge", 1)], [learned], (), US, SETTINGS).factors[1][0]
     assert education[5:].tolist() == [0.08, 0.8, 0.1]
     assert (np.diff(education[:5]) > 0).all() and education[4] < RULED_OUT  # the more, the nearer to the learned
 
@@ -136,7 +136,7 @@ def test_a_trace_of_an_education_is_nobody() -> None:
 def test_for_whom_everything_is_ruled_out_the_least_unlikely_is_drawn() -> None:
     learned = Holders("judge", (0,) * 6 + (1, 0), (1 / 7,) * 7, {})
     half = Holders("clerk", (0, 0.2, 0.2, 0.2, 0.2, 0.1, 0.1, 0), (1 / 7,) * 7, {})
-    table = title_table([title("judge", 0.1), title("clerk", 0.9)], [learned, half], US, SETTINGS)
+    table = title_table([title("judge", 0.1), title("clerk", 0.9)], [learned, half], (), US, SETTINGS)
     these = people(2_000, education="less_than_high_school")
     content = written("title", {"legal": table}, US)
     these["occupation"][:] = CATEGORIES["occupation"].index("legal")
@@ -146,7 +146,34 @@ def test_for_whom_everything_is_ruled_out_the_least_unlikely_is_drawn() -> None:
 
 def test_who_has_no_field_of_study_is_no_less_likely_to_have_a_title() -> None:
     learned = Holders("judge", (1 / 8,) * 8, (1 / 7,) * 7, {"law_public_service": 0.97})
-    field = title_table([title("judge", 1)], [learned], US, SETTINGS).factors[3][0]
+    field = title_table([title("judge", 1)], [learned], (), US, SETTINGS).factors[3][0]
     fields = CATEGORIES["field_of_study"]
     assert field[fields.index("not_applicable")] == 1 and field[fields.index("law_public_service")] == 0.97
     assert field[fields.index("trades")] == FLOOR
+
+
+def test_nobody_has_a_title_of_which_the_work_cannot_be_done_so() -> None:
+    titles = [title("clerk", 0.5), title("cleaner", 0.5)]
+    terms = [
+        Terms("clerk", (0.3, 0.3, 0.4), (0.5, 0.25, 0.25)),
+        Terms("cleaner", (0.995, 0, 0.005), (0.5, 0.5, 0)),
+    ]
+    told = title_table(titles, (), terms, US, SETTINGS)
+    these = people(20_000, occupation="sales")
+    content = written("title", {"sales": fitted(told, "title", "sales", US, these)}, US)
+    rows = Particulars.read(content, TITLES, CATEGORIES).draw_rows(1, "x", np.arange(20_000, dtype=np.uint64), these)
+    where, how = (these[name] for name in ("work_arrangement", "employment"))
+    arrangements, employments = CATEGORIES["work_arrangement"], CATEGORIES["employment"]
+    cleaners = rows == 1
+    assert cleaners.any()
+    for category in ("hybrid", "remote"):  # of which a trace is nobody
+        of_these = where == arrangements.index(category)
+        assert of_these.any() and not cleaners[of_these].any()
+    self_employed = how == employments.index("self_employed")
+    assert self_employed.any() and not cleaners[self_employed].any()
+    # Who has neither is none the less likely to have a title: nothing was told of them.
+    idle = (where == arrangements.index("not_applicable")) & (how == employments.index("retired"))
+    assert 0 < cleaners[idle].mean() < 1
+    # Where not all titles were asked about, none is told apart.
+    *_, arrangement = title_table(titles, (), terms[:1], US, SETTINGS).factors
+    assert (arrangement == 1).all()

@@ -219,7 +219,7 @@ def test_seeds_matter_and_zero_is_one(sampler: Sampler) -> None:
         ({"n": 1, "as_of": date(999, 12, 31)}, "as_of must be 1000-01-01 or later"),
         ({"n": 1, "seed": 0.5}, "seed 0.5 is no seed"),
         ({"n": 1, "do": {"job": "nurse"}}, "unknown dimension 'job'"),
-        ({"n": 1, "do": {"age": "30"}}, "do takes bands of 'age', not years: give years as evidence"),
+        ({"n": 1, "do": {"age": "30"}}, "do takes bands of 'age', not years: use 18_24"),
         ({"n": 1, "fields": ["eduction"]}, "unknown field 'eduction': did you mean education"),
         ({"n": 1, "exclude": ["job"]}, "unknown field 'job'"),
         ({"n": 1, "fields": "age"}, "fields must be a list of names, not the string 'age'"),

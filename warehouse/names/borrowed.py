@@ -1,8 +1,9 @@
 """The name files of a population whose names nobody counted: shared out from lists, and from names told of elsewhere.
 
-What is known here is who the people are, by heritage and cohort. What is assumed is whose names a heritage has
-(`Borrowing`): names that are common in the country, by lists of these; names kept by hand; and names that another
-population's answers tell to be of a like heritage, as often as they are borne there. From this follows how many people
+What is known here is who the people are, by heritage and cohort, and which first names the largest heritages gave in
+which years (`Given`), as they were told. What is assumed is whose names all others have (`Borrowing`): surnames that
+are common in the country, by lists of these; names kept by hand; and names that another population's answers tell to be
+of a like heritage, as often as they are borne there. From this follows how many people
 of each heritage bear each name, and from that all that the files hold: births, bearers, ethnicities, heritages. Files
 and their reader are those of names that were counted; docs/names.md says what is weak.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -32,10 +34,11 @@ LEAST = 60
 TOLD = 0.02
 """Heritages are written down from this share of a name's bearers on, as language models were asked to list them."""
 
-SMOOTHED, FASHION = 0.05, 2.0
-"""How frequent a listed name is in a cohort follows from its frequency there among births of the lending population,
-relative to the usual one: with so much of the latter added, and raised to this power, as fashions at home are sharper
-than abroad. An assumption."""
+NEAR, COMMON, HERE = 0.25, 0.5, 0.8
+"""Of the names that a list of a heritage and span lacks: how much rarer one of another list is for each span that it is
+away; how much rarer where the common heritage lists it; and which part of them such names are, the rest being lent.
+None is more frequent than the last of the list. Assumptions.
+"""
 
 TINY = 1e-12
 BORN_HERE, BORN_ABROAD, LAST_KEPT = range(3)
@@ -52,20 +55,33 @@ class Heritage:
     Attributes:
         told: heritages of the lending population.
         sharp: power to which a told share is raised before it counts.
-        listed, named: by kind, the shares with a name of the population's lists, and with one of `names`; the others
-            have one that is told.
+        listed: the share with a surname of the population's lists.
+        named: by kind, the share with one of `names`; the others have a name that is told.
         kept: shares with a name of the own heritage: first names of those born here, of those born abroad, surnames.
         names: by `female`, `male`, `last`, those kept by hand; one that stands twice counts twice.
-        dated: whether these follow the fashions of their cohort, as listed ones do.
+
+    First names that were told to be given count instead of all this.
     """
 
     told: tuple[str, ...]
     sharp: float
-    listed: Mapping[Kind, float]
+    listed: float
     named: Mapping[Kind, float]
     kept: tuple[float, float, float]
     names: Mapping[str, tuple[str, ...]]
-    dated: bool = False
+
+
+@dataclass(frozen=True)
+class Given:
+    """First names that were given to people of a heritage and sex born in the country from `first` to `last`: shares
+    by name, of all who were born, which sum to less than 1.
+    """
+
+    heritage: str
+    sex: str
+    first: int
+    last: int
+    shares: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -80,7 +96,9 @@ class Borrowing:
     left_out: frozenset[str] = frozenset()
 
 
-def borrowed_files(borrowing: Borrowing, told: Told, folder: Path = Path(__file__).parent) -> dict[str, bytes]:
+def borrowed_files(
+    borrowing: Borrowing, told: Told, given: Sequence[Given] = (), folder: Path = Path(__file__).parent
+) -> dict[str, bytes]:
     """Bytes of the snapshot's name files by file name.
 
     `told.people` are those of this population, `told.heritage` and `told.facts` what is told in the lending one, whose
@@ -98,8 +116,9 @@ def borrowed_files(borrowing: Borrowing, told: Told, folder: Path = Path(__file_
     counted = counted_first_names(asked["first"], folder)
     parts, tags = [], []
     for sex in ("female", "male"):
-        source = _Source.of(borrowing, "first", sex, counted.filter(sex=sex), lists.filter(kind="first", sex=sex), told)
-        births, abroad = _first(source, people)
+        theirs = [one for one in given if one.sex == sex]
+        source = _Source.of(borrowing, sex, counted.filter(sex=sex), told, [n for one in theirs for n in one.shares])
+        births, abroad = _first(source, people, heritages, theirs)
         mass = births.sum(axis=0) + abroad
         counts = {f"births_{cohort}": births[place].sum(axis=1) for place, cohort in enumerate(COHORTS)}
         table = _table(source.rows, counts | {"foreign": abroad.sum(axis=1)}, mass, people)
@@ -107,9 +126,10 @@ def borrowed_files(borrowing: Borrowing, told: Told, folder: Path = Path(__file_
         tags.append(_tags("first", source.rows["key"], mass, heritages))
     out = {casing.key_of(name) for name in borrowing.left_out}
     surnames = borne(counted_surnames(folder), asked["last"], told).filter(~pl.col("key").is_in(out))
-    source = _Source.of(borrowing, "last", "last", surnames, lists.filter(kind="last"), told)
-    own = source.names_of(source.rows["bearers"].to_numpy().astype(np.float64), None, LAST_KEPT)
-    mass = own * people.everyone * ADULTS
+    listed = dict(lists.select("name", "weight").iter_rows())
+    source = _Source.of(borrowing, "last", surnames, told, list(listed), listed)
+    own = source.own(source.rows["bearers"].to_numpy().astype(np.float64))
+    mass = source.mixed(own, LAST_KEPT) * people.everyone * ADULTS
     last = _table(source.rows, {"bearers": mass.sum(axis=1)}, mass, people)
     tags.append(_tags("last", source.rows["key"], mass, heritages))
     # Heritages are written down by name: those of both sexes count together.
@@ -167,18 +187,27 @@ class _Source:
     kept: Floats
     common: int
     parts: tuple[Floats, Floats]
-    dated: npt.NDArray[np.bool_]
     told: Floats
     listed: Floats
     named: Floats
 
     @classmethod
     def of(  # noqa: PLR0917
-        cls, borrowing: Borrowing, kind: Kind, of: str, counted: pl.DataFrame, lists: pl.DataFrame, told: Told
+        cls,
+        borrowing: Borrowing,
+        of: str,
+        counted: pl.DataFrame,
+        told: Told,
+        known_here: Sequence[str],
+        weights: Mapping[str, float] = MappingProxyType({}),
     ) -> _Source:
+        """`of` is a key of `Heritage.names`, `known_here` are names that the population has, `weights` those of the
+        listed ones.
+        """
+        kind: Kind = "last" if of == "last" else "first"
         heritages = list(told.people["heritage"].unique(maintain_order=True))
         ours = [borrowing.heritages[heritage] for heritage in heritages]
-        rows = _with(counted, [*lists["name"], *(name for one in ours for name in one.names[of])])
+        rows = _with(counted, [*known_here, *(name for one in ours for name in one.names[of])])
         place = {key: row for row, key in enumerate(rows["key"])}
         there = sorted({heritage for one in ours for heritage in one.told})
         shares = np.zeros((len(rows), len(there)))
@@ -193,7 +222,7 @@ class _Source:
         affinity = np.stack([like[:, c].sum(axis=1) for c in columns], axis=1)
         affinity[known[:, 0] == 0, heritages.index(borrowing.common)] = 1.0
         frequency = np.zeros((len(rows), 1))
-        frequency[[place[casing.key_of(name)] for name in lists["name"]], 0] = lists["weight"]
+        frequency[[place[casing.key_of(name)] for name in weights], 0] = list(weights.values())
         named = np.zeros((len(rows), len(heritages)))
         for column, one in enumerate(ours):
             for name in one.names[of]:
@@ -202,24 +231,23 @@ class _Source:
             rows,
             np.array([one.kept for one in ours]),
             heritages.index(borrowing.common),
-            (np.array([one.listed[kind] for one in ours]), np.array([one.named[kind] for one in ours])),
-            np.array([one.dated for one in ours]),
+            (
+                np.array([one.listed if weights else 0.0 for one in ours]),
+                np.array([one.named[kind] for one in ours]),
+            ),
             raised,
             frequency * affinity,
             named,
         )
 
-    def names_of(self, borne: Floats, curve: Floats | None, kept: int) -> Floats:
-        """P(name | heritage), (names, heritages), where `borne` is how often a name is borne in the lending population,
-        `curve` (names,) how much more frequent names that follow fashions are than usual, and `kept` the place of the
-        share that has names of its own.
+    def own(self, borne: Floats) -> Floats:
+        """P(name | heritage) of those with a name of the own heritage, (names, heritages); 0 for one that has none.
+
+        `borne` (names,) is how often a name is borne in the lending population.
         """
-        listed, named = self.listed, self.named
-        if curve is not None:
-            listed, named = listed * curve[:, None], np.where(self.dated, named * curve[:, None], named)
         own = np.zeros(self.told.shape)
         free = np.ones(self.told.shape[1])
-        for part, weight in zip(self.parts, (listed, named), strict=True):
+        for part, weight in zip(self.parts, (self.listed, self.named), strict=True):
             whole = weight.sum(axis=0)
             share = np.where(whole > 0, part, 0.0)
             own += weight * (share / np.maximum(whole, TINY))
@@ -227,28 +255,81 @@ class _Source:
         rest = self.told * borne[:, None]
         whole = rest.sum(axis=0)
         own += rest * (free / np.maximum(whole, TINY))
-        own /= np.maximum(own.sum(axis=0), TINY)
+        return np.asarray(own / np.maximum(own.sum(axis=0), TINY))
+
+    def mixed(self, own: Floats, kept: int) -> Floats:
+        """P(name | heritage) of everybody, where `kept` is the place of the share that has names of its own."""
         mine = np.where(own.sum(axis=0) > 0, self.kept[:, kept], 0.0)
         found: Floats = own * mine + own[:, [self.common]] * (1 - mine)
         return found
 
 
-def _first(source: _Source, people: _People) -> tuple[Floats, Floats]:
+def _first(source: _Source, people: _People, heritages: Sequence[str], given: Sequence[Given]) -> tuple[Floats, Floats]:
     """Bearers by name and heritage: those born here, (cohorts, names, heritages), and abroad, (names, heritages)."""
     births = np.stack([source.rows[f"births_{c}"].to_numpy().astype(np.float64) for c in COHORTS])
     foreign = source.rows["foreign"].to_numpy().astype(np.float64)
-    popular = births / births.sum(axis=1, keepdims=True)
-    usual = popular.mean(axis=0)
-    curves = np.where(usual > 0, (popular + SMOOTHED * usual) / np.maximum(usual, TINY), 1.0) ** FASHION
     each = ADULTS / 2 * (1 - people.abroad.sum()) / len(COHORTS)
-    here = np.stack(
-        [
-            source.names_of(births[c] + foreign / len(COHORTS), curves[c], BORN_HERE) * people.natives[c] * each
-            for c in range(len(COHORTS))
-        ]
-    )
-    abroad = source.names_of(births.sum(axis=0) + foreign, None, BORN_ABROAD) * people.abroad * ADULTS / 2
-    return here, abroad
+    own = np.stack([source.own(born + foreign / len(COHORTS)) for born in births])
+    own_abroad = source.own(births.sum(axis=0) + foreign)
+    lists = {heritage: _spans([one for one in given if one.heritage == heritage], source) for heritage in heritages}
+    common = lists[heritages[source.common]]
+    for place, spans in enumerate(lists.values()):
+        if spans:
+            own[:, :, place] = _fashions(spans, common, own[:, :, place])
+            own_abroad[:, place] = own[:, :, place].mean(axis=0)
+    here = np.stack([source.mixed(one, BORN_HERE) for one in own]) * np.stack(people.natives)[:, None, :] * each
+    return here, source.mixed(own_abroad, BORN_ABROAD) * people.abroad * ADULTS / 2
+
+
+_Spans = dict[float, Floats]
+"""Shares (names,) by the middle of the years in which they were given, ascending."""
+
+
+def _spans(given: Sequence[Given], source: _Source) -> _Spans:
+    place = {key: row for row, key in enumerate(source.rows["key"])}
+    found: _Spans = {}
+    for one in sorted(given, key=lambda one: one.first):
+        shares = found[(one.first + one.last + 1) / 2] = np.zeros(len(place))
+        for name, share in one.shares.items():
+            shares[place[casing.key_of(name)]] += share
+    return found
+
+
+def _fashions(spans: _Spans, common: _Spans, lent: Floats) -> Floats:
+    """P(name | born in a cohort), (cohorts, names): between the middles of two spans, what lies between their lists.
+
+    What the lists leave open goes to names of other lists and, for what these cannot be, to those that are `lent`,
+    (cohorts, names).
+    """
+    middles = list(spans)
+    cohorts = [year + (COHORTS[1] - COHORTS[0]) / 2 for year in COHORTS]
+    whole = []
+    for at, (middle, shares) in enumerate(spans.items()):
+        elsewhere = [other * NEAR ** abs(at - place) for place, other in enumerate(spans.values())]
+        elsewhere += [other * COMMON for there, other in common.items() if there == middle]
+        open_to = shares == 0
+        least, rest = shares[~open_to].min(), 1 - shares.sum()
+        here = _filled(np.where(open_to, np.max(elsewhere, axis=0), 0.0), HERE * rest, least)
+        nearest = int(np.argmin([abs(year - middle) for year in cohorts]))
+        whole.append(shares + here + _filled(np.where(open_to, lent[nearest], 0.0), rest - here.sum(), least - here))
+    found = [[np.interp(year, middles, values) for values in np.stack(whole, axis=1)] for year in cohorts]
+    return np.asarray(np.array(found) / np.sum(found, axis=1, keepdims=True))
+
+
+def _filled(weights: Floats, mass: float, most: Floats | float) -> Floats:
+    """`mass` shared out in proportion to `weights`, none above `most`; less where that cannot be."""
+    found = np.zeros_like(weights)
+    for _ in range(len(weights)):
+        loose = (weights > 0) & (found < most)
+        left = mass - found[~loose].sum()
+        if not loose.any() or left <= 0:
+            break
+        tried = weights * (left / weights[loose].sum())
+        over = loose & (tried > most)
+        found = np.where(over, most, np.where(loose, tried, found))
+        if not over.any():
+            break
+    return found
 
 
 def _with(counted: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:

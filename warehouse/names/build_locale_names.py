@@ -58,9 +58,6 @@ the vowels, without which their names cannot be found in Latin letters."""
 LISTED = {"gb": "en_GB"}
 """The locale of the names that are common in a population whose names nobody counted (`warehouse.names.borrowed`)."""
 
-OFFSET = 15
-"""First names are listed in the order of frequency, without weights: rank r gets 1 / (r + OFFSET). An assumption."""
-
 ROMANISED = frozenset({"zh_CN", "zh_TW", "ja_JP"})
 """Locales that hold their names in Latin letters beside the script, under names of their own."""
 
@@ -105,15 +102,12 @@ def locale_names(folder: Path) -> pl.DataFrame:
 
 
 def listed_names() -> pl.DataFrame:
-    """Population, kind, sex (empty for surnames), name, weight: the names of the locales in LISTED."""
+    """Population, name, weight: the surnames of the locales in LISTED."""
     rows = []
     for population, locale in LISTED.items():
         provider: Any = importlib.import_module(f"faker.providers.person.{locale}").Provider
-        for sex in ("female", "male"):
-            names = dict.fromkeys(getattr(provider, f"first_names_{sex}"))
-            rows += [(population, "first", sex, name, 1 / (rank + OFFSET)) for rank, name in enumerate(names, 1)]
-        rows += [(population, "last", "", name, weight) for name, weight in provider.last_names.items()]
-    return pl.DataFrame(rows, schema=["population", "kind", "sex", "name", "weight"], orient="row")
+        rows += [(population, name, weight) for name, weight in provider.last_names.items()]
+    return pl.DataFrame(rows, schema=["population", "name", "weight"], orient="row")
 
 
 if __name__ == "__main__":
