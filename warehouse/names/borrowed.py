@@ -34,7 +34,7 @@ LEAST = 60
 TOLD = 0.02
 """Heritages are written down from this share of a name's bearers on, as language models were asked to list them."""
 
-NEAR, COMMON, HERE = 0.25, 0.5, 0.8
+NEAR, COMMON, HERE = 0.1, 0.5, 0.8
 """Of the names that a list of a heritage and span lacks: how much rarer one of another list is for each span that it is
 away; how much rarer where the common heritage lists it; and which part of them such names are, the rest being lent.
 None is more frequent than the last of the list. Assumptions.
