@@ -101,7 +101,7 @@ class Condition:
         core: what is drawn with the evidence in view, if anything; weights are parts of its limits then.
         bound: of weights.
         certain: that no weight exceeds the bound.
-        mean: of weights, as the pilot has it.
+        mean: of weights, as the pilot has it, and how large that was.
         excess: of the pilot, see `Support`.
     """
 
@@ -112,6 +112,7 @@ class Condition:
     bound: float
     certain: bool
     mean: float
+    pilot: int
     excess: float
 
     @property
@@ -169,7 +170,7 @@ def _bounded(
     """Make pilots until they tell enough of the weights; `bound` is one that nothing can exceed."""
     size = PILOT
     while True:
-        trial = Condition(likelihoods, fixed, years, core, bound, certain=True, mean=0.0, excess=0.0)
+        trial = Condition(likelihoods, fixed, years, core, bound, certain=True, mean=0.0, pilot=size, excess=0.0)
         _, weights = _Trier(engine, trial, PILOT_SEED).weighed(np.arange(size, dtype=np.uint64))
         mean, largest, whole = float(weights.mean()), float(weights.max()), float(np.cumsum(weights)[-1])
         lower = largest * PILOT_ROOM
@@ -195,7 +196,7 @@ def draw(engine: Engine, ready: Condition, indices: Indices, seed: Seed) -> tupl
     tries, mass = sum(one.tries for one in found), sum(one.mass for one in found)
     over, resampled = sum(one.over for one in found), sum(one.resampled for one in found)
     return chosen, Support(
-        probability=ready.scale * (mass / tries if tries else ready.mean),
+        probability=ready.scale * (mass + ready.mean * ready.pilot) / (tries + ready.pilot),
         tries=tries + TRIES * resampled,
         resampled=resampled,
         effective=min((one.effective for one in found), default=math.inf),
@@ -255,11 +256,18 @@ def _nothing_asked(likelihoods: Iterable[Floats]) -> bool:
     return all((values == 1).all() for values in likelihoods)
 
 
+def check_anybody(engine: Engine, ready: Condition, do: Mapping[str, str]) -> None:
+    """Raise SamplingError if nobody can have the values that are set, of whom `ready` asks just that."""
+    if ready.mean:
+        return
+    _, weights = _Trier(engine, ready, PILOT_SEED).weighed(np.arange(TRIES, dtype=np.uint64))
+    if not weights.any():
+        said = " and ".join(f"{name}={category}" for name, category in do.items())
+        raise SamplingError(f"nobody among {TRIES:,} people can have {said}: change or drop one", argument="do")
+
+
 def _nobody(ready: Condition) -> SamplingError:
     """The error if none of all tries will do."""
-    if _nothing_asked(ready.likelihoods.values()):
-        said = f"nobody among {TRIES:,} people can have the values set: change or drop one of them"
-        return SamplingError(said, argument="do")
     years = ""
     if ready.years:
         years = "; exact ages depend on education, as nobody has a degree as young as that"

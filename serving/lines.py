@@ -8,6 +8,7 @@ module repeats it for one value. Conditions other than `do`, and prose, are for 
 from __future__ import annotations
 
 import json
+import operator
 from bisect import bisect_right
 from calendar import monthrange
 from collections.abc import Callable, Iterable, Mapping
@@ -77,6 +78,11 @@ class Lines:
         Raises SamplingError for what is no seed or no index, and if nobody can have what `do` sets.
         """
         head = _head(seed)
+        if type(index) is not int:  # else as it is: this is asked for every persona
+            try:
+                index = operator.index(index)
+            except TypeError:
+                raise SamplingError(f"index must be an integer, not {index!r}") from None
         if not 0 <= index <= LARGEST_INDEX:
             raise SamplingError(f"index must be from 0 to 2**63 - 1, not {index}")
         drawn = self._engine.one(self._order, seed, index)

@@ -235,9 +235,14 @@ class Sampler:
         return {dimension.position: dimension.code(category) for dimension, category in dimensions}
 
     def _find_possible(self, fixed: tuple[tuple[int, int], ...]) -> Evidence:
-        """That what these values may leave without a category has one."""
+        """That what these values may leave without a category has one; SamplingError if that cannot be."""
         found = at_risk(self.snapshot, dict(fixed))
-        return evidence_of({name: np.ones(len(self.snapshot.dimension(name).categories)) for name in found})
+        known = evidence_of({name: np.ones(len(self.snapshot.dimension(name).categories)) for name in found})
+        if found:
+            dimensions = self.snapshot.dimensions
+            do = {dimensions[place].id: dimensions[place].categories[code] for place, code in fixed}
+            conditions.check_anybody(self._engine, self._condition(known, fixed), do)
+        return known
 
     def _met(self, known: Evidence, indices: Indices, *, fixed: Mapping[int, int], seed: Seed) -> tuple[Drawn, Support]:
         """Codes of what the evidence depends on, itself included, for each index."""

@@ -93,7 +93,8 @@ def _values(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
         if dot and group in ("evidence", "do"):
             values.setdefault(group, {})
             if dimension in values[group]:
-                raise Problem(422, f"{name!r} is given twice: put several categories into one, a,b", name)
+                remedy = "put several categories into one, a,b" if group == "evidence" else "leave one out"
+                raise Problem(422, f"{name!r} is given twice: {remedy}", name)
             several = group == "evidence" and "," in text
             values[group][dimension] = text.split(",") if several else text
         elif name in values:

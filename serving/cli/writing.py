@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -117,12 +120,34 @@ def ended_orderly() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
+def _descriptor(target: Path) -> int | None:
+    """The number of what is open under this name, if it is such a name."""
+    found = re.fullmatch(r"/(?:dev|proc/self)/(?:fd/(\d+)|stdout)", str(target))
+    return int(found[1] or 1) if found else None
+
+
+def _copy(part: Path, descriptor: int, target: Path) -> None:
+    try:
+        with part.open("rb") as content, os.fdopen(os.dup(descriptor), "wb") as there:
+            shutil.copyfileobj(content, there)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise PersonaGenError(f"cannot write {target}: {error.strerror}; choose another file") from None
+
+
 @contextmanager
 def whole_file(target: Path) -> Iterator[Path]:
     """A path beside the target to write to; it takes the target's place only if everything was written.
 
-    What is no regular file, a device or a pipe, is written to as it is; a link stays and its target is replaced.
+    What is no regular file, a device or a pipe, is written to as it is; a link stays and its target is replaced. What
+    is open already, as /dev/stdout is, gets it all at the end, behind what stands there.
     """
+    if (descriptor := _descriptor(target)) is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            yield (part := Path(folder) / "part")
+            _copy(part, descriptor, target)
+        return
     target = target.resolve()
     if not target.name or target.is_dir():
         raise PersonaGenError(f"cannot write {target}: it is a folder; name a file")

@@ -104,9 +104,30 @@ def test_what_nobody_can_have_is_refused_at_once(sampler: Sampler) -> None:
             sampler.sample(people, do=do)
         assert raised.value.argument == "do"
     with pytest.raises(SamplingError, match=said):
-        sampler.lines(do).line(0, 0)
+        sampler.lines(do)
+    # It is not the other conditions that are to blame.
+    for more in ({"evidence": {"home": "south"}}, {"quota": {"home": {"south": 1}}}):
+        with pytest.raises(SamplingError, match=said):
+            sampler.sample(5, do=do, **more)  # type: ignore[arg-type]
     with pytest.raises(SamplingError, match="evidence has probability zero"):
         sampler.sample(5, do={"employment": "student"}, evidence={"service": "active"})
+
+
+def test_what_only_tries_show_to_be_impossible_is_named_as_it_was_set() -> None:
+    us = Sampler(Snapshot.load("us"), "numpy")
+    do = {"occupation": "none", "military_service": "active_duty"}
+    said = "nobody among 32,768 people can have military_service=active_duty and occupation=none"
+    for people in (0, 2):
+        with pytest.raises(SamplingError, match=said) as raised:
+            us.sample(people, do=do, evidence={"sex": "female"})
+        assert raised.value.argument == "do"
+
+
+def test_a_few_replacements_do_not_tell_the_share_of_those_who_can() -> None:
+    us = Sampler(Snapshot.load("us"), "numpy")
+    for seed in range(3):
+        assert us.sample(5, seed, do={"occupation": "legal"}).support.probability == pytest.approx(0.6, abs=0.03)
+        assert us.sample(1_000, seed, do={"employment": "student"}).support.probability < 1
 
 
 @pytest.mark.parametrize("population", ["us", "gb"])
