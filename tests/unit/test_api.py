@@ -133,6 +133,8 @@ def test_what_there_is_can_be_asked(client: TestClient, snapshot: Snapshot) -> N
         ("/v1/personas?n=-1", 422, "n", "whole number from 0"),
         ("/v1/personas?n=100001", 422, "n", "from 0 to 100000"),
         ("/v1/personas?n=1&n=2", 422, "n", "given twice"),
+        ("/v1/personas?do.sex=male&do.sex=female", 422, "do.sex", "given twice: leave one out"),
+        ("/v1/personas?evidence.age=18_24&evidence.age=25_34", 422, "evidence.age", "put several categories into one"),
         ("/v1/personas?start=1e3", 422, "start", "whole number"),
         ("/v1/personas?m=3", 422, "m", "unknown parameter 'm'"),
         ("/v1/personas?format=xml", 422, "format", "one of json, jsonl, arrow, prompt"),

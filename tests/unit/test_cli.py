@@ -60,6 +60,26 @@ def test_a_dash_is_standard_output(toy: str, tmp_path: Path, capsys: Capture, mo
     assert "parquet is binary" in capsys.readouterr().err
 
 
+def test_what_is_open_already_gets_it_behind_what_stands_there(toy: str, tmp_path: Path) -> None:
+    for number, (name, form) in enumerate((("/dev/stdout", "csv"), ("/dev/fd/1", "jsonl"), ("/dev/stdout", "parquet"))):
+        plain, target = tmp_path / f"plain{number}", tmp_path / f"target{number}"
+        assert generate(toy, "-n", "3", "-f", form, "-o", str(plain)) == 0
+        target.write_text("before\n")
+        with target.open("ab") as file:
+            command = [sys.executable, "-m", "serving.cli", "generate", "--snapshot", toy, "-n", "3", "-f", form]
+            assert subprocess.run([*command, "-o", name], stdout=file, check=False).returncode == 0
+            file.write(b"after\n")
+        assert target.read_bytes() == b"before\n" + plain.read_bytes() + b"after\n"
+    piped = run_process("generate", "--snapshot", toy, "-n", "3", "-f", "csv", "-o", "/dev/stdout")
+    assert piped.stdout == (tmp_path / "plain0").read_text() and piped.stderr == ""
+
+
+def test_the_summary_is_the_prose_of_everything(toy: str, capsys: Capture) -> None:
+    assert generate(toy, "-n", "2") == generate(toy, "-n", "2", "--fields", "summary") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == lines[3:] and len(lines[0]) > 50
+
+
 def test_json_is_one_array_even_when_empty(toy: str, capsys: Capture) -> None:
     assert generate(toy, "-n", "3", "-f", "json") == 0
     assert [persona["index"] for persona in json.loads(capsys.readouterr().out)] == [0, 1, 2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -71,5 +72,13 @@ def test_what_lines_cannot_hold_is_refused(small: Sampler) -> None:
         small.lines({"job": "nurse"})
     with pytest.raises(SamplingError, match="index must be from 0"):
         small.lines().line(0, -1)
+    for index in ("3", None, 2.0):
+        with pytest.raises(SamplingError, match="index must be an integer"):
+            small.lines().line(0, index)  # type: ignore[arg-type]
     with pytest.raises(SamplingError, match="is no seed"):
         small.lines().line(1.5, 0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint64, np.int32])
+def test_an_index_may_be_an_integer_of_numpy(small: Sampler, kind: type) -> None:
+    assert small.lines().line(0, kind(3)) == small.lines().line(0, 3)
