@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.group("particulars")
 def particulars_group() -> None:
-    """What a language model is asked about places and job titles: export the requests, import the answers.
+    """What a language model is asked about places, job titles and first names: export the requests, import the answers.
 
     The answers lie in the folder `particulars` of the corpus; they belong to no edition.
 
@@ -73,7 +73,7 @@ def import_command(files: tuple[Path, ...], population: str, corpus: Path | None
 @POPULATION
 @CORPUS
 def status_command(gazetteer: bool, population: str, corpus: Path | None) -> None:
-    """Count regions and occupations with an accepted answer, and tell why others were rejected.
+    """Count requests with an accepted answer, by kind, and tell why others were rejected.
 
     \b
     Example:
@@ -111,5 +111,5 @@ def _enrichment(population: str, corpus: Path | None) -> Enrichment:
     from pipeline.resources import CORPUS as PACKAGED  # noqa: PLC0415  # Dagster takes seconds to import
 
     if not has_settings(population):
-        raise CatalogueError(f"nothing is asked about places of '{population}': add its file to pipeline/particulars")
+        raise CatalogueError(f"no particulars are asked of '{population}': add its file to pipeline/particulars")
     return Enrichment(load_catalogue(population), (corpus or PACKAGED) / FOLDER)

@@ -122,8 +122,9 @@ def ended_orderly() -> Iterator[None]:
 
 def _descriptor(target: Path) -> int | None:
     """The number of what is open under this name, if it is such a name."""
-    found = re.fullmatch(r"/(?:dev|proc/self)/(?:fd/(\d+)|stdout)", str(target))
-    return int(found[1] or 1) if found else None
+    standard = {"/dev/stdout": 1, "/dev/stderr": 2}
+    found = re.fullmatch(r"/(?:dev|proc/self)/fd/(\d+)", str(target))
+    return int(found[1]) if found else standard.get(str(target))
 
 
 def _copy(part: Path, descriptor: int, target: Path) -> None:
