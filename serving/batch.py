@@ -397,7 +397,7 @@ class Batch:
 
     def to_prompts(self, person: Person = "second") -> list[str]:
         """Prose of each persona from the fields carried, as `Persona.to_prompt`."""
-        return self._prose(self._selection.prose or self.fields, person)
+        return self._prose([name for name in self.fields if name != SUMMARY], person)
 
     def _prose(self, names: Iterable[str], person: Person) -> list[str]:
         from serving.rendering import renderer_for  # noqa: PLC0415  # words are loaded when prose is asked for

@@ -110,6 +110,8 @@ def generate(  # noqa: PLR0917  # click passes options by name
 
     output = None if output == "-" else output
     chosen = form or writing.format_of(output)
+    if chosen in ("prose", "prompt") and fields is not None and set(fields) == {"summary"}:
+        fields = None  # prose of a summary is the summary
     check_range(number, start)  # before the first of many batches is drawn
     if quota and number > LARGEST_QUOTA_BATCH:
         raise SamplingError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -47,6 +48,8 @@ class Served:
 @contextmanager
 def serving(*options: str) -> Iterator[Served]:
     """A server with these options of the command, stopped at the end."""
+    # Dagster gives SIGTERM the handler of SIGINT, which shells turn off in the background: that would be inherited.
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     process = subprocess.Popen(
         [sys.executable, "-m", "serving.cli", "serve", "--port", "0", *options],
         cwd=Path(__file__).parents[2],
@@ -55,6 +58,7 @@ def serving(*options: str) -> Iterator[Served]:
         stdout=subprocess.DEVNULL,
         text=True,
     )
+    signal.signal(signal.SIGTERM, before)
     served = Served(process)
 
     def read() -> None:
