@@ -242,7 +242,11 @@ def _search(trier: _Trier, indices: Indices, left: npt.NDArray[np.intp], chosen:
         rows, weights = trier.tries(indices[place : place + 1], 1, TRIES)
         running = np.cumsum(weights[0])
         if running[-1] == 0:
-            raise _nobody(ready)
+            years = "; exact ages depend on education, as nobody has a degree as young as that" if ready.years else ""
+            raise SamplingError(
+                f"the evidence has probability zero, or less than 1 in {TRIES:,} draws shows: drop or widen some of it"
+                + years
+            )
         effective = min(effective, float(running[-1] ** 2 / np.cumsum(weights[0] ** 2)[-1]))
         threshold = uniforms(trier.seed, RESAMPLE_STREAM, indices[place : place + 1])[0] * running[-1]
         at = int(np.searchsorted(running, threshold, side="right"))
@@ -264,16 +268,6 @@ def check_anybody(engine: Engine, ready: Condition, do: Mapping[str, str]) -> No
     if not weights.any():
         said = " and ".join(f"{name}={category}" for name, category in do.items())
         raise SamplingError(f"nobody among {TRIES:,} people can have {said}: change or drop one", argument="do")
-
-
-def _nobody(ready: Condition) -> SamplingError:
-    """The error if none of all tries will do."""
-    years = ""
-    if ready.years:
-        years = "; exact ages depend on education, as nobody has a degree as young as that"
-    return SamplingError(
-        f"the evidence has probability zero, or less than 1 in {TRIES:,} draws shows: drop or widen some of it{years}"
-    )
 
 
 def _count(done: int, left: int, ready: Condition) -> int:

@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.lookahead import Lookahead
-from serving.snapshot import Factor, Snapshot, SnapshotDimension
+from serving.reference import deciders, ruling
+from serving.snapshot import Snapshot, SnapshotDimension
 
 COMBINATIONS = 500_000  # of causes that are gone through
 
@@ -31,31 +32,18 @@ def at_risk(snapshot: Snapshot, fixed: Mapping[int, int]) -> tuple[str, ...]:
     `fixed` has codes by position.
     """
     ahead = Lookahead(snapshot, {}, fixed)
-    moved = {dimension.id for dimension in snapshot.dimensions if dimension.position in fixed}
-    free = [dimension for dimension in snapshot.dimensions if dimension.id not in moved]
+    moved = set(ahead.fixed)
     found = []
-    for dimension in free:
-        if not moved.isdisjoint(dimension.parents):
+    for dimension in snapshot.dimensions:
+        if dimension.id not in ahead.fixed and not moved.isdisjoint(dimension.parents):
             moved.add(dimension.id)
-            rulers = {name for factor in ruling(dimension) for name in factor.given}
-            if not moved.isdisjoint(rulers) and _can_be_stranded(ahead, dimension, snapshot, fixed):
+            if not moved.isdisjoint(deciders(dimension)) and _can_be_stranded(ahead, dimension, snapshot):
                 found.append(dimension.id)
     return tuple(found)
 
 
-def ruling(dimension: SnapshotDimension) -> tuple[Factor, ...]:
-    """The factors that rule categories out."""
-    return tuple(factor for factor in dimension.factors if (factor.table == 0).any())
-
-
-def _can_be_stranded(
-    ahead: Lookahead, dimension: SnapshotDimension, snapshot: Snapshot, fixed: Mapping[int, int]
-) -> bool:
-    def rulers(of: Sequence[SnapshotDimension]) -> list[str]:
-        names = dict.fromkeys(name for one in of for factor in ruling(one) for name in factor.given)
-        return [name for name in names if snapshot.dimension(name).position not in fixed]
-
-    axes = rulers([dimension])
+def _can_be_stranded(ahead: Lookahead, dimension: SnapshotDimension, snapshot: Snapshot) -> bool:
+    axes = [name for name in deciders(dimension) if name not in ahead.fixed]
     while math.prod(len(snapshot.dimension(name).categories) for name in axes) <= COMBINATIONS:
         stranded = ~_allowed(ahead, dimension, axes).any(axis=0)
         for place, name in enumerate(axes):
@@ -64,7 +52,8 @@ def _can_be_stranded(
             stranded = stranded & np.swapaxes(own, 0, 1 + place)[0]
         if not stranded.any():
             return False
-        wider = [name for name in rulers([snapshot.dimension(name) for name in axes]) if name not in axes]
+        above = dict.fromkeys(parent for name in axes for parent in deciders(snapshot.dimension(name)))
+        wider = [name for name in above if name not in axes and name not in ahead.fixed]
         if not wider:
             break
         axes += wider

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping
 
 from serving.counter import Seed, stream_start, uniform
-from serving.snapshot import Snapshot, SnapshotDimension
+from serving.snapshot import Factor, Snapshot, SnapshotDimension
 from warehouse.errors import SamplingError
 
 # Below the smallest normal f64, `u * total < total` is no longer certain.
@@ -66,8 +66,12 @@ class ReferenceSampler:
 
 def deciders(dimension: SnapshotDimension) -> tuple[str, ...]:
     """The parents whose values can rule categories of a dimension out."""
-    ruling = (factor for factor in dimension.factors if any(value == 0 for row in factor.table for value in row))
-    return tuple(dict.fromkeys(parent for factor in ruling for parent in factor.given))
+    return tuple(dict.fromkeys(parent for factor in ruling(dimension) for parent in factor.given))
+
+
+def ruling(dimension: SnapshotDimension) -> tuple[Factor, ...]:
+    """The factors of a dimension that rule categories out."""
+    return tuple(factor for factor in dimension.factors if (factor.table == 0).any())
 
 
 def no_category_left(dimension: str, parents: tuple[str, ...]) -> SamplingError:

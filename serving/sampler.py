@@ -107,16 +107,17 @@ class Sampler:
         )
         fixed = self._fixed(asked["do"])
         known = read_evidence(self.snapshot, asked["evidence"], asked["likelihood"])
-        known = known.joined(self._possible(tuple(sorted(fixed.items()))))
+        if fixed:
+            known = known.joined(self._possible(_key(fixed)))
         if asked["target_marginal"]:
             targets = check_targets(self.snapshot, asked["target_marginal"])
-            known = known.joined(self._raked(targets, known, tuple(sorted(fixed.items())), "target_marginal"))
+            known = known.joined(self._raked(targets, known, _key(fixed), "target_marginal"))
         selection = self._selection(fields, exclude)
         wanted = {self.snapshot.dimension(name).position for name in selection.needed_dimensions}
         indices, met, support = np.arange(start, start + n, dtype=np.uint64), dict[int, Codes](), Support()
         places = check_quota(self.snapshot, asked["quota"], n)
         if places and n:
-            lean = self._raked(shares_of(places, n), known, tuple(sorted(fixed.items())), "quota")
+            lean = self._raked(shares_of(places, n), known, _key(fixed), "quota")
             meeting = partial(self._met, fixed=fixed, seed=seed)
             indices, met, support = filled(self.snapshot, places, known.joined(lean), meeting, n=n, start=start)
         elif known.likelihoods:  # of nobody as well: what cannot be is refused before anybody is drawn
@@ -168,7 +169,7 @@ class Sampler:
         if selection.prose:
             raise SamplingError("lines have no summary: use sample instead", argument="fields")
         fixed = self._fixed(dict(do))
-        stranded = self._possible(tuple(sorted(fixed.items()))).vectors
+        stranded = self._possible(_key(fixed)).vectors
 
         def otherwise(seed: Seed, index: int) -> bytes:
             one = self.sample(
@@ -246,7 +247,7 @@ class Sampler:
 
     def _met(self, known: Evidence, indices: Indices, *, fixed: Mapping[int, int], seed: Seed) -> tuple[Drawn, Support]:
         """Codes of what the evidence depends on, itself included, for each index."""
-        return conditions.draw(self._engine, self._condition(known, tuple(sorted(fixed.items()))), indices, seed)
+        return conditions.draw(self._engine, self._condition(known, _key(fixed)), indices, seed)
 
     def _find_condition(self, known: Evidence, fixed: tuple[tuple[int, int], ...]) -> Condition:
         return conditions.condition(self.snapshot, self._engine, known, dict(fixed))
@@ -255,6 +256,10 @@ class Sampler:
         self, targets: Targets, known: Evidence, fixed: tuple[tuple[int, int], ...], argument: Argument
     ) -> Evidence:
         return raked(self.snapshot, self._engine, targets, known, dict(fixed), argument=argument)
+
+
+def _key(fixed: Mapping[int, int]) -> tuple[tuple[int, int], ...]:
+    return tuple(sorted(fixed.items()))
 
 
 def _hashable(names: Iterable[str] | None) -> tuple[str, ...] | None:

@@ -60,14 +60,8 @@ def _given(context: dg.AssetExecutionContext, build: Build, population: str) -> 
     if population not in build.plan.particulars:
         return []
     outcome, of = build.plan.particulars[population].outcome("name"), groups(build.catalogue(population))
-    context.add_asset_metadata(
-        {
-            "lists of first names": len(outcome.rows),
-            "lists without an accepted answer": [one for one in outcome.answers if one not in outcome.rows],
-            "lists rejected": [f"{one.category}: {one.why}" for one in outcome.rejected],
-        },
-        partition_key=population,
-    )
+    told = {f"lists of first names, {what}": one for what, one in outcome.metadata.items()}
+    context.add_asset_metadata({"lists of first names": len(outcome.rows), **told}, partition_key=population)
     return [
         Given(
             of[key].heritage.id,

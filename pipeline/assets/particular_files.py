@@ -75,11 +75,7 @@ def _files(context: dg.AssetExecutionContext, build: Build, population: str) -> 
         )
     for kind, outcome in outcomes.items():
         context.add_asset_metadata(
-            {
-                f"{kind}s, without an accepted answer": [one for one in outcome.answers if one not in outcome.rows],
-                f"{kind}s, rejected answers": [f"{one.category}: {one.why}" for one in outcome.rejected],
-            },
-            partition_key=population,
+            {f"{kind}s, {what}": one for what, one in outcome.metadata.items()}, partition_key=population
         )
     return made
 

@@ -59,6 +59,14 @@ class Outcome:
     rejected: tuple[Rejected, ...]
     answers: dict[str, int]
 
+    @property
+    def metadata(self) -> dict[str, list[str]]:
+        """What an asset tells of it."""
+        return {
+            "without an accepted answer": [one for one in self.answers if one not in self.rows],
+            "rejected answers": [f"{one.category}: {one.why}" for one in self.rejected],
+        }
+
 
 @dataclass(frozen=True)
 class Enrichment:

@@ -127,14 +127,17 @@ def _descriptor(target: Path) -> int | None:
     return int(found[1]) if found else standard.get(str(target))
 
 
-def _copy(part: Path, descriptor: int, target: Path) -> None:
+@contextmanager
+def _told_of(target: Path) -> Iterator[None]:
+    """What goes wrong while writing, but for a closed pipe, as an error that names the target and the remedy."""
     try:
-        with part.open("rb") as content, os.fdopen(os.dup(descriptor), "wb") as there:
-            shutil.copyfileobj(content, there)
+        yield
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise PersonaGenError(f"cannot write {target}: {error.strerror}; choose another file") from None
+        remedy = "free some space" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "choose another file"
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise PersonaGenError(f"cannot write {target}: {reason}; {remedy}") from None
 
 
 @contextmanager
@@ -145,9 +148,10 @@ def whole_file(target: Path) -> Iterator[Path]:
     is open already, as /dev/stdout is, gets it all at the end, behind what stands there.
     """
     if (descriptor := _descriptor(target)) is not None:
-        with tempfile.TemporaryDirectory() as folder:
+        with _told_of(target), tempfile.TemporaryDirectory() as folder:
             yield (part := Path(folder) / "part")
-            _copy(part, descriptor, target)
+            with part.open("rb") as content, os.fdopen(os.dup(descriptor), "wb") as there:
+                shutil.copyfileobj(content, there)
         return
     target = target.resolve()
     if not target.name or target.is_dir():
@@ -155,15 +159,10 @@ def whole_file(target: Path) -> Iterator[Path]:
     whole = not target.exists() or target.is_file()
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part") if whole else target
     try:
-        yield part
-        if whole:
-            part.replace(target)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        remedy = "free some space" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "choose another file"
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise PersonaGenError(f"cannot write {target}: {reason}; {remedy}") from None
+        with _told_of(target):
+            yield part
+            if whole:
+                part.replace(target)
     finally:
         if whole:
             part.unlink(missing_ok=True)
