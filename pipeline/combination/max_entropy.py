@@ -37,7 +37,7 @@ class Settings:
     scales: Scales = field(default_factory=Scales)
     guard: float = 0.01
     doubt: float = 0.18
-    max_rounds: int = 12
+    max_rounds: int = 100
 
 
 def max_entropy(problem: Problem) -> FactorModel:
@@ -75,7 +75,8 @@ def max_entropy_shrunk(problem: Problem, settings: Settings = Settings()) -> Fac
     read as a hierarchical log-linear model (Good 1965; Gelman & Little 1997).
 
     One base rate is fitted to all maps, so that they agree on a consensus. It may not leave the elicited base map by
-    more than `guard`, since personas are judged by their marginals, unless that map is itself in doubt.
+    more than `guard`, since personas are judged by their marginals, unless that map is itself in doubt: the joint is
+    then moved to the nearest one whose base rate does not.
 
     Returns:
         The factor model; `diagnostics` tells whether it converged, and which share of each map's log-lift it kept. A
@@ -88,9 +89,7 @@ def max_entropy_shrunk(problem: Problem, settings: Settings = Settings()) -> Fac
     fitted = posterior.implied(solution)[0][0]
     shift = 0.5 * float(np.abs(fitted - elicited).sum())
     if shift > settings.guard and posterior.doubt <= settings.doubt:
-        posterior.pin(elicited + settings.guard / shift * (fitted - elicited))
-        solution, more, converged = posterior.solve(solution, settings.max_rounds)
-        iterations += more
+        solution = posterior.tilted(solution, elicited + settings.guard / shift * (fitted - elicited))
     base, logs = posterior.factors(solution)
     implied = posterior.implied(solution)
     tables = []

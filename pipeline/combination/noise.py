@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.combination.people import flat_map
-from pipeline.combination.problem import ElicitedMap, Floats, Problem
+from pipeline.combination.problem import Bools, ElicitedMap, Floats, Problem
 
 TINY = 1e-12
 
@@ -27,6 +27,7 @@ class Scales:
     Attributes:
         least: Standard deviation in nats below which no answer is believed exact.
         resolution: Probability that answers do not resolve: half of the tenth of a percent they are written in.
+        rare: Probability below which categories are told together, too: twice the resolution.
         shared: Degrees of freedom that the noise level of the whole dimension counts against that of one map.
         own_row: Share of a row's own variance, against its map's, in the prior of its effects.
         effect: Standard deviation in nats of effects in a map that shows none beyond its noise.
@@ -34,13 +35,14 @@ class Scales:
 
     least: float = 0.02
     resolution: float = 0.0005
+    rare: float = 0.001
     shared: float = 50.0
     own_row: float = 0.2
     effect: float = 0.1
 
 
-def noise_variances(problem: Problem, scales: Scales) -> list[Floats]:
-    """Variance of the started log of every cell, in nats squared, before rows were scaled to 1: (C, K) per map.
+def noise_levels(problem: Problem, scales: Scales) -> list[float]:
+    """Variance of the log probabilities of each map, in nats squared, before rows were scaled to 1, resolution apart.
 
     The base map first, then the problem's maps. Spread is that of centred logs, which by itself vanishes in rows where
     one category takes all, so the level is that of the whole map, corrected for centring: from few models, single
@@ -57,11 +59,24 @@ def noise_variances(problem: Problem, scales: Scales) -> list[Floats]:
     )
     free = np.array([t.shape[0] * max(t.shape[1] - 1, 1) for t in tables], dtype=np.float64)
     whole = float(free @ levels / free.sum())
-    moderated = (free * levels + scales.shared * whole) / (free + scales.shared)
-    return [
-        np.asarray(level + scales.least**2 + np.square(scales.resolution / (t + scales.resolution)) / 3)
-        for level, t in zip(moderated, tables, strict=True)
-    ]
+    moderated = (free * levels + scales.shared * whole) / (free + scales.shared) + scales.least**2
+    return [float(level) for level in moderated]
+
+
+def noise_variances(level: float | Floats, p: Floats, scales: Scales) -> Floats:
+    """Variance of the started logs of probabilities `p` from a map of this level, in nats squared."""
+    return np.asarray(level + np.square(scales.resolution / (p + scales.resolution)) / 3)
+
+
+def rare(table: Floats, live: Bools, scales: Scales) -> Floats:
+    """The categories of each row (C, K) whose sum tells what they do not tell one by one: ones, among zeros.
+
+    Beside a 99.6, twenty answers of 0.0 or 0.1 resolve next to nothing each, but that they come to 0.4 together.
+    A row has none if they are not several, or if it has no others.
+    """
+    few = live & (table < scales.rare)
+    several = (few.sum(axis=1, keepdims=True) > 1) & (live & ~few).any(axis=1, keepdims=True)
+    return np.asarray(few & several, dtype=np.float64)
 
 
 def effect_variances(

@@ -13,15 +13,16 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import minimize
 
-from pipeline.combination.noise import Scales, effect_variances, noise_variances
+from pipeline.combination.noise import Scales, effect_variances, noise_levels, noise_variances, rare
 from pipeline.combination.people import People, cells, flat_map
 from pipeline.combination.problem import Floats, Problem
+from pipeline.combination.raking import Margin, rake
 
 FLAT = 10.0
 """Prior standard deviation in nats of the base factor: none, to all purposes."""
 
-PINNED = 3e-4
-"""Standard deviation in nats of a base rate that the guard holds fast."""
+TILTED = 1e-7
+"""Total variation within which a base rate is met by a tilt."""
 
 LEAST_MASS = 1e-9
 
@@ -45,8 +46,10 @@ class Posterior:
         weights: Share of each person, (n,).
         masses: Share of people under each condition, (C,) per map.
         targets: The maps, (C, K) each.
-        precision: One over the noise variance of each started log, (R, K); 0 where nothing can or need be met.
-        log_target: Started log of the targets, log(p + resolution), (R, K).
+        rare: Categories that answers hardly resolve under a condition, (R, K) of zeros and ones; see `noise.rare`.
+        precision: One over the noise variance of each started log, (R, K + 1), that of the sum of the rare categories
+            last; 0 where nothing can or need be met.
+        log_target: Started log of the targets and of that sum, log(p + resolution), (R, K + 1).
         resolution: What is added to a probability before its log is taken.
         prior: Prior standard deviation of each condition's log factors in nats, (R, 1).
         bounds: First condition of each map, and R.
@@ -59,6 +62,7 @@ class Posterior:
     weights: Floats
     masses: list[Floats]
     targets: list[Floats]
+    rare: Floats
     precision: Floats
     log_target: Floats
     resolution: float
@@ -81,11 +85,16 @@ class Posterior:
         columns = sp.csr_array(rows.T)
         mass = np.asarray(columns @ people.weights)
         masses = [mass[a:b] for a, b in pairwise(bounds)]
-        noise = noise_variances(problem, scales)
+        levels = noise_levels(problem, scales)
+        noise = [noise_variances(level, table, scales) for level, table in zip(levels, targets, strict=True)]
         effects = effect_variances(problem, masses[1:], noise[1:], scales)
         reachable = np.asarray(columns @ people.allowed.astype(np.float64)) > 0
         stacked = np.concatenate(targets)
         live = reachable & (stacked > 0)
+        few = rare(stacked, live, scales)
+        together = (few * stacked).sum(axis=1, keepdims=True)
+        level = np.repeat(levels, [len(t) for t in targets])[:, np.newaxis]
+        known = np.where(few.any(axis=1, keepdims=True), 1 / noise_variances(level, together, scales), 0.0)
         return Posterior(
             rows,
             columns,
@@ -93,8 +102,9 @@ class Posterior:
             people.weights,
             masses,
             targets,
-            np.where(live, 1 / np.concatenate(noise), 0.0),
-            np.log(stacked + scales.resolution),
+            few,
+            np.hstack([np.where(live, 1 / np.concatenate(noise), 0.0), known]),
+            np.log(np.hstack([stacked, together]) + scales.resolution),
             scales.resolution,
             np.concatenate([np.full(1, FLAT), *(np.sqrt(e) for e in effects)])[:, np.newaxis],
             bounds,
@@ -103,18 +113,25 @@ class Posterior:
 
     def outset(self) -> Floats:
         """Where to start: the elicited base rate and no effects."""
-        start = np.zeros_like(self.precision)
-        start[0] = self.log_target[0] / self.prior[0]
+        start = np.zeros_like(self.rare)
+        start[0] = self.log_target[0, :-1] / self.prior[0]
         return start.ravel()
 
-    def pin(self, base: Floats) -> None:
-        """Hold the base rate at `base`."""
-        self.log_target[0] = np.log(base + self.resolution)
-        self.precision[0] = np.where(self.precision[0] > 0, 1 / PINNED**2, 0.0)
+    def tilted(self, vector: Floats, base: Floats) -> Floats:
+        """The vector with its base factor moved until the base rate (K,) is implied, all other factors as they are.
+
+        Of all joints with that base rate this is the nearest to the vector's in Kullback-Leibler divergence (Csiszar
+        1975): odds ratios stay, so that it is groups in doubt that give way, not those in which one category takes all.
+        """
+        everybody = Margin(np.zeros(len(self.weights), dtype=np.intp), base[np.newaxis])
+        moved = rake(self.weights, self.table(vector), [everybody], tolerance=TILTED)
+        result = vector.reshape(self.rare.shape).copy()
+        result[0] += np.where(np.isfinite(moved.logs[0][0]), moved.logs[0][0], 0.0) / self.prior[0]
+        return np.asarray(result.ravel())
 
     def table(self, vector: Floats) -> Floats:
         """Rows P(k | person), (n, K)."""
-        logs = np.asarray(self.rows @ (vector.reshape(self.precision.shape) * self.prior))
+        logs = np.asarray(self.rows @ (vector.reshape(self.rare.shape) * self.prior))
         logs -= logs.max(axis=1, keepdims=True)
         result = np.exp(logs, out=logs)
         result *= self.start
@@ -136,14 +153,16 @@ class Posterior:
         table = self.table(vector)
         sums = self._sums(table)
         totals = np.maximum(sums.sum(axis=1, keepdims=True), LEAST_MASS)
-        error = np.log(sums / totals + self.resolution) - self.log_target
+        met = np.hstack([sums, (self.rare * sums).sum(axis=1, keepdims=True)]) + self.resolution * totals
+        error = np.log(met / totals) - self.log_target
         # Scaling a row to 1 took one degree of freedom of its noise: only differences within a row are evidence.
         precision = self.precision
         error -= (precision * error).sum(axis=1, keepdims=True) / np.maximum(
             precision.sum(axis=1, keepdims=True), LEAST_MASS
         )
         push = precision * error
-        pull = np.asarray(self.rows @ (push / (sums + self.resolution * totals)))
+        slope = push / met
+        pull = np.asarray(self.rows @ (slope[:, :-1] + self.rare * slope[:, -1:]))
         pull -= (table * pull).sum(axis=1, keepdims=True)
         pull *= table * self.weights[:, np.newaxis]
         gradient = np.asarray(self.columns @ pull) * self.prior
@@ -156,7 +175,7 @@ class Posterior:
         L-BFGS (Liu & Nocedal 1989) in rounds, each in coordinates in which the misfit is nearly round at the round's
         start (see `_rounding`): overlapping parents make a long valley of it, along which plain L-BFGS creeps.
         """
-        shape = self.precision.shape
+        shape = self.rare.shape
         vector, value, iterations = start, np.inf, 0
         for _ in range(max_rounds):
             into, out = self._rounding(vector)
@@ -187,18 +206,22 @@ class Posterior:
         """
         table = self.table(vector)
         sums = self._sums(table)
+        totals = np.maximum(sums.sum(axis=1), LEAST_MASS)
+        few = (self.rare * sums).sum(axis=1)
         prior = self.prior[:, 0]
         into = np.empty((table.shape[1], len(prior), len(prior)))
         for k in range(table.shape[1]):
             moved = sp.diags_array(self.weights * table[:, k] * (1 - table[:, k]))
             slope = (self.columns @ moved @ self.rows).toarray()
-            slope *= prior / (sums[:, k] + self.resolution * np.maximum(sums.sum(axis=1), LEAST_MASS))[:, np.newaxis]
-            into[k] = np.linalg.cholesky(np.eye(len(prior)) + (slope.T * self.precision[:, k]) @ slope).T
+            alone = self.precision[:, k] / np.square(sums[:, k] + self.resolution * totals)
+            together = self.rare[:, k] * self.precision[:, -1] / np.square(few + self.resolution * totals)
+            slope *= prior
+            into[k] = np.linalg.cholesky(np.eye(len(prior)) + (slope.T * (alone + together)) @ slope).T
         return into, np.asarray(np.linalg.inv(into), dtype=np.float64)
 
     def factors(self, vector: Floats) -> tuple[Floats, list[Floats]]:
         """Log factors of the base (K,) and of every map (C, K)."""
-        logs = vector.reshape(self.precision.shape) * self.prior
+        logs = vector.reshape(self.rare.shape) * self.prior
         return logs[0], [logs[a:b] for a, b in zip(self.bounds[1:-1], self.bounds[2:], strict=True)]
 
 
