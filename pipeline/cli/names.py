@@ -83,14 +83,17 @@ def status_command(population: str, corpus: Path | None) -> None:
     Example:
       personagen names status
     """
-    from pipeline.names.candidates import KINDS, asked  # noqa: PLC0415
+    from pipeline.names.candidates import KINDS  # noqa: PLC0415
 
     enrichment = _enrichment(population, corpus)
-    for kind in KINDS:
-        outcome = enrichment.outcome(kind)
+    of_heritage = [(f"{kind} names", enrichment.requests[kind], enrichment.outcome(kind)) for kind in KINDS]
+    of_faith = [
+        (f"faiths of {kind} names", enrichment.faith_requests[kind], enrichment.faith_outcome(kind)) for kind in KINDS
+    ]
+    for what, requests, outcome in (*of_heritage, *of_faith):
         click.echo(
-            f"{kind} names: {len(outcome.estimates)} of {asked(kind).height} accepted, "
-            f"{len(outcome.unanswered)} of {len(enrichment.requests[kind])} requests without an answer, "
+            f"{what}: {len(outcome.estimates)} of {sum(len(r.names) for r in requests)} accepted, "
+            f"{len(outcome.unanswered)} of {len(requests)} requests without an answer, "
             f"{len(outcome.rejections)} entries rejected"
         )
         for reason, count in Counter(str(r.reason) for r in outcome.rejections).most_common():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -88,6 +89,16 @@ def borrowing(population: str, folder: Path = FOLDER) -> Borrowing | None:
         for name, one in way.heritage.items()
     }
     return Borrowing(population, way.common, heritages, frozenset(way.left_out))
+
+
+def by_hand(kind: Literal["first", "last"], heritages: Collection[str], folder: Path = FOLDER) -> tuple[str, ...]:
+    """The names of a kind that populations keep by hand for these heritages, each once, in the order of the files."""
+    found: dict[str, None] = {}
+    for population in named(folder):
+        for heritage, one in _way(folder / f"{population}.toml").heritage.items():
+            if heritage in heritages:
+                found |= dict.fromkeys(one.last if kind == "last" else [*one.female, *one.male])
+    return tuple(found)
 
 
 @cache
