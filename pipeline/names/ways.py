@@ -43,12 +43,20 @@ class _Heritage(_Strict):
     last: list[str] = []
 
 
+class FaithMap(_Strict):
+    """The heritages whose names differ by faith, and the faiths that categories of childhood religion stand for."""
+
+    split: list[str] = []
+    of: dict[str, Annotated[list[Literal["hindu", "sikh", "muslim", "christian", "other"]], Field(min_length=1)]] = {}
+
+
 class _Way(_Strict):
     way: Literal["counted", "borrowed"]
     lender: str | None = Field(default=None, alias="from")
     common: str | None = None
     left_out: list[str] = []
     heritage: dict[str, _Heritage] = {}
+    faiths: FaithMap = FaithMap()
 
 
 def named(folder: Path = FOLDER) -> tuple[str, ...]:
@@ -69,6 +77,11 @@ def lender(population: str, folder: Path = FOLDER) -> str:
 def digest(population: str, folder: Path = FOLDER) -> str:
     """Sha256 (hex) of what is said of a population's names."""
     return hashlib.sha256((folder / f"{population}.toml").read_bytes()).hexdigest()
+
+
+def faith_map(population: str, folder: Path = FOLDER) -> FaithMap:
+    """How the religion of childhood tells a faith in a population."""
+    return _way(folder / f"{population}.toml").faiths
 
 
 def borrowing(population: str, folder: Path = FOLDER) -> Borrowing | None:
