@@ -23,6 +23,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from benchmarks.pages import fill, table
+from pipeline.heritage_shares import RELIGION
 from serving.batch import Batch
 from serving.names import Names
 from serving.sampler import Sampler
@@ -61,6 +62,7 @@ class People:
     nativity: Codes
     heritage: Codes
     birth_year: Codes
+    religion: Codes
 
     def of(self, chosen: Codes) -> People:
         """Some of them, by place."""
@@ -76,9 +78,10 @@ class Subject:
         self.categories = {name: snapshot.dimension(name).categories for name in FIELDS}
         self.keys = {"first": as_keys(self.names.first), "last": as_keys(self.names.last)}
         self.rng = np.random.default_rng(1)
-        batch = Sampler(snapshot).sample(PEOPLE, seed="names", fields=[*FIELDS, "birth_date"])
+        batch = Sampler(snapshot).sample(PEOPLE, seed="names", fields=[*FIELDS, RELIGION, "birth_date"])
         years = batch.to_arrow()["birth_date"].to_numpy().astype("datetime64[Y]").astype(np.int64) + 1970
-        self.people = People(**{name: batch.codes(name) for name in FIELDS}, birth_year=years)
+        codes = {name: batch.codes(name) for name in FIELDS}
+        self.people = People(**codes, birth_year=years, religion=batch.codes(RELIGION))
 
     def code(self, dimension: str, category: str) -> int:
         """Code of a category."""

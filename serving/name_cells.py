@@ -93,9 +93,9 @@ class NameCells:
         # A list for each heritage, before these the pool, and after them what some heritages have by faith.
         more = self._faiths.lists if self._faiths else 0
         self._tables = AliasTables(cells, self._lists + more)
-        self._number = np.arange(1, self._lists)[:, None]
         if self._faiths:
-            self._number = np.where(self._faiths.number < 0, self._number, self._lists + self._faiths.number)
+            whole, number = np.arange(1, self._lists)[:, None], self._faiths.number
+            self._number = np.where(number < 0, whole, self._lists + number)
         self._own = np.zeros((cells, len(heritages), len(nativities)))
         # Of those with a name that is not of their own heritage, the shares up to and with each list, beside the cell.
         self._others = np.repeat(np.arange(cells) + 1.0, self._lists)
@@ -114,8 +114,8 @@ class NameCells:
     ) -> Rows:
         """A row for each, uint32 (n,).
 
-        `told` decides for each whose names its own is of: those of its heritage (and faith), the pool's, or, last, those that one
-        of the other heritages lends; `uniform` which of them.
+        `told` decides for each whose names its own is of: those of its heritage, by faith where `religion` is given and
+        names differ by it, the pool's, or, last, those that one of the other heritages lends; `uniform` which of them.
         """
         for missing in np.flatnonzero(np.bincount(cell, minlength=len(self._own)) * ~self._tables.made).tolist():
             self._make(missing)
@@ -131,20 +131,22 @@ class NameCells:
         return self._tables.draw(cell, number, uniform)
 
     def _own_list(self, heritage: Ints, religion: Codes | None) -> Ints:
-        if self._faiths is None:
+        if self._faiths is None or religion is None:
             return heritage + 1
-        assert religion is not None, "names by faith need the religion"
-        return np.take(self._number, heritage * self._number.shape[1] + religion)
+        number: Ints = np.take(self._number, heritage * self._number.shape[1] + religion)
+        return number
 
     def draw_one(  # noqa: PLR0917
-        self, told: float, uniform: float, cell: int, heritage: int, nativity: int, religion: int = 0
+        self, told: float, uniform: float, cell: int, heritage: int, nativity: int, religion: int | None = None
     ) -> int:
         """`draw` for one, at the cost of a few numbers instead of arrays."""
         if not self._tables.made.item(cell):
             self._make(cell)
         own = self._own.item(cell, heritage, nativity)
         if told < own:
-            number = self._number.item(heritage, religion if self._faiths else 0)
+            number = heritage + 1
+            if self._faiths and religion is not None:
+                number = self._number.item(heritage, religion)
         else:
             number, first = 0, cell * self._lists
             place = cell + min((told - own) / max(1 - own, NOBODY), LAST_PLACE)

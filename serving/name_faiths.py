@@ -97,7 +97,7 @@ def by_faith(weights: Floats, heritage: Ints, told: Floats, among: Floats) -> Fl
     joint = told * (weights / _across(told))[:, None]
     for _ in range(ROUNDS):
         for faith in range(joint.shape[1]):
-            found = np.bincount(heritage, joint[:, faith], len(among))
+            found = np.bincount(heritage, joint[:, faith], len(among)).astype(np.float64)  # of none they are integers
             scale = np.divide(wanted[:, faith], found, out=np.ones_like(found), where=found > 0)
             joint[:, faith] *= scale[heritage]
         joint *= (weights / _across(joint))[:, None]

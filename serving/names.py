@@ -1,5 +1,5 @@
-"""Drawing names: first name by heritage, ethnicity, sex, birth and birthplace, surname by heritage and ethnicity; in some
-heritages both by the religion of childhood.
+"""Drawing names: first name by heritage, ethnicity, sex, birth and birthplace, surname by heritage and ethnicity;
+both by the religion of childhood in some heritages.
 
 Here belongs who bears the names of a cell, and the draws. Files are read by `serving.name_files`, and what stands in
 them is decided by `warehouse.names.export`; a cell's tables are `serving.name_cells`, how its names are shared out over
@@ -187,8 +187,8 @@ class Names:
         `accents` changes how names are written and not whose they are: José and Nguyễn for those born abroad and their
         children, if the name is one of their heritage. Later generations have mostly lost the marks.
 
-        All but `birth_year` hold codes in the order given to `load`; `religion` is for names by faith. A name depends on its own index and arguments
-        alone, whatever else is in the batch.
+        All but `birth_year` hold codes in the order given to `load`; without `religion` nobody's names differ by faith.
+        A name depends on its own index and arguments alone, whatever else is in the batch.
         """
         here = np.searchsorted(self._here_from, birth_year, side="right")
         abroad = len(self.cohorts) + np.searchsorted(self._abroad_from, birth_year, side="right")
@@ -216,7 +216,7 @@ class Names:
         sex: int,
         birth_year: int,
         nativity: int,
-        religion: int = 0,
+        religion: int | None = None,
         accents: bool = False,
     ) -> tuple[str, str]:
         """First name and surname of one persona, as `draw` gives them, at the cost of a few numbers instead of arrays.
