@@ -14,7 +14,7 @@ from pipeline.names.ways import borrowing
 from serving.names import Names
 from tests.support import name_facts
 from warehouse.errors import SnapshotError
-from warehouse.names import borrowed
+from warehouse.names import borrowed, casing
 from warehouse.names.borrowed import Borrowing, Given, Heritage, _filled, borrowed_files
 from warehouse.names.export import COHORTS, Told
 from warehouse.names.files import EVERYONE, FILES, FOREIGN, LAST
@@ -115,6 +115,16 @@ def draw(  # noqa: PLR0917
 def test_the_same_facts_make_the_same_files(files: dict[str, bytes]) -> None:
     assert set(files) == set(FILES)
     assert borrowed_files(HERE, told()) == files
+
+
+def test_what_is_told_of_faiths_is_borrowed_too() -> None:
+    whose = told()
+    with_faiths = Told(whose.people, whose.heritage, whose.facts, whose.standing, name_facts.faiths())
+    made, plain = borrowed_files(HERE, with_faiths)[LAST], borrowed_files(HERE, whose)[LAST]
+    table = pl.read_parquet(made)
+    asked = {casing.key_of(name) for name in table.filter(pl.col("faith_share").list.len() > 0)["name"]}
+    assert asked and asked <= name_facts.FAITH["last"].keys()
+    assert table.drop("faith_share").equals(pl.read_parquet(plain))
 
 
 @pytest.fixture(scope="module")
