@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,12 +120,15 @@ def test_the_same_facts_make_the_same_files(files: dict[str, bytes]) -> None:
 
 def test_what_is_told_of_faiths_is_borrowed_too() -> None:
     whose = told()
-    with_faiths = Told(whose.people, whose.heritage, whose.facts, whose.standing, name_facts.faiths())
-    made, plain = borrowed_files(HERE, with_faiths)[LAST], borrowed_files(HERE, whose)[LAST]
-    table = pl.read_parquet(made)
-    asked = {casing.key_of(name) for name in table.filter(pl.col("faith_share").list.len() > 0)["name"]}
-    assert asked and asked <= name_facts.FAITH["last"].keys()
-    assert table.drop("faith_share").equals(pl.read_parquet(plain))
+    plain = pl.read_parquet(borrowed_files(HERE, whose)[LAST])
+    name = plain["name"][3]
+    shares = pl.DataFrame({"kind": ["last"], "key": [casing.key_of(name)], "faiths": [[0.0, 0.25, 0.75, 0.0, 0.0]]})
+    with_faiths = replace(whose, faiths=replace(name_facts.faiths(), shares=shares))
+    table = pl.read_parquet(borrowed_files(HERE, with_faiths)[LAST])
+    assert table.filter(pl.col("faith_share").list.len() > 0).select("name", "faith_share").rows() == [
+        (name, [0, 50, 150, 0, 0])
+    ]
+    assert table.drop("faith_share").equals(plain)
 
 
 @pytest.fixture(scope="module")
