@@ -60,6 +60,7 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     "height_cm": ("height",),
     INCOME: ("personal_income",),
 }
+
 # A derived field that tells a dimension anew: whoever leaves that out does not want it either.
 _TELLS = {INCOME: "personal_income"}
 

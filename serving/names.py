@@ -110,10 +110,8 @@ class Names:
         self._ethnicities = len(ethnicities)
         self._everyone, self._natives = people[EVERYONE], [people[cohort] for cohort in self.cohorts.tolist()]
         self._generation = lru_cache(maxsize=2)(self._find_generation)  # cells are made in their order
-        categories = {
-            **{"ethnicities": ethnicities, "nativities": nativities, "heritages": heritages},
-            "religions": religions,
-        }
+        categories = {"ethnicities": ethnicities, "nativities": nativities, "heritages": heritages}
+        categories["religions"] = religions
         cells = len(sexes) * self._cohorts * len(ethnicities)
         self._first = NameCells(first, cells, self._everyone, self._with_first_name, **categories)
         self._last = NameCells(last, len(ethnicities), self._everyone, self._with_surname, **categories)
@@ -132,8 +130,8 @@ class Names:
         """Read the name files of a snapshot folder; None if it has none.
 
         The sequences are the categories of the dimensions in code order; without `religions` nobody's names differ by
-        faith. Hashes are the snapshot's business. Raises
-        SnapshotError for unreadable files and for a category without names.
+        faith. Hashes are the snapshot's business. Raises SnapshotError for unreadable files and for a category without
+        names.
         """
         import pyarrow as pa  # noqa: PLC0415  # keeps `import serving` light
 
