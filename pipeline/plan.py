@@ -462,7 +462,8 @@ def _names_from(population: str) -> list[tuple[str, Cell]]:
     """What the name files of a population are made from, which is nothing if it has none."""
     if population not in NAMED:
         return []
-    people = [("weights", Cell(population, dimension)) for dimension in (*CHAIN, RELIGION)]
+    chain = (*CHAIN, RELIGION) if ways.faith_map(population).split else CHAIN
+    people = [("weights", Cell(population, dimension)) for dimension in chain]
     return people + [("name_estimates", Cell(ways.lender(population), kind)) for kind in KINDS]
 
 
