@@ -1,7 +1,7 @@
-"""The files of places and job titles in a snapshot: what their writer and their reader must agree on.
+"""The files of particulars in a snapshot: what their writer and their reader must agree on.
 
-A file has a row for each place of a region (`places.parquet`) or title of an occupation (`titles.parquet`), in the
-order of the categories: within, the category; name; share; and for each given a list of factors, one for each
+A file of names has a row for each place of a region (`places.parquet`) or title of an occupation (`titles.parquet`),
+in the order of the categories: within, the category; name; share; and for each given a list of factors, one for each
 combination of categories in catalogue order, the column being named after the given's dimensions, joined with `+`.
 
     P(name | within, givens) ~ share * product of the factors that the givens select
@@ -9,12 +9,18 @@ combination of categories in catalogue order, the column being named after the g
 Metadata under `personagen`, JSON, has `within`, the dimension, `givens`, lists of dimensions in the order of their
 columns, and `categories` of all these dimensions, whose places are the codes. Who is of a category without rows has no
 name.
+
+`incomes.parquet` has a row for each category of `employment`, in catalogue order: employment; and shares, how the
+people of the lowest band of `personal_income` are spread over nothing and INCOME_PARTS equal parts of the band, counts
+out of INCOME_UNIT.
 """
 
 from __future__ import annotations
 
 PLACES, TITLES = "places.parquet", "titles.parquet"
-FILES = (PLACES, TITLES)
+INCOMES = "incomes.parquet"
+FILES = (PLACES, TITLES, INCOMES)
+INCOME_PARTS, INCOME_UNIT = 4, 1_000
 METADATA = b"personagen"
 
 

@@ -1,17 +1,28 @@
-"""Stage `particular_files`: places and job titles as a snapshot carries them. The work is `pipeline.particulars`."""
+"""Stage `particular_files`: what a snapshot carries beside its weights. The work is `pipeline.particulars`."""
 
 import dagster as dg
 
 from pipeline.combination.reference import ReferencePopulation
 from pipeline.elicitation.batch import write_whole
 from pipeline.frames import weight_factors
-from pipeline.particulars.factors import DRAWN_BY, FILE_OF, NEEDS, fitted, place_table, title_table, written
-from pipeline.particulars.requests import load_settings
+from pipeline.particulars.factors import (
+    DRAWN_BY,
+    FILE_OF,
+    NEEDS,
+    Table,
+    fitted,
+    place_table,
+    title_table,
+    written,
+    written_incomes,
+)
+from pipeline.particulars.requests import Kind, load_settings
 from pipeline.partitions import by_population, dimension_to_population
 from pipeline.progress import advance
 from pipeline.resources import Build
 from warehouse.database import query
 from warehouse.errors import WarehouseError
+from warehouse.particulars import INCOMES
 
 TIMES = 10  # as many people as weights are fitted over: the smallest region needs some hundred
 
@@ -23,8 +34,8 @@ TIMES = 10  # as many people as weights are fitted over: the smallest region nee
     partitions_def=by_population,
     pool="warehouse",
     deps=[dg.AssetDep("weights", partition_mapping=dimension_to_population)],
-    description="Places of each region and job titles of each occupation, with the factors that they are drawn by. A "
-    "population of which nothing was told has no files.\n\n"
+    description="Places of each region and job titles of each occupation, with the factors that they are drawn by, and "
+    "how low the lowest incomes are. A population of which nothing was told has no files.\n\n"
     "**Owner's note**: answers are those of `warehouse/corpus/particulars`; nobody is asked from here. Shares are "
     "scaled to the people whom the weights draw.",
 )
@@ -49,7 +60,7 @@ def _files(context: dg.AssetExecutionContext, build: Build, population: str) -> 
     settings = load_settings(catalogue)
     outcomes = {kind: enrichment.outcome(kind) for kind in DRAWN_BY}
     parts, holders, terms = (outcomes[kind].rows for kind in ("part", "holder", "arrangement"))
-    told = {
+    told: dict[Kind, dict[str, Table]] = {
         "place": {
             one: place_table(rows, parts.get(one, ()), catalogue) for one, rows in outcomes["place"].rows.items()
         },
@@ -62,17 +73,16 @@ def _files(context: dg.AssetExecutionContext, build: Build, population: str) -> 
         return {}
     people = dict(zip(NEEDS, _people(build, population).codes(NEEDS).T, strict=True))
     made = {}
-    for kind, file in FILE_OF.items():
-        tables = {one: fitted(table, kind, one, catalogue, people) for one, table in told[kind].items()}
+    for kind, rows in told.items():
+        tables = {one: fitted(table, kind, one, catalogue, people) for one, table in rows.items()}
         if tables:
-            made[file] = written(kind, tables, catalogue)
-        context.add_asset_metadata(
-            {
-                f"{kind}s": sum(len(table.names) for table in tables.values()),
-                f"{kind}s, bytes": len(made.get(file, b"")),
-            },
-            partition_key=population,
-        )
+            made[FILE_OF[kind]] = written(kind, tables, catalogue)
+        names = sum(len(table.names) for table in tables.values())
+        context.add_asset_metadata({f"{kind}s": names}, partition_key=population)
+    if incomes := outcomes["income"].rows:
+        made[INCOMES] = written_incomes(incomes, catalogue)
+    sizes = {f"{kind}s, bytes": len(made.get(file, b"")) for kind, file in FILE_OF.items()}
+    context.add_asset_metadata(sizes, partition_key=population)
     for kind, outcome in outcomes.items():
         context.add_asset_metadata(
             {f"{kind}s, {what}": one for what, one in outcome.metadata.items()}, partition_key=population
