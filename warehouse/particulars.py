@@ -1,8 +1,9 @@
 """The files of particulars in a snapshot: what their writer and their reader must agree on.
 
-A file of names has a row for each place of a region (`places.parquet`) or title of an occupation (`titles.parquet`),
-in the order of the categories: within, the category; name; share; and for each given a list of factors, one for each
-combination of categories in catalogue order, the column being named after the given's dimensions, joined with `+`.
+A file of names has a row for each place of a region (`places.parquet`), title of an occupation (`titles.parquet`) or
+year of a band of ages (`ages.parquet`), in the order of the categories: within, the category; name; share; and for each
+given a list of factors, one for each combination of categories in catalogue order, the column being named after the
+given's dimensions, joined with `+`.
 
     P(name | within, givens) ~ share * product of the factors that the givens select
 
@@ -18,8 +19,8 @@ out of INCOME_UNIT.
 from __future__ import annotations
 
 PLACES, TITLES = "places.parquet", "titles.parquet"
-INCOMES = "incomes.parquet"
-FILES = (PLACES, TITLES, INCOMES)
+AGES, INCOMES = "ages.parquet", "incomes.parquet"
+FILES = (PLACES, TITLES, AGES, INCOMES)
 INCOME_PARTS, INCOME_UNIT = 4, 1_000
 METADATA = b"personagen"
 

@@ -50,7 +50,7 @@ NEEDS = tuple(
 DRAWN_BY: tuple[Kind, ...] = ("place", "title", "income", "part", "holder", "arrangement")
 """The kinds of answers that these factors are made of."""
 
-FLOOR = 0.005
+FLOOR = 0.0005
 """The least probability that a likelihood gives where a zero says that nothing was thought of. Where it was asked what
 is ruled out (surroundings of a place; schooling and age of a title's holders, and how they work), a zero rules out.
 """
@@ -219,9 +219,9 @@ def _cells(given: Sequence[str], catalogue: Catalogue, people: People) -> npt.ND
     return np.ravel_multi_index(tuple(people[name].astype(np.intp) for name in given), sizes)
 
 
-def written(kind: Kind, tables: Mapping[str, Table], catalogue: Catalogue) -> bytes:
-    """The snapshot's file of this kind, from tables by category."""
-    within, givens = catalogue.dimension(WITHIN[kind]), GIVENS[kind]
+def written(name: str, givens: Sequence[tuple[str, ...]], tables: Mapping[str, Table], catalogue: Catalogue) -> bytes:
+    """A file of the snapshot, from tables by category of the dimension of this name."""
+    within = catalogue.dimension(name)
     ordered = [(category, tables[category]) for category in within.category_ids if category in tables]
     columns: dict[str, pa.Array] = {
         "within": pa.array([category for category, table in ordered for _ in table.names], pa.string()),
