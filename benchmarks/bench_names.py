@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from benchmarks.pages import fill, table
+from pipeline.heritage_shares import RELIGION
 from serving.batch import Batch
 from serving.names import Names
 from serving.sampler import Sampler
@@ -54,13 +56,14 @@ Texts = npt.NDArray[np.object_]
 
 @dataclass(frozen=True)
 class People:
-    """What names are drawn for: codes of FIELDS, and birth years; all of shape (n,)."""
+    """What names are drawn for: codes of FIELDS and of RELIGION, and birth years; all of shape (n,)."""
 
     sex: Codes
     ethnicity: Codes
     nativity: Codes
     heritage: Codes
     birth_year: Codes
+    religion: Codes
 
     def of(self, chosen: Codes) -> People:
         """Some of them, by place."""
@@ -76,9 +79,10 @@ class Subject:
         self.categories = {name: snapshot.dimension(name).categories for name in FIELDS}
         self.keys = {"first": as_keys(self.names.first), "last": as_keys(self.names.last)}
         self.rng = np.random.default_rng(1)
-        batch = Sampler(snapshot).sample(PEOPLE, seed="names", fields=[*FIELDS, "birth_date"])
+        batch = Sampler(snapshot).sample(PEOPLE, seed="names", fields=[*FIELDS, RELIGION, "birth_date"])
         years = batch.to_arrow()["birth_date"].to_numpy().astype("datetime64[Y]").astype(np.int64) + 1970
-        self.people = People(**{name: batch.codes(name) for name in FIELDS}, birth_year=years)
+        codes = {name: batch.codes(name) for name in FIELDS}
+        self.people = People(**codes, birth_year=years, religion=batch.codes(RELIGION))
 
     def code(self, dimension: str, category: str) -> int:
         """Code of a category."""
@@ -404,6 +408,40 @@ def abroad_block(subject: Subject) -> tuple[str, str]:
     return table(["heritage", "first name", "surname", "neither"], lines), pairs
 
 
+def faith_block(subject: Subject) -> str:
+    """Who has a name that is told to be of other faiths than that of their childhood, with and without regard to it."""
+    head = ["heritage", "faith", "first name, without regard to it", "by faith", "surname, without", "by faith"]
+    facts = json.loads(pq.read_schema(subject.snapshot.folder / LAST).metadata[METADATA]).get("faiths")
+    if facts is None:
+        return table(head, [])
+    religions = subject.snapshot.dimension(RELIGION).categories
+    neither = next(code for code, religion in enumerate(religions) if religion not in facts["of"])
+    told = {kind: faith_shares(subject, file) for kind, file in (("first", FIRST), ("last", LAST))}
+    lines = []
+    for heritage, faiths in product(facts["among"], sorted(set(map(tuple, facts["of"].values())))):
+        codes = [religions.index(religion) for religion, of in facts["of"].items() if tuple(of) == faiths]
+        of_it = subject.people.heritage == subject.code("heritage", heritage)
+        chosen = np.flatnonzero(of_it & np.isin(subject.people.religion, codes))
+        if len(chosen) < FEW:
+            continue
+        people = subject.people.of(subject.rng.choice(chosen, PER_HERITAGE))
+        without = replace(people, religion=np.full(PER_HERITAGE, neither))
+        others = [place for place, faith in enumerate(facts["names"]) if faith not in faiths]
+        drawn = subject.draw(without, heritage), subject.draw(people, heritage)
+        shares = [
+            (told[kind][rows[kind]][:, others].sum(axis=1) >= ONE_PEOPLE).mean() for kind in told for rows in drawn
+        ]
+        lines.append([heritage, " or ".join(faiths), *(f"{share:.0%}" for share in shares)])
+    return table(head, lines)
+
+
+def faith_shares(subject: Subject, file: str) -> Floats:
+    """What is told of the faiths of the names of a file, (rows, faiths); 0 throughout where nothing is."""
+    lists = pl.read_parquet(subject.snapshot.folder / file)["faith_share"]
+    none = [0] * lists.list.len().max()  # type: ignore[operator]
+    return np.array([one or none for one in lists.to_list()]) / HERITAGE_UNIT
+
+
 def by_ethnicity_alone(subject: Subject, wanted: dict[str, list[str]]) -> dict[str, Floats]:
     """P(heritage | name) if a name told no more than the Census shares: sum over e of P(e | name) P(heritage | e)."""
     ethnicities, heritages = subject.categories["ethnicity"], subject.categories["heritage"]
@@ -478,6 +516,7 @@ def main() -> None:
             "heritages": by_heritage,
             "abroad": abroad,
             "pairs": pairs,
+            "faith": faith_block(subject),
         },
     )
 

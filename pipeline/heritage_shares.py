@@ -1,7 +1,7 @@
 """Who the people are that names are drawn for: those that the sampler draws, from the same weights.
 
-Belongs here: joint shares of ethnicity, nativity and heritage, of everybody and of birth cohorts. Does not belong here:
-names (`warehouse.names`, `pipeline.names`).
+Belongs here: joint shares of ethnicity, nativity and heritage, of everybody and of birth cohorts, and religions by
+heritage. Does not belong here: names (`warehouse.names`, `pipeline.names`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from warehouse.names.files import EVERYONE, FOREIGN
 
 CHAIN = ("age", "ethnicity", "nativity", "heritage")
 """The dimensions that decide, each depending on some of those before it."""
+
+RELIGION = "childhood_religion"
+"""What names depend on besides, in some heritages; it may depend on all of CHAIN."""
 
 COHORT_YEARS = 5
 
@@ -52,9 +55,23 @@ def people_shares(catalogue: Catalogue, weights: pl.DataFrame, cohorts: Sequence
     return pl.concat(frames)
 
 
+def religion_shares(catalogue: Catalogue, weights: pl.DataFrame) -> dict[str, dict[str, float]]:
+    """By heritage, the share of each category of RELIGION among its people; those of a heritage sum to 1.
+
+    Of `weights` it takes what `people_shares` does, and raises as that does.
+    """
+    joint = _conditional(catalogue, weights, CHAIN[0])
+    for dimension in CHAIN[1:]:
+        joint = joint[..., None] * _conditional(catalogue, weights, dimension)
+    of_heritage = np.einsum("aenh,aenhr->hr", joint, _conditional(catalogue, weights, RELIGION))
+    shares = of_heritage / of_heritage.sum(axis=1, keepdims=True)
+    heritages, religions = (catalogue.dimension(one).category_ids for one in (CHAIN[-1], RELIGION))
+    return {h: dict(zip(religions, row, strict=True)) for h, row in zip(heritages, shares.tolist(), strict=True)}
+
+
 def _conditional(catalogue: Catalogue, weights: pl.DataFrame, dimension: str) -> Floats:
     """P(dimension | those before it in CHAIN), an axis for each of these and the last for the dimension itself."""
-    axes = CHAIN[: CHAIN.index(dimension) + 1]
+    axes = CHAIN[: CHAIN.index(dimension) + 1] if dimension in CHAIN else (*CHAIN, dimension)
     if others := [parent for parent in catalogue.dimension(dimension).parents if parent not in axes]:
         raise WarehouseError(
             f"names cannot follow '{dimension}', which depends on '{others[0]}': see `heritage_shares`"

@@ -18,7 +18,7 @@ from pipeline.catalogue.models import Catalogue
 from pipeline.elicitation.edition import asked_for, members_of
 from pipeline.elicitation.panel import Member
 from pipeline.elicitation.record import Digests, Record
-from pipeline.heritage_shares import CHAIN
+from pipeline.heritage_shares import CHAIN, RELIGION
 from pipeline.names import ways
 from pipeline.names.candidates import KINDS
 from pipeline.names.enrichment import FOLDER, Enrichment
@@ -67,6 +67,8 @@ _CODE = {
         "warehouse.names",
         "pipeline.heritage_shares",
         "pipeline.names.ways",
+        "pipeline.names.faiths",
+        "pipeline.names.faith_answers",
         "pipeline.particulars",
         "pipeline.assets.name_files",
     ),
@@ -391,6 +393,13 @@ class Plan:
         digests, none = told.record.digests(), Digests((), ())
         return [part for kind in kinds for one in told.ids(kind) for part in (one, *digests.get(one, none).answers)]
 
+    def _faiths_told(self, population: str) -> list[str]:
+        """What stands for the answers about the faiths of names: their requests and digests."""
+        told = self.enrichments[ways.lender(population)]
+        digests, none = told.record.digests(), Digests((), ())
+        ids = [r.custom_id for requests in told.faith_requests.values() for r in requests]
+        return [part for one in ids for part in (one, *digests.get(one, none).answers)]
+
     def _known(self, weights: PanelWeights) -> dict[tuple[str, str, str, str], str]:
         if weights not in self._by_weights:
             self._by_weights[weights] = self._weighted(weights)
@@ -424,7 +433,8 @@ class Plan:
             named = [known[made, cell.population, cell.dimension, ""] for made, cell in _names_from(population)]
             way = [ways.digest(population)] if population in NAMED else []
             given = self._told(population, "name") if population in NAMED else []
-            known["name_files", *everyone] = _digest([code["name_files"], *way, *named, *given])
+            faiths = self._faiths_told(population) if population in NAMED else []
+            known["name_files", *everyone] = _digest([code["name_files"], *way, *named, *given, *faiths])
             everything.append(known["name_files", *everyone])
             needed = [known["weights", population, d, ""] for d in self._particulars_need(population)]
             told = self._told(population, *DRAWN_BY)
@@ -452,7 +462,7 @@ def _names_from(population: str) -> list[tuple[str, Cell]]:
     """What the name files of a population are made from, which is nothing if it has none."""
     if population not in NAMED:
         return []
-    people = [("weights", Cell(population, dimension)) for dimension in CHAIN]
+    people = [("weights", Cell(population, dimension)) for dimension in (*CHAIN, RELIGION)]
     return people + [("name_estimates", Cell(ways.lender(population), kind)) for kind in KINDS]
 
 

@@ -60,8 +60,6 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     "height_cm": ("height",),
     INCOME: ("personal_income",),
 }
-# Consulted for names where the snapshot has it.
-_NAME_HINTS = (HINT,)
 
 # A derived field that tells a dimension anew: whoever leaves that out does not want it either.
 _TELLS = {INCOME: "personal_income"}
@@ -83,7 +81,8 @@ class Selection:
 
 def derived_needs(snapshot: Snapshot) -> dict[str, tuple[str, ...]]:
     """Derived fields that this snapshot can give, in display order, and the dimensions that each needs."""
-    hints = {name: _NAME_HINTS for name in NAMES if HINT in snapshot} | {INCOME: incomes.needs(snapshot)}
+    consulted = tuple(one for one in (HINT, snapshot.named_by_faith) if one and one in snapshot)
+    hints = dict.fromkeys(NAMES, consulted) | {INCOME: incomes.needs(snapshot)}
     aged = ages.needs(snapshot)
     # Snapshots from before there were titles keep the fields that they had.
     carried = dict.fromkeys(NAMES, snapshot.has_names) | {INCOME: snapshot.particulars(TITLES) is not None}
@@ -301,6 +300,7 @@ class Batch:
         crossed = self._is(HINT, CROSSED)
         if crossed is not None and len(self.snapshot.dimension("sex").categories) == 2:
             sex = np.where(crossed, 1 - sex, sex)
+        by_faith = self.snapshot.named_by_faith
         return self._names.draw_rows(
             self.seed,
             self.indices,
@@ -310,6 +310,7 @@ class Batch:
             sex=sex,
             birth_year=years,
             nativity=self.codes("nativity"),
+            religion=None if by_faith is None else self.codes(by_faith),
         )
 
     def _particulars_of(self, field: str) -> tuple[Particulars, npt.NDArray[np.int64]]:

@@ -179,6 +179,8 @@ class _Naming:
         self.streams = TOLD_STREAM, FIRST_STREAM, LAST_STREAM
         self._names, self._accents = names, accents
         self._by = {name: position[name] for name in NAMED_BY.values()}
+        if snapshot.named_by_faith:
+            self._by["religion"] = position[snapshot.named_by_faith]
         self._crossed = -1, -1
         known = snapshot.dimension(HINT).code_of.get(CROSSED) if HINT in snapshot else None
         if known is not None and len(snapshot.dimension("sex").categories) == 2:

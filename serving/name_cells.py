@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.alias import AliasTables
+from serving.name_faiths import NameFaiths
 from serving.name_files import NOBODY, NameFile
 from serving.name_mixture import Told, mix, route, spread, total
 from warehouse.errors import SnapshotError
@@ -76,6 +77,7 @@ class NameCells:
         ethnicities: Sequence[str],
         nativities: Sequence[str],
         heritages: Sequence[str],
+        religions: Sequence[str] = (),
     ) -> None:
         """`everyone` is P(ethnicity, heritage, nativity); `bearers` tells those of a cell, by its number."""
         self.told = file.told(heritages)
@@ -87,7 +89,13 @@ class NameCells:
         self._bearers = bearers
         self._by_ethnicity = np.cumsum(everyone, axis=2)[:, :, -1]
         self._lists = len(heritages) + 1
-        self._tables = AliasTables(cells, self._lists)  # a list for each heritage, and before these the pool
+        self._faiths = NameFaiths(file, heritages, religions) if religions and "faiths" in file.facts else None
+        # A list for each heritage, before these the pool, and after them what some heritages have by faith.
+        more = self._faiths.lists if self._faiths else 0
+        self._tables = AliasTables(cells, self._lists + more)
+        if self._faiths:
+            whole, number = np.arange(1, self._lists)[:, None], self._faiths.number
+            self._number = np.where(number < 0, whole, self._lists + number)
         self._own = np.zeros((cells, len(heritages), len(nativities)))
         # Of those with a name that is not of their own heritage, the shares up to and with each list, beside the cell.
         self._others = np.repeat(np.arange(cells) + 1.0, self._lists)
@@ -101,11 +109,13 @@ class NameCells:
         """P(ethnicity | name) of these rows."""
         return self._shares[ethnicity][rows] / SHARE_UNIT
 
-    def draw(self, told: Floats, uniform: Floats, cell: Ints, heritage: Ints, nativity: Ints) -> Rows:
+    def draw(  # noqa: PLR0917
+        self, told: Floats, uniform: Floats, cell: Ints, heritage: Ints, nativity: Ints, religion: Codes | None = None
+    ) -> Rows:
         """A row for each, uint32 (n,).
 
-        `told` decides for each whose names its own is of: those of its heritage, the pool's, or, last, those that one
-        of the other heritages lends; `uniform` which of them.
+        `told` decides for each whose names its own is of: those of its heritage, by faith where `religion` is given and
+        names differ by it, the pool's, or, last, those that one of the other heritages lends; `uniform` which of them.
         """
         for missing in np.flatnonzero(np.bincount(cell, minlength=len(self._own)) * ~self._tables.made).tolist():
             self._make(missing)
@@ -113,20 +123,30 @@ class NameCells:
         own = np.take(self._own, (cell * heritages + heritage) * nativities + nativity)
         place = cell + np.minimum((told - own) / np.maximum(1 - own, NOBODY), LAST_PLACE)
         first = cell * self._lists
-        number = np.where(told < own, heritage + 1, 0)
+        number = np.where(told < own, self._own_list(heritage, religion), 0)
         lent = np.flatnonzero(
             (told >= own) & (place >= np.take(self._others, first))
         )  # few: the others have the pool's
         number[lent] = np.searchsorted(self._others, place[lent], side="right") - first[lent]
         return self._tables.draw(cell, number, uniform)
 
-    def draw_one(self, told: float, uniform: float, cell: int, heritage: int, nativity: int) -> int:
+    def _own_list(self, heritage: Ints, religion: Codes | None) -> Ints:
+        if self._faiths is None or religion is None:
+            return heritage + 1
+        number: Ints = np.take(self._number, heritage * self._number.shape[1] + religion)
+        return number
+
+    def draw_one(  # noqa: PLR0917
+        self, told: float, uniform: float, cell: int, heritage: int, nativity: int, religion: int | None = None
+    ) -> int:
         """`draw` for one, at the cost of a few numbers instead of arrays."""
         if not self._tables.made.item(cell):
             self._make(cell)
         own = self._own.item(cell, heritage, nativity)
         if told < own:
             number = heritage + 1
+            if self._faiths and religion is not None:
+                number = self._number.item(heritage, religion)
         else:
             number, first = 0, cell * self._lists
             place = cell + min((told - own) / max(1 - own, NOBODY), LAST_PLACE)
@@ -187,12 +207,13 @@ class NameCells:
         upto = np.cumsum(np.append(total(pool[free]), mixture.lent))
         self._others[cell * self._lists : (cell + 1) * self._lists - 1] = cell + upto[:-1] / upto[-1]
         self._own[cell] = spread(mixture.told, people, self._strength)
-        self._tables.add(
-            cell,
-            of.rows[np.concatenate([free, rows[routing.row[special]]])],
-            np.concatenate([pool[free], mixture.special[special]]),
-            np.append(len(free), np.bincount(routing.heritage[special], minlength=self._lists - 1)),
-        )
+        named, weights = of.rows[rows[routing.row[special]]], mixture.special[special]
+        counts = np.append(len(free), np.bincount(routing.heritage[special], minlength=self._lists - 1))
+        listed, parts = [of.rows[free], named], [pool[free], weights]
+        if self._faiths:
+            which, part, sizes = self._faiths.lists_of(named, routing.heritage[special], weights)
+            listed, parts, counts = [*listed, named[which]], [*parts, part], np.append(counts, sizes)
+        self._tables.add(cell, np.concatenate(listed), np.concatenate(parts), counts)
 
 
 def _joined(*parts: tuple[Floats, float]) -> Floats:

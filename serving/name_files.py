@@ -104,14 +104,16 @@ def read_people(
     return found
 
 
-def check_names(contents: Mapping[str, bytes], **categories: Sequence[str]) -> None:
+def check_names(contents: Mapping[str, bytes], **categories: Sequence[str]) -> str | None:
     """Raise SnapshotError if these name files, by file name, do not know just these categories.
 
-    The keywords are those of `Names.load`. Of the names themselves only metadata are read.
+    The keywords are those of `Names.load`. Of the names themselves only metadata are read. Returns the dimension whose
+    categories tell a person's faith; None where names do not differ by it.
     """
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
+    dimension = None
     for name in FILES:
         source = pa.BufferReader(contents[name])
         try:
@@ -120,8 +122,10 @@ def check_names(contents: Mapping[str, bytes], **categories: Sequence[str]) -> N
             else:
                 facts = json.loads(pq.read_schema(source).metadata[METADATA])
                 match("heritage", facts["heritages"], categories["heritages"])
+                dimension = str(facts["faiths"]["dimension"]) if "faiths" in facts else None
         except (pa.ArrowException, LookupError, TypeError, ValueError) as error:
             raise SnapshotError(f"{name} cannot be read ({type(error).__name__}); export the snapshot again") from None
+    return dimension
 
 
 def match(dimension: str, known: Collection[str], wanted: Collection[str]) -> None:

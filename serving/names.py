@@ -1,4 +1,5 @@
-"""Drawing names: first name by heritage, ethnicity, sex, birth and birthplace, surname by heritage and ethnicity.
+"""Drawing names: first name by heritage, ethnicity, sex, birth and birthplace, surname by heritage and ethnicity;
+both by the religion of childhood in some heritages.
 
 Here belongs who bears the names of a cell, and the draws. Files are read by `serving.name_files`, and what stands in
 them is decided by `warehouse.names.export`; a cell's tables are `serving.name_cells`, how its names are shared out over
@@ -83,6 +84,7 @@ class Names:
         ethnicities: Sequence[str],
         nativities: Sequence[str],
         heritages: Sequence[str],
+        religions: Sequence[str] = (),
     ) -> None:
         births = [c for c in first.columns if c.startswith("births_")]
         sex = first.columns["sex"]
@@ -109,6 +111,7 @@ class Names:
         self._everyone, self._natives = people[EVERYONE], [people[cohort] for cohort in self.cohorts.tolist()]
         self._generation = lru_cache(maxsize=2)(self._find_generation)  # cells are made in their order
         categories = {"ethnicities": ethnicities, "nativities": nativities, "heritages": heritages}
+        categories["religions"] = religions
         cells = len(sexes) * self._cohorts * len(ethnicities)
         self._first = NameCells(first, cells, self._everyone, self._with_first_name, **categories)
         self._last = NameCells(last, len(ethnicities), self._everyone, self._with_surname, **categories)
@@ -122,11 +125,13 @@ class Names:
         ethnicities: Sequence[str],
         nativities: Sequence[str],
         heritages: Sequence[str],
+        religions: Sequence[str] = (),
     ) -> Names | None:
         """Read the name files of a snapshot folder; None if it has none.
 
-        The sequences are the categories of the dimensions in code order. Hashes are the snapshot's business. Raises
-        SnapshotError for unreadable files and for a category without names.
+        The sequences are the categories of the dimensions in code order; without `religions` nobody's names differ by
+        faith. Hashes are the snapshot's business. Raises SnapshotError for unreadable files and for a category without
+        names.
         """
         import pyarrow as pa  # noqa: PLC0415  # keeps `import serving` light
 
@@ -136,7 +141,8 @@ class Names:
         categories = {"ethnicities": ethnicities, "nativities": nativities, "heritages": heritages}
         try:
             first, last = read_file(paths[0], ["sex"]), read_file(paths[1])
-            return cls(first, last, read_people(paths[2], **categories), sexes=sexes, **categories)
+            people = read_people(paths[2], **categories)
+            return cls(first, last, people, sexes=sexes, **categories, religions=religions)
         except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise SnapshotError(f"the names in {folder} cannot be read ({reason}); export the snapshot again") from None
@@ -171,6 +177,7 @@ class Names:
         sex: Codes,
         birth_year: Codes,
         nativity: Codes,
+        religion: Codes | None = None,
         accents: bool = False,
     ) -> tuple[Rows, Rows]:
         """Rows for `spelt`, two uint32 arrays of shape (n,).
@@ -178,15 +185,15 @@ class Names:
         `accents` changes how names are written and not whose they are: José and Nguyễn for those born abroad and their
         children, if the name is one of their heritage. Later generations have mostly lost the marks.
 
-        All but `birth_year` hold codes in the order given to `load`. A name depends on its own index and arguments
-        alone, whatever else is in the batch.
+        All but `birth_year` hold codes in the order given to `load`; without `religion` nobody's names differ by faith.
+        A name depends on its own index and arguments alone, whatever else is in the batch.
         """
         here = np.searchsorted(self._here_from, birth_year, side="right")
         abroad = len(self.cohorts) + np.searchsorted(self._abroad_from, birth_year, side="right")
         cohort = np.where(self._abroad[nativity], abroad, here)
         of = ethnicity.astype(np.int64)
         cell = (sex.astype(np.int64) * self._cohorts + cohort) * self._ethnicities + of
-        own = heritage.astype(np.int64), nativity.astype(np.int64)
+        own = heritage.astype(np.int64), nativity.astype(np.int64), religion
         told = uniforms(seed, TOLD_STREAM, index)
         first = self._first.draw(told, uniforms(seed, FIRST_STREAM, index), cell, *own)
         last = self._last.draw(told, uniforms(seed, LAST_STREAM, index), of, *own)
@@ -207,6 +214,7 @@ class Names:
         sex: int,
         birth_year: int,
         nativity: int,
+        religion: int | None = None,
         accents: bool = False,
     ) -> tuple[str, str]:
         """First name and surname of one persona, as `draw` gives them, at the cost of a few numbers instead of arrays.
@@ -218,8 +226,8 @@ class Names:
         else:
             cohort = bisect_right(self._here_from, birth_year)
         cell = (sex * self._cohorts + cohort) * self._ethnicities + ethnicity
-        first = self._first.draw_one(told, of_first, cell, heritage, nativity)
-        last = self._last.draw_one(told, of_last, ethnicity, heritage, nativity)
+        first = self._first.draw_one(told, of_first, cell, heritage, nativity, religion)
+        last = self._last.draw_one(told, of_last, ethnicity, heritage, nativity, religion)
         near = accents and self._near[nativity]
         return (
             self._written(0, first, accented=near and self._first.one_of_heritage(first, heritage)),

@@ -102,6 +102,7 @@ class Snapshot:
         folder: where it was loaded from.
         low_incomes: how the lowest band of `personal_income` is filled, for each category of `employment`, see
             `serving.incomes`; empty in snapshots that do not tell.
+        named_by_faith: the dimension that tells a person's faith, where names differ by that.
     """
 
     def __init__(self, manifest: Manifest, dimensions: tuple[SnapshotDimension, ...], folder: Path) -> None:
@@ -109,6 +110,7 @@ class Snapshot:
         self.dimensions = dimensions
         self.folder = folder
         self._by_id = {dimension.id: dimension for dimension in dimensions}
+        self.named_by_faith: str | None = None
         self._particulars: dict[str, Particulars] = {}
         self.low_incomes: tuple[Spread, ...] = ()
 
@@ -129,7 +131,9 @@ class Snapshot:
         if loaded.has_names:
             from serving.name_files import check_names  # noqa: PLC0415  # read only where there are names
 
-            check_names(contents, **loaded._named_by())
+            loaded.named_by_faith = check_names(contents, **loaded._named_by())
+            if loaded.named_by_faith not in {None, *loaded._by_id}:
+                raise SnapshotError(f"snapshot {folder} has no {loaded.named_by_faith!r}, by which it has names")
         for name in PARTICULARS:
             if name == INCOMES and name in contents:
                 loaded.low_incomes = read_low_incomes(contents[name], loaded.dimension("employment").categories)
@@ -188,7 +192,8 @@ class Snapshot:
             return None
         from serving.names import Names  # noqa: PLC0415  # read only when names are wanted
 
-        return Names.load(self.folder, **self._named_by())
+        religions = self.dimension(self.named_by_faith).categories if self.named_by_faith else ()
+        return Names.load(self.folder, **self._named_by(), religions=religions)
 
     def particulars(self, name: str) -> Particulars | None:
         """The places or job titles, by file name; None if the snapshot carries none."""

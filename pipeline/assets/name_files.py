@@ -4,18 +4,20 @@ import dagster as dg
 import polars as pl
 
 from pipeline.elicitation.batch import write_whole
-from pipeline.heritage_shares import CHAIN, people_shares
-from pipeline.names.frames import heritage_shares, name_facts
+from pipeline.heritage_shares import CHAIN, RELIGION, people_shares, religion_shares
+from pipeline.names.faiths import FAITHS
+from pipeline.names.frames import faith_shares, heritage_shares, name_facts
 from pipeline.names.rare import standing
-from pipeline.names.ways import borrowing, lender
+from pipeline.names.ways import borrowing, faith_map, lender
 from pipeline.particulars.requests import groups
 from pipeline.partitions import by_population, dimension_to_population, kind_to_population
 from pipeline.plan import COUNTED, NAMED
 from pipeline.progress import advance
 from pipeline.resources import Build
 from warehouse.database import query
+from warehouse.errors import CatalogueError
 from warehouse.names.borrowed import Given, borrowed_files
-from warehouse.names.export import COHORTS, Told, listed_surnames, name_files
+from warehouse.names.export import COHORTS, Faiths, Told, listed_surnames, name_files
 
 
 @dg.asset(
@@ -49,7 +51,11 @@ def write_name_files(context: dg.AssetExecutionContext, build: Build) -> None:
                 context.add_asset_metadata({f"{name}, bytes": len(content)}, partition_key=population)
             names = told.heritage.group_by("kind").agg(pl.col("key").n_unique())
             context.add_asset_metadata(
-                {f"{kind} names told of": count for kind, count in names.iter_rows()}, partition_key=population
+                {
+                    **{f"{kind} names told of": count for kind, count in names.iter_rows()},
+                    "names told the faith of": 0 if told.faiths is None else len(told.faiths.shares),
+                },
+                partition_key=population,
             )
         build.mark("name_files", population)
         advance()
@@ -78,12 +84,36 @@ def _told(build: Build, population: str) -> Told:
     where, key = "where population = ? and edition = ?", [population, build.edition]
     with build.connect() as connection:
         weights = query(
-            connection, f"select * from weights {where} and list_contains(?, dimension)", [*key, list(CHAIN)]
+            connection,
+            f"select * from weights {where} and list_contains(?, dimension)",
+            [*key, [*CHAIN, RELIGION]],
         )
         estimates = query(connection, f"select * from name_estimates {where}", [lender(population), build.edition])
     people, tags = people_shares(build.catalogue(population), weights, COHORTS), heritage_shares(estimates)
+    faiths = _faiths(build, population, weights)
     if population not in COUNTED:
-        return Told(people, tags, name_facts(estimates), pl.DataFrame(schema={"key": pl.String, "factor": pl.Float64}))
+        rare = pl.DataFrame(schema={"key": pl.String, "factor": pl.Float64})
+        return Told(people, tags, name_facts(estimates), rare, faiths)
     surnames, everybody = listed_surnames()
     rare = standing(surnames, everybody, tags.filter(kind="last"), people)
-    return Told(people, tags, name_facts(estimates), rare)
+    return Told(people, tags, name_facts(estimates), rare, faiths)
+
+
+def _faiths(build: Build, population: str, weights: pl.DataFrame) -> Faiths | None:
+    """What was told of the faiths of families, and of whom; None if nothing was."""
+    shares = faith_shares(build.plan.enrichments[lender(population)])
+    known = faith_map(population)
+    if shares.is_empty() or not known.split:
+        return None
+    catalogue = build.catalogue(population)
+    for dimension, named in (("heritage", known.split), (RELIGION, known.of)):
+        if unknown := [one for one in named if one not in catalogue.dimension(dimension).category_ids]:
+            raise CatalogueError(f"names of population '{population}': {dimension} has no '{unknown[0]}': correct it")
+    among = religion_shares(catalogue, weights)
+    return Faiths(
+        shares,
+        FAITHS,
+        RELIGION,
+        known.of,
+        {heritage: {one: among[heritage][one] for one in known.of} for heritage in known.split},
+    )

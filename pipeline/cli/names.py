@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +12,10 @@ from pipeline.cli.options import BATCH_OUTPUT, CORPUS, POPULATION, tell_exported
 from warehouse.errors import CatalogueError
 
 if TYPE_CHECKING:
-    from pipeline.names.enrichment import Enrichment
+    from collections.abc import Sequence
+
+    from pipeline.names.enrichment import Enrichment, NameOutcome
+    from pipeline.names.requests import NameRequest
 
 
 @click.group("names")
@@ -83,14 +86,17 @@ def status_command(population: str, corpus: Path | None) -> None:
     Example:
       personagen names status
     """
-    from pipeline.names.candidates import KINDS, asked  # noqa: PLC0415
+    from pipeline.names.candidates import KINDS  # noqa: PLC0415
 
     enrichment = _enrichment(population, corpus)
-    for kind in KINDS:
-        outcome = enrichment.outcome(kind)
+    asked: list[tuple[str, Sequence[NameRequest], NameOutcome[Any]]] = []
+    asked += [(f"{kind} names", enrichment.requests[kind], enrichment.outcome(kind)) for kind in KINDS]
+    of_faith, verdict = enrichment.faith_requests, enrichment.faith_outcome
+    asked += [(f"faiths of {kind} names", of_faith[kind], verdict(kind)) for kind in KINDS]
+    for what, requests, outcome in asked:
         click.echo(
-            f"{kind} names: {len(outcome.estimates)} of {asked(kind).height} accepted, "
-            f"{len(outcome.unanswered)} of {len(enrichment.requests[kind])} requests without an answer, "
+            f"{what}: {len(outcome.estimates)} of {sum(len(r.names) for r in requests)} accepted, "
+            f"{len(outcome.unanswered)} of {len(requests)} requests without an answer, "
             f"{len(outcome.rejections)} entries rejected"
         )
         for reason, count in Counter(str(r.reason) for r in outcome.rejections).most_common():

@@ -130,12 +130,22 @@ def in_requests(names: pl.DataFrame, after: int = 0) -> pl.DataFrame:
 @cache
 def asked(kind: Kind) -> pl.DataFrame:
     """The names of a kind in the order they are asked: key, name (as shown), births, request (from 1)."""
+    return read_asked(ASKED, kind)
+
+
+def read_asked(path: Path, kind: Kind) -> pl.DataFrame:
+    """The rows of a kind in a kept choice; raises `ElicitationError` if the file cannot be read."""
     try:
-        table = pl.read_parquet(ASKED)
+        table = pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = str(error).splitlines()[0]
-        raise ElicitationError(f"cannot read {ASKED} ({reason}): restore it") from None
+        raise ElicitationError(f"cannot read {path} ({reason}): restore it") from None
     return table.filter(pl.col("kind") == kind).drop("kind")
+
+
+def bearers(kind: Kind, folder: Path = Path(export.__file__).parent) -> pl.DataFrame:
+    """Key, name and bearers of every name of a kind that can be drawn."""
+    return (_first_names(folder) if kind == "first" else _surnames(folder)).select("key", "name", "bearers")
 
 
 def _first_names(folder: Path) -> pl.DataFrame:

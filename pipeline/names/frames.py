@@ -9,7 +9,8 @@ from typing import Any
 import polars as pl
 
 from pipeline.elicitation.protocol import Completion
-from pipeline.names.enrichment import Answer
+from pipeline.names.candidates import KINDS
+from pipeline.names.enrichment import Answer, Enrichment
 from pipeline.names.requests import BORN, NameRequest
 from pipeline.names.validation import NameEstimate, NameRejection
 
@@ -45,6 +46,7 @@ ESTIMATE_COLUMNS: dict[str, Any] = {
     **dict.fromkeys(BORN_COLUMNS, pl.Float64),
     "spelling": pl.String,
 }
+FAITH_COLUMNS: dict[str, Any] = {"kind": pl.String, "key": pl.String, "faiths": pl.List(pl.Float64)}
 REJECTION_COLUMNS: dict[str, Any] = {
     **_PLACE,
     "attempt": pl.Int32,
@@ -69,6 +71,13 @@ def name_facts(estimates: pl.DataFrame) -> pl.DataFrame:
     where births are known), spelling (null where it is the form shown).
     """
     return estimates.select("kind", "key", "female", *BORN_COLUMNS, "spelling")
+
+
+def faith_shares(enrichment: Enrichment) -> pl.DataFrame:
+    """What the record tells of faiths: a row per name: kind, key, faiths (a list in the order of `FAITHS`)."""
+    told = [one for kind in KINDS for one in enrichment.faith_outcome(kind).estimates]
+    rows = [(one.kind, one.key, list(one.faiths)) for one in told]
+    return pl.DataFrame(rows, schema=FAITH_COLUMNS, orient="row")
 
 
 def requests_frame(edition: str, requests: Iterable[NameRequest]) -> pl.DataFrame:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,10 +51,8 @@ def name_requests(catalogue: Catalogue, kind: Kind, member: Member = RECORDED) -
         assert isinstance(number, int)
         names, born = tuple(rows["name"]), not rows["births"][0]
         messages = messages_about(catalogue, kind, names, born=born)
-        identity = [population, kind, list(messages), member.id, member.sent]
-        digest = hashlib.sha256(json.dumps(identity, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
         yield NameRequest(
-            custom_id=f"{population}.name.{kind}.{number:04d}.{member.id}.{member.variant}-{digest[:8]}",
+            custom_id=request_id(population, "name", kind, number, member, messages),
             population=population,
             kind=kind,
             number=number,
@@ -65,6 +63,15 @@ def name_requests(catalogue: Catalogue, kind: Kind, member: Member = RECORDED) -
             messages=messages,
             settings=member.sent,
         )
+
+
+def request_id(  # noqa: PLR0917
+    population: str, about: str, kind: Kind, number: int, member: Member, messages: Sequence[Mapping[str, str]]
+) -> str:
+    """The custom id of a request: what is asked about, kind, number, member, and a hash of prompt and settings."""
+    identity = [population, kind, list(messages), member.id, member.sent]
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+    return f"{population}.{about}.{kind}.{number:04d}.{member.id}.{member.variant}-{digest[:8]}"
 
 
 def messages_about(

@@ -13,11 +13,12 @@ import json
 import math
 import re
 import unicodedata
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from pipeline.names.candidates import Kind
 from pipeline.names.census import Known, conflict, sex_conflict
@@ -58,8 +59,19 @@ class NameReason(StrEnum):
     """The cohort curve is missing, lacks a band, or does not sum to 100."""
     BAD_SPELLING = "bad_spelling"
     """The spelling has other letters than the name."""
+    UNKNOWN_FAITH = "unknown_faith"
+    """A faith that was not asked for, or that stands twice."""
     CENSUS_CONFLICT = "census_conflict"
     """Heritage or sex cannot be squared with what the Census counted."""
+
+
+class Estimated(Protocol):
+    """What every estimate has: whose it is."""
+
+    @property
+    def key(self) -> str: ...  # noqa: D102
+    @property
+    def name(self) -> str: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +113,52 @@ class NameRejection:
     text: str = field(default="", repr=False)
 
 
+Estimate = TypeVar("Estimate", bound=Estimated)
+
+
 @dataclass(frozen=True)
-class Judge:
+class Reader(ABC, Generic[Estimate]):
+    """Takes answers apart into names, and says of each what it tells or why it cannot be used."""
+
+    @abstractmethod
+    def estimate(self, request: NameRequest, attempt: int, name: str, entry: Mapping[str, Any]) -> Estimate:
+        """What the entry of a name tells; raises `EntryError`."""
+
+    def verdicts(
+        self, request: NameRequest, completion: Completion, names: Sequence[str], *, again: bool = False
+    ) -> list[Estimate | NameRejection]:
+        """Judge one answer to `request` about these names (as shown), in their order; entries of other names last.
+
+        With `again` the answer is to a later asking for some of these names: those without an entry are passed over,
+        and an answer that cannot be read is one rejection, of no name.
+        """
+        told = _Told(request, completion)
+        try:
+            entries, others = _entries(_answer(completion), names)
+        except AnswerError as error:
+            return [told.rejection(name, error.reason, error.detail) for name in ([""] if again else names)]
+        found: list[Estimate | NameRejection] = []
+        for name in names:
+            if name not in entries:
+                if not again:
+                    found.append(told.rejection(name, NameReason.MISSING_NAME, "no entry"))
+                continue
+            try:
+                found.append(self._read(told, name, entries[name]))
+            except EntryError as error:
+                found.append(told.rejection(name, error.reason, error.detail, entries[name]))
+        return found + [told.rejection("", NameReason.UNKNOWN_NAME, quote(key), value) for key, value in others]
+
+    def _read(self, told: _Told, name: str, entry: object) -> Estimate:
+        if not isinstance(entry, dict):
+            raise EntryError(NameReason.BAD_ENTRY, f"expected an object, found {quote(entry)}")
+        if entry is _TWICE or any(value is _TWICE for value in entry.values()):
+            raise EntryError(NameReason.BAD_ENTRY, "something stands twice")
+        return self.estimate(told.request, told.completion.attempt, name, entry)
+
+
+@dataclass(frozen=True)
+class Judge(Reader[NameEstimate]):
     """What answers of one kind are held against: the heritages, what is known of each name, what that rules out."""
 
     heritage: Dimension
@@ -114,37 +170,8 @@ class Judge:
         """Heritages by harmless spellings of label and id; an id wins over a label."""
         return {canonical(text): c.id for c in self.heritage.categories for text in (c.label, c.id)}
 
-    def verdicts(
-        self, request: NameRequest, completion: Completion, names: Sequence[str], *, again: bool = False
-    ) -> list[NameEstimate | NameRejection]:
-        """Judge one answer to `request` about these names (as shown), in their order; entries of other names last.
-
-        With `again` the answer is to a later asking for some of these names: those without an entry are passed over,
-        and an answer that cannot be read is one rejection, of no name.
-        """
-        told = _Told(request, completion)
-        try:
-            entries, others = _entries(_answer(completion), names)
-        except AnswerError as error:
-            return [told.rejection(name, error.reason, error.detail) for name in ([""] if again else names)]
-        found: list[NameEstimate | NameRejection] = []
-        for name in names:
-            if name not in entries:
-                if not again:
-                    found.append(told.rejection(name, NameReason.MISSING_NAME, "no entry"))
-                continue
-            try:
-                found.append(self._read(told, name, entries[name]))
-            except _EntryError as error:
-                found.append(told.rejection(name, error.reason, error.detail, entries[name]))
-        return found + [told.rejection("", NameReason.UNKNOWN_NAME, quote(key), value) for key, value in others]
-
-    def _read(self, told: _Told, name: str, entry: object) -> NameEstimate:
-        if not isinstance(entry, dict):
-            raise _EntryError(NameReason.BAD_ENTRY, f"expected an object, found {quote(entry)}")
-        if entry is _TWICE or any(value is _TWICE for value in entry.values()):
-            raise _EntryError(NameReason.BAD_ENTRY, "something stands twice")
-        request = told.request
+    def estimate(self, request: NameRequest, attempt: int, name: str, entry: Mapping[str, Any]) -> NameEstimate:
+        """What an entry tells; raises `EntryError`."""
         known = self.known[casing.key_of(name)]
         heritage = self._heritage(entry.get("heritage"))
         female = _female(entry.get("female")) if request.kind == "first" else None
@@ -154,7 +181,7 @@ class Judge:
         if against is None and female is not None:
             against = sex_conflict(known, female)
         if against is not None:
-            raise _EntryError(NameReason.CENSUS_CONFLICT, against)
+            raise EntryError(NameReason.CENSUS_CONFLICT, against)
         return NameEstimate(
             kind=request.kind,
             key=casing.key_of(name),
@@ -162,7 +189,7 @@ class Judge:
             model=request.model,
             variant=request.variant,
             custom_id=request.custom_id,
-            attempt=told.completion.attempt,
+            attempt=attempt,
             heritage=heritage,
             female=female,
             born=born,
@@ -171,22 +198,24 @@ class Judge:
 
     def _heritage(self, value: object) -> dict[str, float]:
         if not isinstance(value, dict) or not value:
-            raise _EntryError(NameReason.BAD_SHARE, f"expected heritages with shares, found {quote(value)}")
+            raise EntryError(NameReason.BAD_SHARE, f"expected heritages with shares, found {quote(value)}")
         found: dict[str, float] = {}
         for key, share in value.items():
             category = self._by_spelling.get(canonical(key))
             if category is None or category in found:
                 twice = " stands twice" if category else ""
-                raise _EntryError(NameReason.UNKNOWN_HERITAGE, f"{quote(key)}{twice}")
-            found[category] = _percent(share, NameReason.BAD_SHARE, f"{category}: ")
+                raise EntryError(NameReason.UNKNOWN_HERITAGE, f"{quote(key)}{twice}")
+            found[category] = percent(share, NameReason.BAD_SHARE, f"{category}: ")
         total = sum(found.values())
         if not LISTED[0] <= total <= LISTED[1]:
-            raise _EntryError(NameReason.BAD_SUM, f"the listed shares sum to {total:g}")
+            raise EntryError(NameReason.BAD_SUM, f"the listed shares sum to {total:g}")
         scale = max(total, 100.0)
         return {category: share / scale for category, share in found.items() if share > 0}
 
 
-class _EntryError(Exception):
+class EntryError(Exception):
+    """Why the entry of a name cannot be used."""
+
     def __init__(self, reason: NameReason, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
@@ -297,29 +326,30 @@ def _spelling(value: object, name: str) -> str | None:
     lower = text.lower()
     same = casing.key_of(name) in (letters(text), letters(lower.translate(_SPELLED_OUT)))
     if not same or not _SPELLING.fullmatch(text) or lower == text or (len(text) > 2 and text.upper() == text):
-        raise _EntryError(NameReason.BAD_SPELLING, f"{quote(value)} for {name}")
+        raise EntryError(NameReason.BAD_SPELLING, f"{quote(value)} for {name}")
     return None if text == name else text
 
 
 def _female(value: object) -> float:
-    return _percent(value, NameReason.BAD_SEX, "female: ") / 100
+    return percent(value, NameReason.BAD_SEX, "female: ") / 100
 
 
 def _born(value: object) -> tuple[float, ...]:
     if not isinstance(value, dict) or {canonical(key) for key in value} != set(BORN):
-        raise _EntryError(NameReason.BAD_COHORT, f"expected {', '.join(BORN)}, found {quote(value)}")
-    by_band = {canonical(key): _percent(one, NameReason.BAD_COHORT, f"{key}: ") for key, one in value.items()}
+        raise EntryError(NameReason.BAD_COHORT, f"expected {', '.join(BORN)}, found {quote(value)}")
+    by_band = {canonical(key): percent(one, NameReason.BAD_COHORT, f"{key}: ") for key, one in value.items()}
     total = sum(by_band.values())
     if not BORN_SUM[0] <= total <= BORN_SUM[1]:
-        raise _EntryError(NameReason.BAD_COHORT, f"the bands sum to {total:g}")
+        raise EntryError(NameReason.BAD_COHORT, f"the bands sum to {total:g}")
     return tuple(by_band[band] / total for band in BORN)
 
 
-def _percent(value: object, reason: NameReason, where: str) -> float:
+def percent(value: object, reason: NameReason, where: str) -> float:
+    """A number from 0 to 100; raises `EntryError` with the reason, told after `where`."""
     try:
         number = to_number(value)
     except AnswerError as error:
-        raise _EntryError(reason, f"{where}{error.detail}") from None
+        raise EntryError(reason, f"{where}{error.detail}") from None
     if not (math.isfinite(number) and 0 <= number <= 100):
-        raise _EntryError(reason, f"{where}{quote(value)} is no percentage")
+        raise EntryError(reason, f"{where}{quote(value)} is no percentage")
     return number

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -42,12 +43,20 @@ class _Heritage(_Strict):
     last: list[str] = []
 
 
+class FaithMap(_Strict):
+    """The heritages whose names differ by faith, and the faiths that categories of childhood religion stand for."""
+
+    split: list[str] = []
+    of: dict[str, Annotated[list[Literal["hindu", "sikh", "muslim", "christian", "other"]], Field(min_length=1)]] = {}
+
+
 class _Way(_Strict):
     way: Literal["counted", "borrowed"]
     lender: str | None = Field(default=None, alias="from")
     common: str | None = None
     left_out: list[str] = []
     heritage: dict[str, _Heritage] = {}
+    faiths: FaithMap = FaithMap()
 
 
 def named(folder: Path = FOLDER) -> tuple[str, ...]:
@@ -70,6 +79,11 @@ def digest(population: str, folder: Path = FOLDER) -> str:
     return hashlib.sha256((folder / f"{population}.toml").read_bytes()).hexdigest()
 
 
+def faith_map(population: str, folder: Path = FOLDER) -> FaithMap:
+    """How the religion of childhood tells a faith in a population."""
+    return _way(folder / f"{population}.toml").faiths
+
+
 def borrowing(population: str, folder: Path = FOLDER) -> Borrowing | None:
     """How a population's names are shared out over its heritages; None where they are counted."""
     way = _way(folder / f"{population}.toml")
@@ -88,6 +102,16 @@ def borrowing(population: str, folder: Path = FOLDER) -> Borrowing | None:
         for name, one in way.heritage.items()
     }
     return Borrowing(population, way.common, heritages, frozenset(way.left_out))
+
+
+def by_hand(kind: Literal["first", "last"], heritages: Collection[str], folder: Path = FOLDER) -> tuple[str, ...]:
+    """The names of a kind that populations keep by hand for these heritages, each once, in the order of the files."""
+    found: dict[str, None] = {}
+    for population in named(folder):
+        for heritage, one in _way(folder / f"{population}.toml").heritage.items():
+            if heritage in heritages:
+                found |= dict.fromkeys(one.last if kind == "last" else [*one.female, *one.male])
+    return tuple(found)
 
 
 @cache

@@ -9,8 +9,10 @@ import polars as pl
 
 from pipeline.catalogue.loader import load_catalogue
 from pipeline.heritage_shares import CHAIN
+from pipeline.names.faiths import FAITHS
+from pipeline.names.ways import faith_map
 from serving.names import Names
-from warehouse.names.export import BORN, COHORTS, Told, name_files
+from warehouse.names.export import BORN, COHORTS, Faiths, Told, name_files
 from warehouse.names.files import EVERYONE, FOREIGN
 
 _CATALOGUE = load_catalogue("us")
@@ -53,6 +55,17 @@ LAST = {
     "OBRIEN": {"irish": 0.9},
     "GARCIA": {"mexican": 0.7, "cuban": 0.1, "spanish": 0.05},
 }
+FAITH = {
+    "first": {"RAJESH": {"hindu": 0.9, "sikh": 0.1}, "MUHAMMAD": {"muslim": 1.0}, "GIOVANNI": {"christian": 1.0}},
+    "last": {"PATEL": {"hindu": 0.95, "muslim": 0.05}, "HADDAD": {"christian": 0.9, "muslim": 0.1}},
+}
+AMONG: dict[str, dict[str, float]] = {
+    "indian": {"hindu": 0.5, "muslim": 0.2, "other_religion": 0.1, "buddhist": 0.02, "catholic": 0.1},
+    "arab": {"hindu": 0.0, "muslim": 0.6, "other_religion": 0.0, "buddhist": 0.0, "catholic": 0.3},
+}
+AMONG = {h: dict.fromkeys(faith_map("us").of, 0.0) | shares for h, shares in AMONG.items()}
+"""Who has no religion is not among them."""
+
 SPELLING = {("last", "NGUYEN"): "Nguyễn", ("first", "JOSE"): "José", ("last", "HADDAD"): "Haddād"}
 BORN_IN = {"THUY": (0.05, 0.35, 0.45, 0.15), "HUNG": (0.3, 0.5, 0.15, 0.05)}
 
@@ -84,6 +97,19 @@ def told() -> Told:
         ),
         pl.DataFrame(schema={"key": pl.String, "factor": pl.Float64}),
     )
+
+
+def faiths() -> Faiths:
+    """What is told of the faiths of some of these names, in two heritages."""
+    shares = [
+        (kind, key, [of.get(faith, 0.0) for faith in FAITHS])
+        for kind, names in FAITH.items()
+        for key, of in names.items()
+    ]
+    frame = pl.DataFrame(
+        shares, schema={"kind": pl.String, "key": pl.String, "faiths": pl.List(pl.Float64)}, orient="row"
+    )
+    return Faiths(frame, FAITHS, "childhood_religion", faith_map("us").of, AMONG)
 
 
 def write_files(folder: Path) -> None:

@@ -107,7 +107,7 @@ def test_the_command_tells_exports_and_imports(tmp_path: Path) -> None:
     here = Enrichment(load_catalogue("us"), tmp_path / "names")
     one = here.requests["last"][0]
     file = write(tmp_path / "out.jsonl", {one.custom_id: answer(one, **{one.names[0]: None})})
-    assert "1 answers imported, 0 were there already, 0 failures, 262 requests" in told("import", str(file))
+    assert "1 answers imported, 0 were there already, 0 failures, 290 requests" in told("import", str(file))
     out = told("status")
     assert "last names: 99 of 13141 accepted" in out and f"{one.names[0]}, attempt 1: missing_name: no entry" in out
     assert "1 lines stay, 0 answer no request of today\nnothing to prune" in told("prune")

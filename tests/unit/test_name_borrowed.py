@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from pipeline.names.ways import borrowing
 from serving.names import Names
 from tests.support import name_facts
 from warehouse.errors import SnapshotError
-from warehouse.names import borrowed
+from warehouse.names import borrowed, casing
 from warehouse.names.borrowed import Borrowing, Given, Heritage, _filled, borrowed_files
 from warehouse.names.export import COHORTS, Told
 from warehouse.names.files import EVERYONE, FILES, FOREIGN, LAST
@@ -115,6 +116,19 @@ def draw(  # noqa: PLR0917
 def test_the_same_facts_make_the_same_files(files: dict[str, bytes]) -> None:
     assert set(files) == set(FILES)
     assert borrowed_files(HERE, told()) == files
+
+
+def test_what_is_told_of_faiths_is_borrowed_too() -> None:
+    whose = told()
+    plain = pl.read_parquet(borrowed_files(HERE, whose)[LAST])
+    name = plain["name"][3]
+    shares = pl.DataFrame({"kind": ["last"], "key": [casing.key_of(name)], "faiths": [[0.0, 0.25, 0.75, 0.0, 0.0]]})
+    with_faiths = replace(whose, faiths=replace(name_facts.faiths(), shares=shares))
+    table = pl.read_parquet(borrowed_files(HERE, with_faiths)[LAST])
+    assert table.filter(pl.col("faith_share").list.len() > 0).select("name", "faith_share").rows() == [
+        (name, [0, 50, 150, 0, 0])
+    ]
+    assert table.drop("faith_share").equals(plain)
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.catalogue.loader import load_catalogue
+from pipeline.names.candidates import KINDS
 from pipeline.names.enrichment import Answer, Enrichment, NameOutcome, asked_next, outcome_of
 from pipeline.names.requests import NameRequest
+from pipeline.names.validation import NameEstimate
 from pipeline.prompts.reask import REASKS, base_id
 from tests.support.names import answer, completion, entry, write
 from warehouse.errors import CorpusError
@@ -22,14 +24,14 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Enrichment:
     return Enrichment(load_catalogue("us"), tmp_path_factory.mktemp("names"))
 
 
-def judged(here: Enrichment, *answers: tuple[NameRequest, str]) -> NameOutcome:
+def judged(here: Enrichment, *answers: tuple[NameRequest, str]) -> NameOutcome[NameEstimate]:
     """The outcome of answers to requests, in this order; a later asking is filed under its first request."""
     base = {r.custom_id: r for r in here.requests["first"]}
     found = [Answer(r.custom_id, completion(base[base_id(r.custom_id)], t, i)) for i, (r, t) in enumerate(answers, 1)]
     return outcome_of(here.requests["first"], found, here.judge("first"))
 
 
-def following(here: Enrichment, outcome: NameOutcome) -> list[NameRequest]:
+def following(here: Enrichment, outcome: NameOutcome[NameEstimate]) -> list[NameRequest]:
     return asked_next(here.catalogue, here.requests["first"], outcome)
 
 
@@ -120,7 +122,8 @@ def test_what_is_missing_is_exported_as_batch_input(tmp_path: Path) -> None:
     here.imported([write(tmp_path / "output.jsonl", answered)])
     (path,) = here.exported(tmp_path / "batch", only_missing=True, model="some/model")
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    assert [line["custom_id"] for line in lines] == [r.custom_id for r in here.requests["last"]]
+    of_faith = [r.custom_id for kind in KINDS for r in here.faith_requests[kind]]
+    assert [line["custom_id"] for line in lines] == [r.custom_id for r in here.requests["last"]] + of_faith
     assert {line["body"]["model"] for line in lines} == {"some/model"}
     assert lines[0]["body"]["messages"] == list(here.requests["last"][0].messages)
 

@@ -9,12 +9,13 @@ import polars as pl
 import pytest
 
 from pipeline.build import STAGES, Scope, run_work, stale_work
+from pipeline.heritage_shares import CHAIN, RELIGION
 from pipeline.resources import Build
 from tests.support.name_facts import load, people_weights, told
 from warehouse.database import query, replace_cells
 from warehouse.errors import WarehouseError
 from warehouse.names.export import COHORTS
-from warehouse.names.files import EVERYONE, LAST, PEOPLE
+from warehouse.names.files import EVERYONE, HERITAGE_UNIT, LAST, PEOPLE
 
 US = Scope(populations=frozenset({"us"}))  # whose weights are in the warehouse, without an answer behind them
 STAGE = next(stage for stage in STAGES if stage.name == "name_files")
@@ -31,7 +32,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
 
 def store(build: Build) -> None:
     """Put made-up weights and estimates into the warehouse, and others of another edition."""
-    weights = people_weights().with_columns(population=pl.lit("us"), edition=pl.lit("made-up"))
+    weights = people_weights((*CHAIN, RELIGION)).with_columns(population=pl.lit("us"), edition=pl.lit("made-up"))
     facts = told().facts.join(
         told().heritage.group_by("kind", "key").agg(heritage=pl.struct("heritage", "share")), on=["kind", "key"]
     )
@@ -57,7 +58,9 @@ def test_weights_and_estimates_become_files_that_can_be_drawn_from(build: Build)
     people = pl.read_parquet(folder / PEOPLE)
     assert people.filter(cohort=EVERYONE)["share"].sum() == pytest.approx(1, abs=1e-4)
     assert people["cohort"].n_unique() == 1 + len(COHORTS)
-    assert pl.read_parquet(folder / LAST)["heritage"].list.len().sum() == told().heritage.filter(kind="last").height
+    last = pl.read_parquet(folder / LAST)
+    assert last["heritage"].list.len().sum() == told().heritage.filter(kind="last").height
+    assert last.filter(name="Patel")["faith_share"].list.sum().item() == pytest.approx(HERITAGE_UNIT, abs=2)
 
 
 def test_files_that_are_gone_are_made_again(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from pipeline.elicitation.batch import Failure, output_line
 from pipeline.elicitation.edition import write_members
 from pipeline.elicitation.panel import load_panel
 from pipeline.elicitation.protocol import Call
+from pipeline.heritage_shares import CHAIN
 from pipeline.names.candidates import KINDS
 from pipeline.plan import Cell, PanelWeights, Plan
 from tests.support.names import write
@@ -135,7 +136,7 @@ def test_upstream_is_known_for_every_partition(tmp_path: Path) -> None:
         for above, part in plan.upstream(stage, cell):
             assert plan.known(above, part.population, part.dimension, part.model)
     assert plan.upstream("name_files", Cell("us", "")) == [
-        *(("weights", Cell("us", dimension)) for dimension in ("age", "ethnicity", "nativity", "heritage")),
+        *(("weights", Cell("us", dimension)) for dimension in (*CHAIN, "childhood_religion")),
         *(("name_estimates", Cell("us", kind)) for kind in ("first", "last")),
     ]
     assert plan.known("maps", "us", "no_such_dimension") is None

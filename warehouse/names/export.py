@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +65,36 @@ BORN = ("born_before_1950", "born_1950_1969", "born_1970_1989", "born_1990_on")
 
 
 @dataclass(frozen=True)
+class Faiths:
+    """Of which faiths the families are that bear names, and the people who have them.
+
+    Attributes:
+        shares: kind, key, faiths: the share (0 to 1) of each faith, a list in the order of `names`.
+        names: the faiths.
+        dimension: whose categories tell a person's faith.
+        of: the faiths that a category stands for, for those that stand for any.
+        among: by heritage whose names differ by faith, the share of each of these categories among its people.
+    """
+
+    shares: pl.DataFrame
+    names: tuple[str, ...]
+    dimension: str
+    of: Mapping[str, Sequence[str]]
+    among: Mapping[str, Mapping[str, float]]
+
+    def columns(self, kind: str) -> pl.DataFrame:
+        """Key and the column of `files`, a row for each name of the kind."""
+        unit = pl.col("faiths").list.eval((pl.element() * HERITAGE_UNIT).round().cast(pl.UInt8))
+        return self.shares.filter(kind=kind).select("key", faith_share=unit)
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What the metadata of `files` say of them."""
+        among = {h: {c: float(f"{share:.5e}") for c, share in parts.items()} for h, parts in self.among.items()}
+        return {"names": list(self.names), "dimension": self.dimension, "of": dict(self.of), "among": among}
+
+
+@dataclass(frozen=True)
 class Told:
     """What the maps and the language models say of people and of names.
 
@@ -74,12 +104,14 @@ class Told:
         heritage: kind, key, heritage, share (0 to 1) of those who bear the name; what is missing to 1 was not told.
         facts: kind, key, BORN (0 to 1, null where births are known), spelling (null where it is as shown).
         standing: key, factor: how many times its bearers a surname stands for, see `pipeline.names.rare`; 1 for others.
+        faiths: if anything was told of them.
     """
 
     people: pl.DataFrame
     heritage: pl.DataFrame
     facts: pl.DataFrame
     standing: pl.DataFrame
+    faiths: Faiths | None = None
 
     def columns(self, kind: str, codes: dict[str, int]) -> pl.DataFrame:
         """Key and the columns of `files` that come from here, a row for each name of the kind."""
@@ -96,7 +128,10 @@ class Told:
         facts = self.facts.filter(kind=kind).select(
             "key", "spelling", born=pl.when(pl.all_horizontal(pl.col(BORN).is_not_null())).then(born)
         )
-        return tags.join(facts, on="key", how="full", coalesce=True)
+        told = tags.join(facts, on="key", how="full", coalesce=True)
+        if self.faiths is not None:
+            told = told.join(self.faiths.columns(kind), on="key", how="full", coalesce=True)
+        return told
 
 
 def name_files(told: Told, folder: Path = Path(__file__).parent) -> dict[str, bytes]:
@@ -120,6 +155,8 @@ def packed(
     if unknown := set(told.heritage["heritage"]) - codes.keys():
         raise SnapshotError(f"names were told to be of the unknown heritage {min(unknown)!r}: validate them again")
     facts: dict[str, object] = {"heritages": heritages}
+    if told.faiths is not None:
+        facts["faiths"] = told.faiths.facts
     of_first = facts | {"native_tilt": native_tilt(first, told.people, ethnicities), "as_born_here": as_here}
     return {
         FIRST: _parquet_bytes(_written(first, told.columns("first", codes)), of_first),
@@ -209,9 +246,8 @@ def _written(table: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
     better = (letters == pl.col("key")) & ~pl.col("listed")
     name = pl.when(better).then(plain).otherwise("name")
     accented = pl.when(pl.col("spelling") != plain).then("spelling").otherwise(pl.lit(""))
-    lists = [
-        pl.col(c).fill_null([]) for c in ("heritage", "heritage_share", *(["born"] if "sex" in table.columns else []))
-    ]
+    written = ["heritage", "heritage_share", *(["born"] if "sex" in table.columns else [])]
+    lists = [pl.col(c).fill_null([]) for c in (*written, *({"faith_share"} & set(told.columns)))]
     columns = [c for c in table.columns if c not in {"key", "name", "listed", f"share_{REST}"}]
     return joined.with_columns(name=name, accented=accented.fill_null("")).select("name", "accented", *columns, *lists)
 

@@ -5,9 +5,10 @@
 foreign-born; born, for some names the shares of BANDS among its foreign-born bearers in units of 1/HERITAGE_UNIT,
 else empty; share_E, P(ethnicity E | name) in units of 1/SHARE_UNIT, where white is the rest; heritage and
 heritage_share, codes and shares in units of 1/HERITAGE_UNIT of what language models told of the name, empty for names
-that they were not asked about.
+that they were not asked about; and, where it was told of which faith the families are, faith_share: their shares in
+units of 1/HERITAGE_UNIT, in the order of the faiths, empty for other names.
 
-`names_last.parquet`, a row per surname: name; accented; bearers; share_E; heritage; heritage_share.
+`names_last.parquet`, a row per surname: name; accented; bearers; share_E; heritage; heritage_share; faith_share.
 
 `names_people.parquet`, who the people are: cohort, the first year of five of births in the population's own country, or
 EVERYONE; ethnicity, nativity, heritage; share, of the people of the cohort; a row for each combination.
@@ -16,6 +17,10 @@ The first two have metadata under `personagen`, JSON: `heritages`, whose places 
 `native_tilt` as well, sex -> ethnicity -> list over cohorts: P(E | name) of those born here is share_E times this
 factor, divided by the sum of all such products. It makes the names of a cohort those of its births and its ethnicities
 those of its people. And `as_born_here`, ethnicity -> the share of the foreign-born whose names are those of US births.
+Both have `faiths` if they have the column faith_share: `names`, the faiths in their order; `dimension`, whose
+categories tell a person's faith; `of`, category -> faiths that it stands for, at least one, for those that stand for
+any; `among`, heritage -> category -> its share of the people of that heritage, for the heritages whose names differ by
+faith and these categories.
 """
 
 from __future__ import annotations
