@@ -43,7 +43,8 @@ def test_factors_are_likelihoods() -> None:
     full_time = bands[0, CATEGORIES["employment"].index("full_time")]
     # Half of the mass lies between quartiles of 20,000 and 30,000, and so all but none of it below 10,000.
     assert full_time[CATEGORIES["personal_income"].index("20k_35k")] > 0.5
-    assert FLOOR < full_time[0] < 0.002 and full_time[-1] == FLOOR and full_time.sum() == pytest.approx(1, abs=8 * FLOOR)
+    assert FLOOR < full_time[0] < 0.002 and full_time[-1] == FLOOR
+    assert full_time.sum() == pytest.approx(1, abs=8 * FLOOR)
     assert (bands[0, CATEGORIES["employment"].index("part_time")] == 1).all()
 
 
