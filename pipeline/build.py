@@ -38,6 +38,7 @@ from serving.snapshot import Snapshot
 from warehouse.database import query, replace_cells, transaction
 from warehouse.errors import CheckError, PersonaGenError, PromotionError, SnapshotError, WarehouseError
 from warehouse.names.files import FILES
+from warehouse.particulars import AGES
 from warehouse.snapshot_format import REPORT
 
 # Pools count steps. One step that asks at a time, because the bound on calls in flight is that of the engine inside the
@@ -345,7 +346,9 @@ def _particulars_stand(build: Build, population: str) -> bool:
     if population not in build.plan.particulars:
         return True
     folder, told = build.particulars_folder(population), build.plan.particulars[population]
-    return all((folder / file).is_file() == bool(told.outcome(kind).rows) for kind, file in FILE_OF.items())
+    return (folder / AGES).is_file() and all(
+        (folder / file).is_file() == bool(told.outcome(kind).rows) for kind, file in FILE_OF.items()
+    )
 
 
 def _snapshot_stands(build: Build, population: str) -> bool:

@@ -1,10 +1,12 @@
-"""Exact ages: which years of a band a persona's education leaves open, and what evidence on years says about both.
+"""Exact ages: which years of a band a persona's characteristics make likely, and what evidence on years says of these.
 
-Here belong the bands of `age` crossed with `education`, and the likelihood of spans of years. Drawing from bands is
-`serving.derived`, reading spans `serving.evidence`.
+Here belong the bands of `age` crossed with what years depend on, and the likelihood of spans of years. Drawing from
+bands is `serving.derived`, reading spans `serving.evidence`; what years depend on is decided by
+`pipeline.particulars.ages`.
 
-Nobody of 18 has a degree, though the band from 18 to 24 holds many who have: within it, those with a degree are the
-older ones. `least_ages.toml` says from which year on. A snapshot without `education` has ages by band alone.
+Within the band from 25 to 34 the married are older than others, and nobody of 18 has a degree though the band from 18
+to 24 holds many who have. Snapshots from before there was `ages.parquet` know the latter only: `least_ages.toml` says
+from which year on. A snapshot without `education` has ages by band alone.
 """
 
 from __future__ import annotations
@@ -19,10 +21,15 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.derived import Bands, age_bands
+from serving.particulars import Particulars
 from serving.snapshot import Snapshot
+from warehouse.particulars import AGES
 
 AGE, EDUCATION = "age", "education"
 LEAST_AGES = Path(__file__).with_name("least_ages.toml")
+
+UNIT = 1 << 20
+"""Parts that the people of a combination are counted in; a year with less than half of one has nobody."""
 
 Spans = tuple[tuple[int, int], ...]
 """First and last years of ranges of exact ages."""
@@ -31,59 +38,76 @@ Floats = npt.NDArray[np.float64]
 
 
 def needs(snapshot: Snapshot) -> tuple[str, ...]:
-    """The dimensions that exact ages depend on."""
+    """The dimensions that exact ages depend on, `age` first."""
+    if told := snapshot.particulars(AGES):
+        return told.needs
     return (AGE, EDUCATION) if EDUCATION in snapshot else (AGE,)
 
 
 def bands_of(snapshot: Snapshot) -> Bands:
-    """The years of each combination of age band and education, in the order of `np.ravel_multi_index`."""
+    """The years of each combination of `needs`, in the order of `np.ravel_multi_index`."""
+    if told := snapshot.particulars(AGES):
+        return _told(told)
     return _crossed(*(snapshot.dimension(name).categories for name in needs(snapshot)))
 
 
 def shares_of(snapshot: Snapshot, spans: Spans) -> Floats:
-    """The part of each combination that lies within these years, f64 (age bands, levels of education)."""
+    """The part of each combination of `needs` that lies within these years, f64 (categories of each)."""
     bands = bands_of(snapshot)
     share = bands.within(spans).total / bands.total
-    return np.asarray(share.reshape(len(snapshot.dimension(AGE).categories), -1), dtype=np.float64)
+    sizes = [len(snapshot.dimension(name).categories) for name in needs(snapshot)]
+    return np.asarray(share.reshape(sizes), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
 class Years:
-    """What evidence on exact ages says of a band and a level of education together, besides what it says of the band:
-    likelihoods from 0 to 1, and the positions of both dimensions.
+    """What evidence on exact ages says of a band and the rest of `needs` together, besides what it says of the band:
+    likelihoods from 0 to 1, and the positions of these dimensions.
     """
 
-    age: int
-    education: int
+    positions: tuple[int, ...]
     ratios: Floats
 
     def of(self, codes: Mapping[int, npt.NDArray[np.uint8]], fixed: Mapping[int, int]) -> Floats:
         """The likelihood of each persona, (n,); what is fixed need not be among the codes."""
-        age, education = (codes.get(one, fixed.get(one)) for one in (self.age, self.education))
-        found: Floats = self.ratios[age, education]
+        found: Floats = self.ratios[tuple(codes.get(one, fixed.get(one)) for one in self.positions)]
         return found
 
 
 def years_of(snapshot: Snapshot, spans: Spans) -> Years | None:
-    """What spans of years say of bands and education together; None without spans, or if education makes no difference
-    to them.
-    """
+    """What spans of years say of `needs` together; None without spans, or if bands alone make a difference."""
     if not spans:
         return None
     share = shares_of(snapshot, spans)
-    largest = share.max(axis=1, keepdims=True)
+    largest = share.max(axis=tuple(range(1, share.ndim)), keepdims=True)
     ratios = np.divide(share, largest, out=np.ones_like(share), where=largest > 0)
     if (ratios == 1).all():
         return None
-    return Years(snapshot.dimension(AGE).position, snapshot.dimension(EDUCATION).position, ratios)
+    return Years(tuple(snapshot.dimension(name).position for name in needs(snapshot)), ratios)
+
+
+@lru_cache(maxsize=16)
+def _told(ages: Particulars) -> Bands:
+    """The years of each combination, weighed as the file has it: whole numbers of UNIT for each."""
+    values, weights = [], []
+    for band in range(len(ages)):
+        names, shares = ages.weights(band)
+        shares = shares.reshape(len(names), -1)
+        whole = np.floor(shares / shares.sum(axis=0) * UNIT + 0.5).astype(np.int64)
+        values.append(np.tile(np.array([int(name) for name in names]), whole.shape[1]))
+        weights.append(whole.T)
+    total = np.concatenate([one.sum(axis=1) for one in weights])
+    edges = np.cumsum(np.concatenate([one.ravel() for one in weights]))
+    return Bands(np.concatenate(values), edges, np.cumsum(total) - total, total)
 
 
 @lru_cache(maxsize=16)
 def _crossed(ages: tuple[str, ...], educations: tuple[str, ...] = ("",)) -> Bands:
-    bands, least = age_bands(ages), _least_ages()
+    bands, least = age_bands(ages), least_ages()
     return bands.each([least.get(one, 0) for one in educations])
 
 
 @lru_cache(maxsize=1)
-def _least_ages() -> Mapping[str, int]:
+def least_ages() -> Mapping[str, int]:
+    """The age at which a category of `education` is reached by all but prodigies."""
     return tomllib.loads(LEAST_AGES.read_text(encoding="utf-8"))

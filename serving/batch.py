@@ -280,11 +280,10 @@ class Batch:
 
     @cached_property
     def _incomes(self) -> npt.NDArray[np.int64]:
-        bands, (personal, *household) = incomes.bands_of(self.snapshot), incomes.needs(self.snapshot)
-        cells = self._cells(personal, *household[:1])
-        if household:
-            cells = 2 * cells + np.isin(self.codes(household[1]), incomes.own_household(self.snapshot))
-        return bands.draw(self.seed, incomes.STREAM, self.indices, cells)
+        cells = self._cells(*incomes.banded_by(self.snapshot))
+        if incomes.LIVING in incomes.needs(self.snapshot):
+            cells = 2 * cells + np.isin(self.codes(incomes.LIVING), incomes.own_household(self.snapshot))
+        return incomes.bands_of(self.snapshot).draw(self.seed, incomes.STREAM, self.indices, cells)
 
     @cached_property
     def _names(self) -> Names:

@@ -218,6 +218,7 @@ class _Found:
 def _search(trier: _Trier, indices: Indices, left: npt.NDArray[np.intp], chosen: Drawn) -> _Found:
     """Put codes that meet the evidence into these places of `chosen`; raises SamplingError if there are none."""
     ready = trier.ready
+    drawn = chosen.keys() - ready.fixed.keys()  # a core has no part for what is set, which is the same in every try
     tries, mass, over = 0, 0.0, 0.0
     first = 1
     while len(left) and first <= TRIES:
@@ -232,7 +233,7 @@ def _search(trier: _Trier, indices: Indices, left: npt.NDArray[np.intp], chosen:
             kept = trier.kept(indices[part], first, weights)
             found, place = kept.any(axis=1), kept.argmax(axis=1)
             at = np.flatnonzero(found) * count + place[found]
-            for position in chosen:
+            for position in drawn:
                 chosen[position][part[found]] = rows[position][at]
             open_still.append(part[~found])
         left = np.concatenate(open_still)
@@ -250,7 +251,7 @@ def _search(trier: _Trier, indices: Indices, left: npt.NDArray[np.intp], chosen:
         effective = min(effective, float(running[-1] ** 2 / np.cumsum(weights[0] ** 2)[-1]))
         threshold = uniforms(trier.seed, RESAMPLE_STREAM, indices[place : place + 1])[0] * running[-1]
         at = int(np.searchsorted(running, threshold, side="right"))
-        for position in chosen:
+        for position in drawn:
             chosen[position][place] = rows[position][at]
     return _Found(tries, mass, over, len(left), effective)
 

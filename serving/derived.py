@@ -174,6 +174,17 @@ def laid_out(values: Sequence[int], weights: Sequence[Sequence[int]]) -> Bands:
     )
 
 
+def joined(parts: Sequence[Bands]) -> Bands:
+    """The bands of all parts, one after the other."""
+    begins = np.cumsum([0, *(int(part.edges[-1]) for part in parts[:-1])], dtype=np.int64)
+    return Bands(
+        values=np.concatenate([part.values for part in parts]),
+        edges=np.concatenate([part.edges + begin for part, begin in zip(parts, begins, strict=True)]),
+        base=np.concatenate([part.base + begin for part, begin in zip(parts, begins, strict=True)]),
+        total=np.concatenate([part.total for part in parts]),
+    )
+
+
 @lru_cache(maxsize=16)
 def age_bands(categories: tuple[str, ...]) -> Bands:
     """Bands of the dimension `age`; an open one ends 25 years on, thinning out as survival does."""

@@ -72,8 +72,9 @@ def read_evidence(snapshot: Snapshot, hard: Mapping[str, Any], soft: Mapping[str
     for name, values in soft.items():
         vectors[name] = _soft(snapshot.dimension(name), values)
     if ages.years_of(snapshot, years):
-        # It is evidence on both together, so that both must be drawn with it.
-        vectors.setdefault(ages.EDUCATION, np.ones(len(snapshot.dimension(ages.EDUCATION).categories)))
+        # It is evidence on all of these together, so that all must be drawn with it.
+        for needed in ages.needs(snapshot):
+            vectors.setdefault(needed, np.ones(len(snapshot.dimension(needed).categories)))
     return Evidence(_frozen(vectors), years)
 
 
@@ -189,8 +190,9 @@ def _span(value: Any) -> tuple[int, int] | None:
 
 
 def _share_of_bands(snapshot: Snapshot, spans: ages.Spans) -> Floats:
-    """The part of each age band that lies within these years, of the education of which it is largest."""
-    share = ages.shares_of(snapshot, spans).max(axis=1)
+    """The part of each age band that lies within these years, among the people of whom it is largest."""
+    share = ages.shares_of(snapshot, spans)
+    share = share.reshape(len(share), -1).max(axis=1)
     if share.max() == 0:
         said = ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in spans)
         years = ages.bands_of(snapshot).values

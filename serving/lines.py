@@ -127,11 +127,10 @@ class _Details:
             self.streams += self._names.streams
         if INCOME in places:
             self._incomes = _Values(incomes.bands_of(snapshot))
-            personal, *household = incomes.needs(snapshot)
-            self._paid_by = _cells(snapshot, (personal, *household[:1]))
-            if household:
+            self._paid_by = _cells(snapshot, incomes.banded_by(snapshot))
+            if incomes.LIVING in incomes.needs(snapshot):
                 own = incomes.own_household(snapshot)
-                living = snapshot.dimension(household[1])
+                living = snapshot.dimension(incomes.LIVING)
                 self._own = living.position, [code in own for code in range(len(living.categories))]
             self.streams += (incomes.STREAM,)
         found = {field: snapshot.particulars(file) for field, file in FIELDS.items() if field in places}

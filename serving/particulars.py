@@ -183,6 +183,22 @@ class Particulars:
         found: str = self._texts[group.draw_one(codes, uniform)]
         return found
 
+    def __len__(self) -> int:
+        """The categories that names are within."""
+        return len(self._start) - 1
+
+    def weights(self, number: int) -> tuple[list[str], Floats]:
+        """The names of one category, and their weights in each combination of the other `needs`, (names, categories of
+        each); where all names are ruled out they are the shares. For files in which no dimension is in two givens.
+        """
+        rows = slice(*self._start[number : number + 2].tolist())
+        shares = self._share[rows]
+        found = shares
+        for _, sizes, factors in self._factors:
+            found = found[..., None] * factors[rows].reshape(len(shares), *[1] * (found.ndim - 1), math.prod(sizes))
+        shares = shares.reshape(-1, *[1] * (found.ndim - 1))
+        return self._texts[rows], np.where(found.sum(axis=0) > 0, found, shares)
+
     def spelt(self, rows: Ints) -> pa.Array:
         """Names of rows as an Arrow array of strings, null for who has none."""
         return self._spellings.take(numbers(rows))

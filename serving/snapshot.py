@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from serving.incomes import Spread, read_low_incomes
 from warehouse.errors import SamplingError, SnapshotError
 from warehouse.names.files import FILES
 from warehouse.particulars import FILES as PARTICULARS
+from warehouse.particulars import INCOMES
 from warehouse.snapshot_format import (
     DIMENSIONS,
     MANIFEST,
@@ -98,6 +100,8 @@ class Snapshot:
         manifest: what `manifest.json` says.
         dimensions: in sampling order, parents before children.
         folder: where it was loaded from.
+        low_incomes: how the lowest band of `personal_income` is filled, for each category of `employment`, see
+            `serving.incomes`; empty in snapshots that do not tell.
         named_by_faith: the dimension that tells a person's faith, where names differ by that.
     """
 
@@ -108,6 +112,7 @@ class Snapshot:
         self._by_id = {dimension.id: dimension for dimension in dimensions}
         self.named_by_faith: str | None = None
         self._particulars: dict[str, Particulars] = {}
+        self.low_incomes: tuple[Spread, ...] = ()
 
     @classmethod
     def load(cls, place: str | os.PathLike[str] = DEFAULT) -> Snapshot:
@@ -130,7 +135,9 @@ class Snapshot:
             if loaded.named_by_faith not in {None, *loaded._by_id}:
                 raise SnapshotError(f"snapshot {folder} has no {loaded.named_by_faith!r}, by which it has names")
         for name in PARTICULARS:
-            if name in contents:
+            if name == INCOMES and name in contents:
+                loaded.low_incomes = read_low_incomes(contents[name], loaded.dimension("employment").categories)
+            elif name in contents:
                 loaded._particulars[name] = loaded._read_particulars(name, contents[name])
         return loaded
 

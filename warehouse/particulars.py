@@ -1,20 +1,27 @@
-"""The files of places and job titles in a snapshot: what their writer and their reader must agree on.
+"""The files of particulars in a snapshot: what their writer and their reader must agree on.
 
-A file has a row for each place of a region (`places.parquet`) or title of an occupation (`titles.parquet`), in the
-order of the categories: within, the category; name; share; and for each given a list of factors, one for each
-combination of categories in catalogue order, the column being named after the given's dimensions, joined with `+`.
+A file of names has a row for each place of a region (`places.parquet`), title of an occupation (`titles.parquet`) or
+year of a band of ages (`ages.parquet`), in the order of the categories: within, the category; name; share; and for each
+given a list of factors, one for each combination of categories in catalogue order, the column being named after the
+given's dimensions, joined with `+`.
 
     P(name | within, givens) ~ share * product of the factors that the givens select
 
 Metadata under `personagen`, JSON, has `within`, the dimension, `givens`, lists of dimensions in the order of their
 columns, and `categories` of all these dimensions, whose places are the codes. Who is of a category without rows has no
 name.
+
+`incomes.parquet` has a row for each category of `employment`, in catalogue order: employment; and shares, how the
+people of the lowest band of `personal_income` are spread over nothing and INCOME_PARTS equal parts of the band, counts
+out of INCOME_UNIT.
 """
 
 from __future__ import annotations
 
 PLACES, TITLES = "places.parquet", "titles.parquet"
-FILES = (PLACES, TITLES)
+AGES, INCOMES = "ages.parquet", "incomes.parquet"
+FILES = (PLACES, TITLES, AGES, INCOMES)
+INCOME_PARTS, INCOME_UNIT = 4, 1_000
 METADATA = b"personagen"
 
 

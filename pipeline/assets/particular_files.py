@@ -1,17 +1,33 @@
-"""Stage `particular_files`: places and job titles as a snapshot carries them. The work is `pipeline.particulars`."""
+"""Stage `particular_files`: what a snapshot carries beside its weights. The work is `pipeline.particulars`."""
+
+from collections.abc import Sequence
 
 import dagster as dg
 
 from pipeline.combination.reference import ReferencePopulation
 from pipeline.elicitation.batch import write_whole
 from pipeline.frames import weight_factors
-from pipeline.particulars.factors import DRAWN_BY, FILE_OF, NEEDS, fitted, place_table, title_table, written
-from pipeline.particulars.requests import load_settings
+from pipeline.particulars.ages import AGED_BY, age_tables
+from pipeline.particulars.factors import (
+    DRAWN_BY,
+    FILE_OF,
+    GIVENS,
+    NEEDS,
+    Table,
+    fitted,
+    place_table,
+    title_table,
+    written,
+    written_incomes,
+)
+from pipeline.particulars.requests import WITHIN, Kind, load_settings
 from pipeline.partitions import by_population, dimension_to_population
 from pipeline.progress import advance
 from pipeline.resources import Build
+from serving.ages import AGE
 from warehouse.database import query
 from warehouse.errors import WarehouseError
+from warehouse.particulars import AGES, FILES, INCOMES
 
 TIMES = 10  # as many people as weights are fitted over: the smallest region needs some hundred
 
@@ -23,8 +39,9 @@ TIMES = 10  # as many people as weights are fitted over: the smallest region nee
     partitions_def=by_population,
     pool="warehouse",
     deps=[dg.AssetDep("weights", partition_mapping=dimension_to_population)],
-    description="Places of each region and job titles of each occupation, with the factors that they are drawn by. A "
-    "population of which nothing was told has no files.\n\n"
+    description="Places of each region and job titles of each occupation, with the factors that they are drawn by, and "
+    "how low the lowest incomes are; and how years lie within bands of ages. A population that is asked nothing has "
+    "no files.\n\n"
     "**Owner's note**: answers are those of `warehouse/corpus/particulars`; nobody is asked from here. Shares are "
     "scaled to the people whom the weights draw.",
 )
@@ -35,7 +52,7 @@ def write_particular_files(context: dg.AssetExecutionContext, build: Build) -> N
             made = _files(context, build, population)
             folder = build.particulars_folder(population)
             folder.mkdir(parents=True, exist_ok=True)
-            for name in FILE_OF.values():
+            for name in FILES:
                 if name in made:
                     write_whole(folder / name, made[name])
                 else:
@@ -49,7 +66,7 @@ def _files(context: dg.AssetExecutionContext, build: Build, population: str) -> 
     settings = load_settings(catalogue)
     outcomes = {kind: enrichment.outcome(kind) for kind in DRAWN_BY}
     parts, holders, terms = (outcomes[kind].rows for kind in ("part", "holder", "arrangement"))
-    told = {
+    told: dict[Kind, dict[str, Table]] = {
         "place": {
             one: place_table(rows, parts.get(one, ()), catalogue) for one, rows in outcomes["place"].rows.items()
         },
@@ -58,21 +75,20 @@ def _files(context: dg.AssetExecutionContext, build: Build, population: str) -> 
             for one, rows in outcomes["title"].rows.items()
         },
     }
-    if not any(told.values()):
-        return {}
-    people = dict(zip(NEEDS, _people(build, population).codes(NEEDS).T, strict=True))
+    wanted = tuple(dict.fromkeys([*NEEDS, AGE, *AGED_BY]))
+    people = dict(zip(wanted, _people(build, population, wanted).codes(wanted).T, strict=True))
     made = {}
-    for kind, file in FILE_OF.items():
-        tables = {one: fitted(table, kind, one, catalogue, people) for one, table in told[kind].items()}
+    for kind, rows in told.items():
+        tables = {one: fitted(table, kind, one, catalogue, people) for one, table in rows.items()}
         if tables:
-            made[file] = written(kind, tables, catalogue)
-        context.add_asset_metadata(
-            {
-                f"{kind}s": sum(len(table.names) for table in tables.values()),
-                f"{kind}s, bytes": len(made.get(file, b"")),
-            },
-            partition_key=population,
-        )
+            made[FILE_OF[kind]] = written(WITHIN[kind], GIVENS[kind], tables, catalogue)
+        names = sum(len(table.names) for table in tables.values())
+        context.add_asset_metadata({f"{kind}s": names}, partition_key=population)
+    made[AGES] = written(AGE, [(name,) for name in AGED_BY], age_tables(catalogue, people), catalogue)
+    if incomes := outcomes["income"].rows:
+        made[INCOMES] = written_incomes(incomes, catalogue)
+    sizes = {f"{kind}s, bytes": len(made.get(file, b"")) for kind, file in FILE_OF.items()}
+    context.add_asset_metadata(sizes, partition_key=population)
     for kind, outcome in outcomes.items():
         context.add_asset_metadata(
             {f"{kind}s, {what}": one for what, one in outcome.metadata.items()}, partition_key=population
@@ -80,15 +96,15 @@ def _files(context: dg.AssetExecutionContext, build: Build, population: str) -> 
     return made
 
 
-def _people(build: Build, population: str) -> ReferencePopulation:
-    """People drawn with the stored weights, those that the snapshot will draw."""
+def _people(build: Build, population: str, wanted: Sequence[str]) -> ReferencePopulation:
+    """People with these dimensions, drawn with the stored weights, those that the snapshot will draw."""
     with build.connect() as connection:
         stored = query(
             connection, "select * from weights where population = ? and edition = ?", [population, build.edition]
         )
     catalogue, factors = build.catalogue(population), weight_factors(stored)
     people = ReferencePopulation(catalogue, TIMES * build.reference_size, "particulars")
-    for needed in dict.fromkeys([*NEEDS, *(one for name in NEEDS for one in catalogue.ancestors(name))]):
+    for needed in dict.fromkeys([*wanted, *(one for name in wanted for one in catalogue.ancestors(name))]):
         if needed not in factors:
             raise WarehouseError(f"the warehouse lacks weights of '{needed}': run `personagen build`")
         people.add(needed, factors[needed])

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
-from pipeline.particulars.requests import AT_WORK, NONE, WITHOUT, ParticularRequest, Settings, arrangements, groups
+from pipeline.particulars.requests import (
+    AT_WORK,
+    NONE,
+    WITHOUT,
+    ParticularRequest,
+    Settings,
+    arrangements,
+    groups,
+    lowest_incomes,
+)
 from pipeline.prompts.parsing import AnswerError, Reason, canonical, parse_answer, quote
 
 if TYPE_CHECKING:
@@ -91,6 +100,13 @@ class FirstName:
 
     name: str
     share: float
+
+
+@dataclass(frozen=True, slots=True)
+class LowIncomes:
+    """How people whose income is in the lowest band are spread over `requests.lowest_incomes`: shares that sum to 1."""
+
+    shares: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +188,14 @@ def read_first_names(text: str, number: int) -> tuple[FirstName, ...]:
     return tuple(FirstName(name, figure / OF) for name, figure in rows)
 
 
+def read_low_incomes(text: str, catalogue: Catalogue) -> tuple[LowIncomes, ...]:
+    """How low the lowest incomes are, one row; raises `AnswerError` if it cannot be used."""
+    people, wanted = _parsed(text, _Incomes).people, len(lowest_incomes(catalogue))
+    if len(people) != wanted:
+        raise AnswerError(Reason.WRONG_SHAPE, f"{len(people)} numbers, not {wanted}")
+    return (LowIncomes(tuple(_scaled("the people", people, 1000, OFF))),)
+
+
 def read_terms(text: str, catalogue: Catalogue, names: Sequence[str]) -> tuple[Terms, ...]:
     """How the titles that were asked about are done, in their order; raises `AnswerError` if it cannot be used."""
     by_name = _each(_parsed(text, _Arrangements).arrangements, names)
@@ -189,19 +213,23 @@ def read_terms(text: str, catalogue: Catalogue, names: Sequence[str]) -> tuple[T
 
 def read(request: ParticularRequest, text: str, catalogue: Catalogue, settings: Settings) -> tuple[Any, ...]:
     """The rows of an answer, of the type of its kind; raises `AnswerError` with the reason if it cannot be used."""
+    found: tuple[Any, ...]
     match request.kind:
         case "place":
-            return read_places(text, catalogue, settings)
+            found = read_places(text, catalogue, settings)
         case "title":
-            return read_titles(text, catalogue, settings)
-        case "part":
-            return read_parts(text, request.names)
-        case "holder":
-            return read_holders(text, catalogue, request.names)
+            found = read_titles(text, catalogue, settings)
         case "name":
-            return read_first_names(text, groups(catalogue)[request.category].number)
+            found = read_first_names(text, groups(catalogue)[request.category].number)
+        case "income":
+            found = read_low_incomes(text, catalogue)
+        case "part":
+            found = read_parts(text, request.names)
+        case "holder":
+            found = read_holders(text, catalogue, request.names)
         case "arrangement":
-            return read_terms(text, catalogue, request.names)
+            found = read_terms(text, catalogue, request.names)
+    return found
 
 
 _Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, max_length=60)]
@@ -241,6 +269,10 @@ class _Parts(_Answer):
 
 class _Names(_Answer):
     names: Annotated[list[tuple[_Name, _Share]], _ROWS]
+
+
+class _Incomes(_Answer):
+    people: list[_Number]
 
 
 class _Arrangements(_Answer):

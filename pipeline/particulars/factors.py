@@ -26,11 +26,11 @@ import pyarrow as pa
 
 from pipeline.catalogue.models import Catalogue
 from pipeline.combination.raking import Margin, rake
-from pipeline.particulars.answers import Holders, Part, Place, Terms, Title
+from pipeline.particulars.answers import Holders, LowIncomes, Part, Place, Terms, Title
 from pipeline.particulars.requests import AT_WORK, NONE, WITHIN, WITHOUT, Kind, Settings, arrangements
 from serving.incomes import income_bands
 from warehouse.parquet import parquet_bytes
-from warehouse.particulars import METADATA, PLACES, TITLES, column_of
+from warehouse.particulars import INCOME_PARTS, INCOME_UNIT, INCOMES, METADATA, PLACES, TITLES, column_of
 from warehouse.snapshot_format import round_significant
 
 GIVENS: Mapping[Kind, tuple[tuple[str, ...], ...]] = {
@@ -42,13 +42,15 @@ GIVENS: Mapping[Kind, tuple[tuple[str, ...], ...]] = {
 }
 """What a place and a title depend on besides what it is within; dimensions of one given act together."""
 
-NEEDS = tuple(dict.fromkeys([*WITHIN.values(), *(name for givens in GIVENS.values() for g in givens for name in g)]))
+NEEDS = tuple(
+    dict.fromkeys([*(WITHIN[k] for k in GIVENS), *(name for givens in GIVENS.values() for g in givens for name in g)])
+)
 """All dimensions that any of these depend on."""
 
-DRAWN_BY: tuple[Kind, ...] = ("place", "title", "part", "holder", "arrangement")
+DRAWN_BY: tuple[Kind, ...] = ("place", "title", "income", "part", "holder", "arrangement")
 """The kinds of answers that these factors are made of."""
 
-FLOOR = 0.005
+FLOOR = 0.0005
 """The least probability that a likelihood gives where a zero says that nothing was thought of. Where it was asked what
 is ruled out (surroundings of a place; schooling and age of a title's holders, and how they work), a zero rules out.
 """
@@ -217,9 +219,9 @@ def _cells(given: Sequence[str], catalogue: Catalogue, people: People) -> npt.ND
     return np.ravel_multi_index(tuple(people[name].astype(np.intp) for name in given), sizes)
 
 
-def written(kind: Kind, tables: Mapping[str, Table], catalogue: Catalogue) -> bytes:
-    """The snapshot's file of this kind, from tables by category."""
-    within, givens = catalogue.dimension(WITHIN[kind]), GIVENS[kind]
+def written(name: str, givens: Sequence[tuple[str, ...]], tables: Mapping[str, Table], catalogue: Catalogue) -> bytes:
+    """A file of the snapshot, from tables by category of the dimension of this name."""
+    within = catalogue.dimension(name)
     ordered = [(category, tables[category]) for category in within.category_ids if category in tables]
     columns: dict[str, pa.Array] = {
         "within": pa.array([category for category, table in ordered for _ in table.names], pa.string()),
@@ -239,6 +241,24 @@ def written(kind: Kind, tables: Mapping[str, Table], catalogue: Catalogue) -> by
     return parquet_bytes(pa.table(columns).replace_schema_metadata(metadata), store_schema=True)
 
 
+def written_incomes(told: Mapping[str, Sequence[LowIncomes]], catalogue: Catalogue) -> bytes:
+    """The snapshot's file of low incomes, from answers by category of `employment`; where one is missing, all parts but
+    nothing are alike.
+    """
+    even = (0.0, *[1 / INCOME_PARTS] * INCOME_PARTS)
+    rows = {
+        one: told[one][0].shares if told.get(one) else even for one in catalogue.dimension("employment").category_ids
+    }
+    counts = pa.array([_counts(shares) for shares in rows.values()], pa.list_(pa.int64()))
+    return parquet_bytes(pa.table({"employment": pa.array(list(rows), pa.string()), "shares": counts}))
+
+
+def _counts(shares: Sequence[float]) -> list[int]:
+    """Whole numbers in proportion to shares, INCOME_UNIT in all: running sums are rounded, so that none is lost."""
+    running = np.round(np.cumsum(shares) / sum(shares) * INCOME_UNIT).astype(int)
+    return [int(count) for count in np.diff(running, prepend=0)]
+
+
 def _relative(factors: Floats) -> Floats:
     """Factors divided by the largest of their combination, which changes no draw: the same for all is 1."""
     return np.asarray(factors / factors.max(axis=0))
@@ -248,5 +268,5 @@ def _rounded(arrays: Sequence[Floats]) -> list[float]:
     return [round_significant(value, 4) for array in arrays for value in array.tolist()]
 
 
-FILE_OF: Mapping[Kind, str] = {"place": PLACES, "title": TITLES}
+FILE_OF: Mapping[Kind, str] = {"place": PLACES, "title": TITLES, "income": INCOMES}
 """The file of each kind."""

@@ -1,6 +1,6 @@
 """Rendering requests about particulars: which places a region has, which titles an occupation and which first names a
-heritage, and then, about the places and titles that were accepted, which places are parts of a city, who holds the
-titles, and where and on what terms they work.
+heritage, and how low the lowest incomes are; and then, about the places and titles that were accepted, which places are
+parts of a city, who holds the titles, and where and on what terms they work.
 
 Rendering is a pure function of the catalogue, the population's settings, the names and the member. What holds of an
 answer is the business of `answers`. The wording is `system.j2` and a template for each kind; what differs by population
@@ -22,11 +22,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipeline.catalogue.models import Catalogue, Category
 from pipeline.elicitation.panel import Member
 from pipeline.templates import templates_of
+from serving.incomes import lowest_end
 from warehouse.errors import CatalogueError
+from warehouse.particulars import INCOME_PARTS
 
-Kind = Literal["place", "title", "name", "part", "holder", "arrangement"]
+Kind = Literal["place", "title", "name", "income", "part", "holder", "arrangement"]
 WITHIN: dict[Kind, str] = {
-    **{"place": "region", "title": "occupation", "name": "heritage"},
+    **{"place": "region", "title": "occupation", "name": "heritage", "income": "employment"},
     **{"part": "region", "holder": "occupation", "arrangement": "occupation"},
 }
 """What is asked about, and the dimension that it is within."""
@@ -148,6 +150,15 @@ def arrangements(catalogue: Catalogue) -> tuple[str, ...]:
     return tuple(one for one in ids if one != WITHOUT["arrangement"])
 
 
+def lowest_incomes(catalogue: Catalogue) -> tuple[tuple[int, int], ...]:
+    """The parts of the lowest band of `personal_income` that people are asked to be spread over, each from and to:
+    nothing, and equal parts of the rest.
+    """
+    end = lowest_end(catalogue.dimension("personal_income").category_ids)
+    starts = range(0, end, end // INCOME_PARTS)
+    return ((0, 0), *((max(start, 1), start + end // INCOME_PARTS - 1) for start in starts))
+
+
 def groups(catalogue: Catalogue) -> dict[str, Group]:
     """Whose first names are asked for, by key, in catalogue order."""
     asked = load_settings(catalogue).first_names
@@ -222,6 +233,8 @@ def messages_about(
             employment=employment,
             terms=[one for one in employment.categories if one.id in AT_WORK],
             arrangement=arrangement,
+            income=catalogue.dimension("personal_income"),
+            parts=lowest_incomes(catalogue),
             places=[one for one in arrangement.categories if one.id in arrangements(catalogue)],
             names=names,
             without=WITHOUT.get(kind, NONE),

@@ -82,19 +82,23 @@ def terms_rows(titles: Sequence[str]) -> list[list[Any]]:
 
 def answer(catalogue: Catalogue, kind: Kind, category: str, names: Sequence[str] = ()) -> str:
     """A valid answer."""
+    found: dict[str, Any]
     match kind:
         case "place":
-            return json.dumps({"places": place_rows(catalogue, category)})
+            found = {"places": place_rows(catalogue, category)}
         case "title":
-            return json.dumps({"titles": title_rows(catalogue, category)})
-        case "part":
-            return json.dumps({"parts": dict.fromkeys(names[:1], "Springfield")})
-        case "holder":
-            return json.dumps({"holders": holder_rows(catalogue, names)})
+            found = {"titles": title_rows(catalogue, category)}
         case "name":
-            return json.dumps({"names": first_name_rows(category, groups(catalogue)[category].number)})
+            found = {"names": first_name_rows(category, groups(catalogue)[category].number)}
+        case "income":
+            found = {"people": [100, 150, 200, 250, 300]}
+        case "part":
+            found = {"parts": dict.fromkeys(names[:1], "Springfield")}
+        case "holder":
+            found = {"holders": holder_rows(catalogue, names)}
         case "arrangement":
-            return json.dumps({"arrangements": terms_rows(names)})
+            found = {"arrangements": terms_rows(names)}
+    return json.dumps(found)
 
 
 def write_all(corpus: Path, catalogue: Catalogue) -> None:

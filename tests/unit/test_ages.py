@@ -1,4 +1,4 @@
-"""Exact ages: the years of a band that a persona's education leaves open, in batches and in single lines."""
+"""Exact ages: the years of a band that a persona's characteristics leave open, in batches and in single lines."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import pytest
 from serving import ages
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
+from tests.support.particulars import file
 from tests.support.toy_snapshot import TOY, build_snapshot
 from warehouse.errors import SamplingError
+from warehouse.particulars import AGES
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,63 @@ def test_shares_of_spans_are_of_the_years_that_are_open(sampler: Sampler) -> Non
     told = ages.years_of(sampler.snapshot, ((18, 21), (30, 33)))
     assert told is not None and told.ratios[0].tolist() == pytest.approx([1, 7 / 16, 0])
     assert ages.years_of(sampler.snapshot, ((30, 33),)) is None
+
+
+BANDS = {"18_24": (18, 25), "25_34": (25, 35), "35_44": (35, 45), "45_54": (45, 55), "55_64": (55, 65)}
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Sampler:
+    """Years told by education and employment: the retired are the older ones of a band, the unemployed the younger."""
+    rows = []
+    for band, (low, high) in {**BANDS, "65_74": (65, 75), "75_plus": (75, 101)}.items():
+        for year in range(low, high):
+            older = (year - low + 1) / (high - low)
+            degree = [1.0, *[float(year >= first) for first in (21, 24)]]
+            rows.append((band, str(year), 1.0, degree, [1.0, 1.0, 1.5 - older, older**2]))
+    path = tmp_path_factory.mktemp("snapshots") / "told"
+    content = file(TOY, "age", rows, ("education",), ("employment",))
+    build_snapshot(path, extra_files={AGES: content})
+    return Sampler(Snapshot.load(path))
+
+
+def test_years_are_by_what_the_file_tells(told: Sampler) -> None:
+    assert ages.needs(told.snapshot) == ("age", "education", "employment")
+    n = 40_000
+    batch = told.sample(
+        n, 5, fields=["age_years"], do={"age": "25_34", "employment": "retired", "education": "bachelor"}
+    )
+    seen = np.bincount(np.array(batch.values("age_years")) - 25, minlength=10)
+    expected = np.linspace(0.1, 1, 10) ** 2
+    expected *= n / expected.sum()
+    assert ((seen - expected) ** 2 / expected).sum() < 30  # chi-square of nine degrees of freedom
+    young = told.sample(2_000, 5, fields=["age_years"], do={"age": "18_24", "education": "doctorate"})
+    assert set(young.values("age_years")) == {24}
+
+
+def test_lines_have_the_told_years_of_a_batch(told: Sampler) -> None:
+    fields = ["age_years", "birth_date", "employment"]
+    lines = told.lines(fields=fields)
+    batch = told.sample(300, "x", fields=fields)
+    assert [lines.line("x", index).decode() for index in range(300)] == list(batch.to_jsonl())
+
+
+@pytest.mark.parametrize("spans", [(19, 22), (23, 27), (40, 90)])
+def test_evidence_on_told_years_is_exact(told: Sampler, spans: tuple[int, int]) -> None:
+    """Those of the years among everybody are the yardstick; whoever has them anyway stays."""
+    n = 60_000
+    fields = ["age_years", "education", "employment", "party"]
+    everybody = told.sample(n, "all", fields=fields)
+    inside = np.array([spans[0] <= year <= spans[1] for year in everybody.values("age_years")])
+    batch = told.sample(n // 4, "some", fields=fields, evidence={"age": f"{spans[0]}..{spans[1]}"})
+    assert set(batch.values("age_years")) <= set(range(spans[0], spans[1] + 1))
+    assert batch.support.probability == pytest.approx(inside.mean(), rel=0.05)
+    for field in ("age_years", "education", "employment", "party"):
+        wanted = np.array(everybody.values(field))[inside]
+        seen = np.array(batch.values(field))
+        for value in np.unique(wanted):
+            p, q = (wanted == value).mean(), (seen == value).mean()
+            assert abs(p - q) < 4.5 * np.sqrt(p * (1 - p) * (1 / len(wanted) + 1 / len(seen))) + 1e-9
 
 
 def test_evidence_on_years_that_education_rules_out_has_probability_zero(sampler: Sampler) -> None:

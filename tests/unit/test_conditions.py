@@ -168,11 +168,32 @@ def test_the_distribution_is_told_from_a_slightly_other_one(sampler: Sampler) ->
     assert improbability(counts(batch), other) < 1e-4
 
 
-def test_evidence_and_do_together(sampler: Sampler) -> None:
-    do = {"education": "doctorate"}
-    batch = sampler.sample(PEOPLE, 1, evidence={"commute_mode": "transit"}, do=do)
-    expected = times(joint(sampler.snapshot, do), sampler.snapshot, {"commute_mode": {"transit": 1}})
+@pytest.mark.parametrize("core", [None, 0, 100_000])
+@pytest.mark.parametrize(
+    ("do", "evidence"),
+    [
+        ({"education": "doctorate"}, {"commute_mode": "transit"}),
+        ({"ethnicity": "white"}, {"commute_mode": "drive", "education": "doctorate"}),
+        ({"sex": "male"}, {"commute_mode": "transit", "party": "none"}),
+        ({"education": "bachelor", "sex": "female"}, {"employment": "retired", "party": "democrat"}),
+    ],
+)
+def test_evidence_and_do_together(
+    sampler: Sampler,
+    monkeypatch: pytest.MonkeyPatch,
+    do: dict[str, str],
+    evidence: dict[str, str],
+    core: int | None,
+) -> None:
+    if core is not None:  # as it is drawn for rarer evidence: what is set is no part of the core
+        monkeypatch.setattr(serving.lookahead, "CELLS", core)
+        monkeypatch.setattr(serving.conditions, "BLIND", 0.0)
+        sampler = Sampler(sampler.snapshot, "numpy")
+    batch = sampler.sample(PEOPLE, 1, evidence=evidence, do=do)
+    meaning = {name: {category: 1.0} for name, category in evidence.items()}
+    expected = times(joint(sampler.snapshot, do), sampler.snapshot, meaning)
     assert improbability(counts(batch), expected) > 1e-4
+    assert batch.support.probability == pytest.approx(expected.sum(), rel=0.05)
 
 
 def test_soft_evidence_is_a_likelihood(sampler: Sampler) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.catalogue.loader import load_catalogue
 from pipeline.particulars.answers import Holders, Part, Place, Terms, Title, read_places, read_titles
-from pipeline.particulars.factors import FLOOR, NEEDS, RULED_OUT, fitted, place_table, title_table, written
-from pipeline.particulars.requests import load_settings
+from pipeline.particulars.factors import FLOOR, GIVENS, NEEDS, RULED_OUT, fitted, place_table, title_table, written
+from pipeline.particulars.requests import WITHIN, load_settings
 from serving.particulars import Particulars
 from tests.support.particulars import answer
 from warehouse.particulars import PLACES, TITLES
@@ -37,12 +37,14 @@ def test_factors_are_likelihoods() -> None:
     assert (sex[0, female], sex[1, female]) == (0.05, 0.95)
     assert (education[0, bachelor], education[2, bachelor]) == (0.9, 0.1)
     assert (age == 1).all() and (field == 1).all() and (arrangement == 1).all()
-    assert industry[0, 0] == 0.8 and industry[0].min() == FLOOR
+    unlisted = len(CATEGORIES["industry"]) - 3  # of two that are listed, and none
+    assert industry[0, 0] == 0.8 and industry[0, 5] == pytest.approx(0.05 / unlisted)
     bands = income.reshape(len(sex), len(CATEGORIES["employment"]), -1)
     full_time = bands[0, CATEGORIES["employment"].index("full_time")]
     # Half of the mass lies between quartiles of 20,000 and 30,000, and so all but none of it below 10,000.
     assert full_time[CATEGORIES["personal_income"].index("20k_35k")] > 0.5
-    assert full_time[0] == FLOOR and full_time.sum() == pytest.approx(1, abs=8 * FLOOR)
+    assert FLOOR < full_time[0] < 0.002 and full_time[-1] == FLOOR
+    assert full_time.sum() == pytest.approx(1, abs=8 * FLOOR)
     assert (bands[0, CATEGORIES["employment"].index("part_time")] == 1).all()
 
 
@@ -64,8 +66,8 @@ def test_the_people_who_are_drawn_come_out_by_the_shares_that_were_told(kind: st
     index = np.arange(6_000, dtype=np.uint64)
     shares = []
     for table in (told, fitted(told, kind, category, US, these)):  # type: ignore[arg-type]
-        content = written(kind, {category: table}, US)  # type: ignore[arg-type]
-        assert content == written(kind, {category: table}, US)  # type: ignore[arg-type]
+        content = written(WITHIN[kind], GIVENS[kind], {category: table}, US)  # type: ignore[arg-type]
+        assert content == written(WITHIN[kind], GIVENS[kind], {category: table}, US)  # type: ignore[arg-type]
         drawn = Particulars.read(content, file, CATEGORIES).draw_rows(1, kind, index, these)
         shares.append(np.bincount(drawn, minlength=len(table.names)) / len(index))
     assert np.abs(shares[0] - told.shares).sum() > 0.2
@@ -82,7 +84,7 @@ def test_nobody_is_of_a_place_that_has_not_their_surroundings() -> None:
     places = [Place("Portland", 0.9, (0,) * (kinds - 1) + (1,), {}), Place("Eastport", 0.1, (0.5, 0.5, 0, 0, 0), {})]
     these = people(4_000, region="maine")
     table = fitted(place_table(places, (), US), "place", "maine", US, these)
-    content = written("place", {"maine": table}, US)
+    content = written("region", GIVENS["place"], {"maine": table}, US)
     rows = Particulars.read(content, PLACES, CATEGORIES).draw_rows(1, "x", np.arange(4_000, dtype=np.uint64), these)
     assert (rows[these["urbanicity"] < 2] == 1).all() and (rows[these["urbanicity"] == kinds - 1] == 0).all()
     # Of surroundings that no place has, it goes by the shares.
@@ -107,7 +109,7 @@ def test_what_the_holders_cannot_be_nobody_is_and_the_rest_of_the_title_makes_up
     told = title_table(titles, [learned, anybody], (), US, SETTINGS)
     these = people(20_000, occupation="legal")
     table = fitted(told, "title", "legal", US, these)
-    content = written("title", {"legal": table}, US)
+    content = written("occupation", GIVENS["title"], {"legal": table}, US)
     rows = Particulars.read(content, TITLES, CATEGORIES).draw_rows(1, "x", np.arange(20_000, dtype=np.uint64), these)
     judges = rows == 1
     assert set(these["education"][judges].tolist()) == {educations.index("professional")}
@@ -120,7 +122,7 @@ def test_what_the_holders_cannot_be_nobody_is_and_the_rest_of_the_title_makes_up
     none["education"][none["education"] == educations.index("professional")] = 0
     none["education"][:200] = educations.index("professional")
     few = fitted(told, "title", "legal", US, none)
-    content = written("title", {"legal": few}, US)
+    content = written("occupation", GIVENS["title"], {"legal": few}, US)
     rows = Particulars.read(content, TITLES, CATEGORIES).draw_rows(1, "x", np.arange(20_000, dtype=np.uint64), none)
     can = (none["education"] == educations.index("professional")) & (none["age"] > 0) & (none["age"] < 6)
     assert (rows == 1)[can].mean() > 0.95 and not (rows == 1)[~can].any()
@@ -138,7 +140,7 @@ def test_for_whom_everything_is_ruled_out_the_least_unlikely_is_drawn() -> None:
     half = Holders("clerk", (0, 0.2, 0.2, 0.2, 0.2, 0.1, 0.1, 0), (1 / 7,) * 7, {})
     table = title_table([title("judge", 0.1), title("clerk", 0.9)], [learned, half], (), US, SETTINGS)
     these = people(2_000, education="less_than_high_school")
-    content = written("title", {"legal": table}, US)
+    content = written("occupation", GIVENS["title"], {"legal": table}, US)
     these["occupation"][:] = CATEGORIES["occupation"].index("legal")
     rows = Particulars.read(content, TITLES, CATEGORIES).draw_rows(1, "x", np.arange(2_000, dtype=np.uint64), these)
     assert (rows == 1).all()  # next to whom there are clerks, and judges far away
@@ -149,7 +151,7 @@ def test_who_has_no_field_of_study_is_no_less_likely_to_have_a_title() -> None:
     field = title_table([title("judge", 1)], [learned], (), US, SETTINGS).factors[3][0]
     fields = CATEGORIES["field_of_study"]
     assert field[fields.index("not_applicable")] == 1 and field[fields.index("law_public_service")] == 0.97
-    assert field[fields.index("trades")] == FLOOR
+    assert field[fields.index("trades")] == pytest.approx(0.03 / (len(fields) - 2))
 
 
 def test_nobody_has_a_title_of_which_the_work_cannot_be_done_so() -> None:
@@ -160,7 +162,7 @@ def test_nobody_has_a_title_of_which_the_work_cannot_be_done_so() -> None:
     ]
     told = title_table(titles, (), terms, US, SETTINGS)
     these = people(20_000, occupation="sales")
-    content = written("title", {"sales": fitted(told, "title", "sales", US, these)}, US)
+    content = written("occupation", GIVENS["title"], {"sales": fitted(told, "title", "sales", US, these)}, US)
     rows = Particulars.read(content, TITLES, CATEGORIES).draw_rows(1, "x", np.arange(20_000, dtype=np.uint64), these)
     where, how = (these[name] for name in ("work_arrangement", "employment"))
     arrangements, employments = CATEGORIES["work_arrangement"], CATEGORIES["employment"]

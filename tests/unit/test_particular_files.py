@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from pipeline.build import STAGES, Scope, run_work, stale_work
 from pipeline.catalogue.loader import load_catalogue
 from pipeline.cli.particulars import particulars_group
+from pipeline.particulars.ages import AGED_BY
 from pipeline.particulars.answers import Place
 from pipeline.particulars.enrichment import KINDS, Enrichment
 from pipeline.particulars.factors import NEEDS
@@ -22,7 +23,7 @@ from tests.support.name_facts import people_weights
 from tests.support.particulars import answer, write
 from warehouse.database import query, replace_cells
 from warehouse.errors import CatalogueError, WarehouseError
-from warehouse.particulars import PLACES, TITLES
+from warehouse.particulars import AGES, PLACES, TITLES
 
 US = load_catalogue("us")
 SCOPE = Scope(populations=frozenset({"us"}))
@@ -90,6 +91,8 @@ def test_answers_and_weights_become_files_that_can_be_drawn_from(build: Build) -
     places = Particulars.read((folder / PLACES).read_bytes(), PLACES, categories)
     assert set(places.needs) == {"region", "urbanicity", "heritage"} and len(places.names) == 21
     titles = Particulars.read((folder / TITLES).read_bytes(), TITLES, categories)
+    ages = Particulars.read((folder / AGES).read_bytes(), AGES, categories)
+    assert ages.needs == ("age", *AGED_BY) and ages.names[:2].tolist() == ["18", "19"]
     assert len(titles.names) == 41 and titles.names[0] == "legal worker 0"  # in the order of the catalogue
 
 
@@ -99,7 +102,7 @@ def test_files_that_are_gone_and_answers_that_came_make_the_stage_stale(
     store_weights(build)
     before = build.plan.fingerprint("particular_files", "us")
     run_work(build, stale_work(build, STAGE, SCOPE), lambda steps: None)
-    assert not list(build.particulars_folder("us").iterdir())
+    assert [path.name for path in build.particulars_folder("us").iterdir()] == [AGES]  # of which nobody is asked
     told(build)
     assert build.plan.fingerprint("particular_files", "us") != before
     monkeypatch.setattr(Build, "fresh", lambda self: set(self.plan.partitions))
