@@ -290,7 +290,7 @@ class Plan:
             ],
             "weights": [("maps", cell), *weights],
             "trial_report": [("weights", Cell(cell.population, d.id)) for d in whole.dimensions],
-            "name_files": _names_from(cell.population),
+            "name_files": _names_from(whole),
             "snapshot": [
                 *(("weights", Cell(cell.population, d.id)) for d in whole.dimensions),
                 ("name_files", Cell(cell.population, "")),
@@ -430,7 +430,7 @@ class Plan:
             known["trial_report", *everyone] = _digest(
                 [code["trial_report"], self.edition, catalogue.hash, *everything]
             )
-            named = [known[made, cell.population, cell.dimension, ""] for made, cell in _names_from(population)]
+            named = [known[made, cell.population, cell.dimension, ""] for made, cell in _names_from(catalogue)]
             way = [ways.digest(population)] if population in NAMED else []
             given = self._told(population, "name") if population in NAMED else []
             faiths = self._faiths_told(population) if population in NAMED else []
@@ -458,12 +458,13 @@ class Plan:
         return known
 
 
-def _names_from(population: str) -> list[tuple[str, Cell]]:
+def _names_from(catalogue: Catalogue) -> list[tuple[str, Cell]]:
     """What the name files of a population are made from, which is nothing if it has none."""
+    population = catalogue.population.id
     if population not in NAMED:
         return []
-    chain = (*CHAIN, RELIGION) if ways.faith_map(population).split else CHAIN
-    people = [("weights", Cell(population, dimension)) for dimension in chain]
+    by_faith = RELIGION in catalogue.by_id and ways.faith_map(population).split
+    people = [("weights", Cell(population, dimension)) for dimension in (*CHAIN, *([RELIGION] if by_faith else []))]
     return people + [("name_estimates", Cell(ways.lender(population), kind)) for kind in KINDS]
 
 

@@ -100,12 +100,12 @@ def _told(build: Build, population: str) -> Told:
 
 
 def _faiths(build: Build, population: str, weights: pl.DataFrame) -> Faiths | None:
-    """What was told of the faiths of families, and of whom; None if nothing was."""
+    """What was told of the faiths of families, and of whom; None if nothing was, or nobody has a religion."""
     shares = faith_shares(build.plan.enrichments[lender(population)])
     known = faith_map(population)
-    if shares.is_empty() or not known.split:
-        return None
     catalogue = build.catalogue(population)
+    if shares.is_empty() or not known.split or RELIGION not in catalogue.by_id:
+        return None
     for dimension, named in (("heritage", known.split), (RELIGION, known.of)):
         if unknown := [one for one in named if one not in catalogue.dimension(dimension).category_ids]:
             raise CatalogueError(f"names of population '{population}': {dimension} has no '{unknown[0]}': correct it")
