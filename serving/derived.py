@@ -5,7 +5,8 @@ all, from a stream of its own (`derived:...`), so no field disturbs another. Age
 education are `serving.ages`, incomes `serving.incomes`, names `serving.names`, places and job titles
 `serving.particulars`, prose is `serving.rendering`.
 
-Exactness inside a band is plausible detail, not evidence: within a closed band all values are equally likely.
+Exactness inside a band is plausible detail, not evidence: within a closed band all values are equally likely, but for
+ages and incomes, whose own modules say what is known of them.
 """
 
 from __future__ import annotations

@@ -1,18 +1,15 @@
 """Stage `particular_files`: what a snapshot carries beside its weights. The work is `pipeline.particulars`."""
 
-from collections.abc import Sequence
-
 import dagster as dg
 
 from pipeline.combination.reference import ReferencePopulation
 from pipeline.elicitation.batch import write_whole
 from pipeline.frames import weight_factors
-from pipeline.particulars.ages import AGED_BY, age_tables
+from pipeline.particulars.ages import AGED_BY, PEOPLE, age_tables
 from pipeline.particulars.factors import (
     DRAWN_BY,
     FILE_OF,
     GIVENS,
-    NEEDS,
     Table,
     fitted,
     place_table,
@@ -75,8 +72,7 @@ def _files(context: dg.AssetExecutionContext, build: Build, population: str) -> 
             for one, rows in outcomes["title"].rows.items()
         },
     }
-    wanted = tuple(dict.fromkeys([*NEEDS, AGE, *AGED_BY]))
-    people = dict(zip(wanted, _people(build, population, wanted).codes(wanted).T, strict=True))
+    people = dict(zip(PEOPLE, _people(build, population).codes(PEOPLE).T, strict=True))
     made = {}
     for kind, rows in told.items():
         tables = {one: fitted(table, kind, one, catalogue, people) for one, table in rows.items()}
@@ -96,15 +92,15 @@ def _files(context: dg.AssetExecutionContext, build: Build, population: str) -> 
     return made
 
 
-def _people(build: Build, population: str, wanted: Sequence[str]) -> ReferencePopulation:
-    """People with these dimensions, drawn with the stored weights, those that the snapshot will draw."""
+def _people(build: Build, population: str) -> ReferencePopulation:
+    """People drawn with the stored weights, those that the snapshot will draw."""
     with build.connect() as connection:
         stored = query(
             connection, "select * from weights where population = ? and edition = ?", [population, build.edition]
         )
     catalogue, factors = build.catalogue(population), weight_factors(stored)
     people = ReferencePopulation(catalogue, TIMES * build.reference_size, "particulars")
-    for needed in dict.fromkeys([*wanted, *(one for name in wanted for one in catalogue.ancestors(name))]):
+    for needed in dict.fromkeys([*PEOPLE, *(one for name in PEOPLE for one in catalogue.ancestors(name))]):
         if needed not in factors:
             raise WarehouseError(f"the warehouse lacks weights of '{needed}': run `personagen build`")
         people.add(needed, factors[needed])
