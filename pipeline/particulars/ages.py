@@ -123,12 +123,12 @@ def _fitted(slopes: Floats, shares: Floats, counts: Floats) -> Floats:
     """Slopes (years, categories) scaled until the years are by `shares` and the categories by `counts`; columns of what
     nobody has are by `shares`. Columns sum to 1.
     """
-    table = np.where(counts > 0, slopes, 0.0)
-    for _ in range(ROUNDS):
-        table *= (shares / np.maximum(table.sum(axis=1), 1e-300))[:, np.newaxis]
-        table *= counts / counts.sum() / np.maximum(table.sum(axis=0), 1e-300)
+    if not counts.any():
+        return np.tile(shares[:, np.newaxis], len(counts))
+    everybody = Margin(np.zeros(len(shares), dtype=np.intp), (counts / counts.sum())[np.newaxis])
+    table = rake(shares, slopes, [everybody], tolerance=1e-12).table * shares[:, np.newaxis]
     total = table.sum(axis=0)
-    return np.where(total > 0, table / np.maximum(total, 1e-300), shares[:, np.newaxis])
+    return np.where(total > 0, table / np.where(total > 0, total, 1.0), shares[:, np.newaxis])
 
 
 def _years(bands: Sequence[str]) -> tuple[list[list[int]], list[Floats]]:

@@ -52,6 +52,15 @@ def test_nobody_is_ruled_out_where_a_course_is_flat() -> None:
     assert second[:, 0] == pytest.approx(SHARES[1])  # of what nobody in the band has
 
 
+def test_a_band_that_nobody_is_of_is_even() -> None:
+    counts = COUNTS.copy()
+    counts[1] = 0
+    found = course(counts, YEARS, SHARES, [0, 0])
+    assert found[1] == pytest.approx(np.stack([SHARES[1], SHARES[1]], axis=1))
+    factors = joint([found[1]], SHARES[1], np.empty((0, 1), dtype=np.uint8))
+    assert (factors[0] == 1).all()
+
+
 def test_several_characteristics_that_go_together_all_keep_their_courses() -> None:
     """The married are those with children, nearly: as if they were independent, years would count twice."""
     rng = np.random.default_rng(1)
