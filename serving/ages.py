@@ -15,15 +15,20 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from serving.derived import Bands, age_bands
 from serving.particulars import Particulars
-from serving.snapshot import Snapshot
+from warehouse.errors import SnapshotError
 from warehouse.particulars import AGES
+
+if TYPE_CHECKING:
+    from serving.snapshot import Snapshot
 
 AGE, EDUCATION = "age", "education"
 LEAST_AGES = Path(__file__).with_name("least_ages.toml")
@@ -84,6 +89,17 @@ def years_of(snapshot: Snapshot, spans: Spans) -> Years | None:
     if (ratios == 1).all():
         return None
     return Years(tuple(snapshot.dimension(name).position for name in needs(snapshot)), ratios)
+
+
+def check_ages(told: Particulars) -> None:
+    """Raise SnapshotError for a file of ages whose bands do not hold years, each its own."""
+    last = -1
+    for band in range(len(told)):
+        names, _ = told.weights(band)
+        years = [int(name) if isinstance(name, str) and name.isdecimal() and len(name) < 4 else -1 for name in names]
+        if not years or min(years) <= last or any(a >= b for a, b in pairwise(years)):
+            raise SnapshotError(f"{AGES} has a band without years of its own, in ascending order; export it again")
+        last = years[-1]
 
 
 @lru_cache(maxsize=16)

@@ -21,16 +21,21 @@ import numpy.typing as npt
 
 from serving.batch import Batch, derived_needs
 from serving.counter import Seed
+from serving.incomes import INCOME
 from serving.lookahead import Lookahead
+from serving.particulars import FIELDS
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
 from warehouse.errors import SnapshotError
 from warehouse.names.files import FILES
+from warehouse.particulars import AGES, INCOMES
 from warehouse.particulars import FILES as PARTICULARS
 
 PEOPLE = 20_000
 CELLS = 2_000_000  # of the joint table of a dimension and all that it depends on, up to which a marginal is exact
 NAMES = ("first_name", "last_name")
+FILE_OF = {"age_years": AGES, INCOME: INCOMES, **FIELDS}
+"""Derived fields that hang on a file of their own besides dimensions."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -85,10 +90,11 @@ class Difference:
         strategies: dimensions combined in another way: id -> (before, after).
         maps_gone, maps_new: maps, as (dimension, *given), that only one of them has.
         maps, marginals: those that moved.
-        name_files: files of names, places and titles that differ.
+        name_files: files of names and particulars (places, titles, ages, incomes) that differ.
         names: share of the people drawn whose first or last name is another; None if a snapshot has no names.
+        derived: of the fields whose files differ, the share of the people drawn who have another.
         people, seed: how many were drawn from each, and with what.
-        changed: indices of the people of whom a dimension or a name is another.
+        changed: indices of the people of whom a dimension, a name or such a field is another.
         examples: the first of them.
     """
 
@@ -107,6 +113,7 @@ class Difference:
     marginals: tuple[MarginalDifference, ...]
     name_files: tuple[str, ...]
     names: float | None
+    derived: Mapping[str, float]
     people: int
     seed: Seed
     changed: tuple[int, ...]
@@ -136,9 +143,12 @@ class Difference:
         marginals = [(m.dimension, f"{m.tv:.4f}", _error(m), f"{m.changed:.1%}") for m in self.marginals]
         lines += _section("people", ("dimension", "TV", "error", "another value"), marginals, top)
         if self.name_files:
-            lines.append(f"\nfiles of names, places and titles that differ: {', '.join(self.name_files)}")
+            lines.append(
+                f"\nfiles of names, places, titles, ages and incomes that differ: {', '.join(self.name_files)}"
+            )
         if self.names:
             lines.append(f"\nanother name: {_share(self.names, self.people)}")
+        lines += [f"\nanother {field}: {_share(share, self.people)}" for field, share in self.derived.items()]
         share = _share(len(self.changed) / self.people, self.people)
         lines.append(f"\nanother persona in some value: {share} of {self.people:,} of seed {self.seed!r}")
         for one in self.examples:
@@ -164,14 +174,18 @@ def compare(
     common = [d.id for d in before.dimensions if d.id in after]
     shared = [name for name in common if before.dimension(name).categories == after.dimension(name).categories]
     named = before.has_names and after.has_names
-    fields = [*shared, *(NAMES if named else ())]
+    moved = [
+        name for name in (*FILES, *PARTICULARS) if before.manifest.files.get(name) != after.manifest.files.get(name)
+    ]
+    known = derived_needs(before).keys() & derived_needs(after).keys()
+    derived = [field for field, file in FILE_OF.items() if file in moved and field in known]
+    fields = [*shared, *(NAMES if named else ()), *derived]
     old, new = (Sampler(s).sample(people, seed, fields=fields, as_of=before.as_of) for s in (before, after))
     drawn = old, new
-    files = [[snapshot.manifest.files.get(name) for name in FILES] for snapshot in (before, after)]
-    differs = {name: _differs(old, new, name) for name in shared}
+    differs = {name: _differs(old, new, name) for name in [*shared, *derived]}
     if named:
         # The same files give who has the same values the same name, and making their tables takes seconds.
-        alike = files[0] == files[1] and not any(
+        alike = not {*FILES, AGES} & {*moved} and not any(
             differs[n].any() for n in derived_needs(before)[NAMES[0]] if n in differs
         )
         differs |= {name: np.zeros(people, dtype=np.bool_) if alike else _differs(old, new, name) for name in NAMES}
@@ -194,10 +208,9 @@ def compare(
         maps_new=maps_new,
         maps=maps,
         marginals=tuple(sorted((m for m in marginals if m.tv or m.changed), key=lambda m: -m.tv)),
-        name_files=tuple(
-            name for name in (*FILES, *PARTICULARS) if before.manifest.files.get(name) != after.manifest.files.get(name)
-        ),
+        name_files=tuple(moved),
         names=float((differs[NAMES[0]] | differs[NAMES[1]]).mean()) if named else None,
+        derived={field: float(differs[field].mean()) for field in derived},
         people=people,
         seed=seed,
         changed=tuple(drawn[0].indices[anybody].tolist()),
@@ -225,7 +238,8 @@ def marginal_of(snapshot: Snapshot, dimension: str) -> Floats | None:
 
 def _differs(before: Batch, after: Batch, name: str) -> npt.NDArray[np.bool_]:
     """Of whom this field is another, bool (n,)."""
-    old, new = (np.array(b.values(name)) if name in NAMES else b.codes(name) for b in (before, after))
+    coded = name in before.snapshot
+    old, new = (b.codes(name) if coded else np.array(b.values(name), dtype=object) for b in (before, after))
     return np.asarray(old != new)
 
 

@@ -153,12 +153,15 @@ def read_low_incomes(content: bytes, employments: Sequence[str]) -> tuple[Spread
     try:
         with pq.ParquetFile(pa.BufferReader(content), pre_buffer=False) as file:
             table = file.read(use_threads=False).to_pydict()
-        named, spreads = table["employment"], tuple(tuple(map(int, one)) for one in table["shares"])
+        named, spreads = table["employment"], tuple(tuple(one) for one in table["shares"])
     except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SnapshotError(f"{INCOMES} cannot be read ({reason}); export the snapshot again") from None
     if named != list(employments) or any(
-        len(one) != 1 + INCOME_PARTS or min(one) < 0 or sum(one) != INCOME_UNIT for one in spreads
+        len(one) != 1 + INCOME_PARTS
+        or not all(isinstance(count, int) and count >= 0 for count in one)
+        or sum(one) != INCOME_UNIT
+        for one in spreads
     ):
         raise SnapshotError(f"{INCOMES} is not of the snapshot's 'employment'; export the snapshot again")
     return spreads

@@ -122,14 +122,14 @@ class Particulars:
         self.needs = tuple(dict.fromkeys([self._within, *(name for given in givens for name in given)]))
         for name in self.needs:
             if list(categories.get(name, ())) != told["categories"][name]:
-                raise SnapshotError(f"the categories of {name!r} are not those that places and titles are given by")
+                raise SnapshotError(f"the categories of {name!r} are not those that its rows are given by")
         self._texts = table["name"].combine_chunks().to_pylist()
         self.names = np.array([*self._texts, None], dtype=object)
         self._share: Floats = np.asarray(np.from_dlpack(table["share"].combine_chunks()), dtype=np.float64)
         order = list(categories[self._within])
         group = np.array([order.index(category) for category in table["within"].to_pylist()])
-        if (np.diff(group) < 0).any() or not (self._share > 0).all():
-            raise SnapshotError("places and titles are not in order, or have no share")
+        if (np.diff(group) < 0).any() or not (np.isfinite(self._share) & (self._share > 0)).all():
+            raise SnapshotError("its rows are not in order, or have no share")
         self._start = np.searchsorted(group, np.arange(len(order) + 1))
         self._groups: dict[int, _Group | None] = {}
         self._factors: list[tuple[tuple[str, ...], tuple[int, ...], Floats]] = []
@@ -137,11 +137,11 @@ class Particulars:
             sizes = tuple(len(categories[name]) for name in given)
             column = table[column_of(given)].combine_chunks()
             if column.null_count:
-                raise SnapshotError(f"places and titles have rows without factors by {column_of(given)}")
+                raise SnapshotError(f"it has rows without factors by {column_of(given)}")
             stored = np.from_dlpack(column.values)  # not flatten(), which imports pyarrow.compute and takes 50 ms
             factors = np.asarray(stored, dtype=np.float64).reshape(len(group), math.prod(sizes))
             if not (np.isfinite(factors) & (factors >= 0)).all():
-                raise SnapshotError(f"the factors of places and titles by {column_of(given)} are no numbers from 0")
+                raise SnapshotError(f"its factors by {column_of(given)} are no numbers from 0")
             self._factors.append((given, sizes, factors))
 
     @classmethod

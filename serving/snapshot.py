@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from serving.ages import check_ages
 from serving.incomes import Spread, read_low_incomes
 from warehouse.errors import SamplingError, SnapshotError
 from warehouse.names.files import FILES
+from warehouse.particulars import AGES, INCOMES
 from warehouse.particulars import FILES as PARTICULARS
-from warehouse.particulars import INCOMES
 from warehouse.snapshot_format import (
     DIMENSIONS,
     MANIFEST,
@@ -139,6 +140,8 @@ class Snapshot:
                 loaded.low_incomes = read_low_incomes(contents[name], loaded.dimension("employment").categories)
             elif name in contents:
                 loaded._particulars[name] = loaded._read_particulars(name, contents[name])
+        if told := loaded.particulars(AGES):
+            check_ages(told)
         return loaded
 
     @cached_property

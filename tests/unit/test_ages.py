@@ -13,7 +13,7 @@ from serving.sampler import Sampler
 from serving.snapshot import Snapshot
 from tests.support.particulars import file
 from tests.support.toy_snapshot import TOY, build_snapshot
-from warehouse.errors import SamplingError
+from warehouse.errors import SamplingError, SnapshotError
 from warehouse.particulars import AGES
 
 
@@ -54,6 +54,18 @@ def test_shares_of_spans_are_of_the_years_that_are_open(sampler: Sampler) -> Non
     told = ages.years_of(sampler.snapshot, ((18, 21), (30, 33)))
     assert told is not None and told.ratios[0].tolist() == pytest.approx([1, 7 / 16, 0])
     assert ages.years_of(sampler.snapshot, ((30, 33),)) is None
+
+
+@pytest.mark.parametrize(
+    "years", [[], ["x"], ["18", "18"], ["19", "18"], ["18", "25"], ["18", "-3"], ["18", "99999999"]]
+)
+def test_a_file_of_ages_without_years_is_refused(tmp_path: Path, years: list[str]) -> None:
+    bands = next(one.categories for one in TOY if one.id == "age")
+    rows = [("18_24", year, 1.0, [1.0] * 3) for year in years]
+    rows += [(band, band[:2], 1.0, [1.0] * 3) for band in bands[1:]]
+    build_snapshot(tmp_path / "toy", extra_files={AGES: file(TOY, "age", rows, ("education",))})
+    with pytest.raises(SnapshotError, match=r"ages\.parquet has a band without years of its own"):
+        Snapshot.load(tmp_path / "toy")
 
 
 BANDS = {"18_24": (18, 25), "25_34": (25, 35), "35_44": (35, 45), "45_54": (45, 55), "55_64": (55, 65)}

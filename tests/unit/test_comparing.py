@@ -23,9 +23,11 @@ from serving.comparing import compare, marginal_of
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
 from tests.support.name_facts import people_weights, told
-from tests.support.toy_snapshot import TOY, ToyDimension, frames
+from tests.support.particulars import file
+from tests.support.toy_snapshot import TOY, ToyDimension, build_snapshot, frames
 from warehouse.errors import SnapshotError
 from warehouse.names.export import name_files
+from warehouse.particulars import AGES
 from warehouse.snapshot_format import MAPS, PopulationInfo, arrow_schema, write_snapshot
 
 Capture = pytest.CaptureFixture[str]
@@ -205,3 +207,23 @@ def test_the_command_tells_it_as_text_and_as_json(toy: Snapshot, shifted: Snapsh
     assert main(["snapshot", "diff", folders[0], "nowhere"]) == 2
     assert capsys.readouterr().err.startswith("personagen: no snapshot 'nowhere'")
     assert main(["snapshot", "diff", *folders, "--people", "0"]) == 2
+
+
+def test_fields_whose_files_differ_are_compared_and_with_years_the_names_are_looked_at(tmp_path: Path) -> None:
+    """The same dimensions with years told otherwise: nobody has another value of these, and yet others are born."""
+    bands = {"18_24": (18, 25), "25_34": (25, 35), "35_44": (35, 45), "45_54": (45, 55), "55_64": (55, 65)}
+    bands |= {"65_74": (65, 75), "75_plus": (75, 101)}
+    for name, lean in (("even", 0.0), ("older", 1.0)):
+        rows = [
+            (band, str(year), 1.0 + lean * (year - low), [1.0] * 3)
+            for band, (low, high) in bands.items()
+            for year in range(low, high)
+        ]
+        build_snapshot(tmp_path / name, extra_files={AGES: file(TOY, "age", rows, ("education",))})
+    even, older = (Snapshot.load(tmp_path / name) for name in ("even", "older"))
+    found = compare(even, older, people=500)
+    assert found.name_files == (AGES,) and not found.marginals
+    assert found.derived == {"age_years": len(found.changed) / 500} and found.derived["age_years"] > 0.3
+    assert "another age_years: " in found.to_text()
+    assert set(found.examples[0].changes) == {"age_years"}
+    assert compare(even, even, people=50).derived == {}

@@ -99,7 +99,9 @@ def test_a_household_that_bounds_the_lowest_band_bounds_its_spread() -> None:
         (["full_time"], [[0, 250, 250, 250, 250]], "not of the snapshot's 'employment'"),
         (["full_time", "none"], [[0, 250, 250, 250, 250], [1, 250, 250, 250, 250]], "not of the snapshot's"),
         (["full_time", "none"], [[0, 500, 500], [0, 500, 500]], "not of the snapshot's"),
-        (["full_time", "none"], [["x"], ["y"]], "cannot be read"),
+        (["full_time", "none"], [["x"] * 5, ["y"] * 5], "not of the snapshot's"),
+        (["full_time", "none"], [[0.5, 249.5, 250.0, 250.0, 250.0]] * 2, "not of the snapshot's"),
+        (["full_time", "none"], [1, 2], "cannot be read"),
     ],
 )
 def test_a_file_of_low_incomes_that_does_not_fit_is_refused(
