@@ -125,8 +125,13 @@ def _fitted(slopes: Floats, shares: Floats, counts: Floats) -> Floats:
     """
     if not counts.any():
         return np.tile(shares[:, np.newaxis], len(counts))
-    everybody = Margin(np.zeros(len(shares), dtype=np.intp), (counts / counts.sum())[np.newaxis])
-    table = rake(shares, slopes, [everybody], tolerance=1e-12).table * shares[:, np.newaxis]
+    # Where everybody has what nobody has before some year, as among very few people, the years before have nobody.
+    open_years = slopes.sum(axis=1) > 0
+    people = shares[open_years] / shares[open_years].sum()
+    everybody = Margin(np.zeros(len(people), dtype=np.intp), (counts / counts.sum())[np.newaxis])
+    table = np.zeros_like(slopes)
+    fit = rake(people, slopes[open_years], [everybody], tolerance=1e-12)
+    table[open_years] = fit.table * people[:, np.newaxis]
     total = table.sum(axis=0)
     return np.where(total > 0, table / np.where(total > 0, total, 1.0), shares[:, np.newaxis])
 

@@ -61,6 +61,15 @@ def test_a_band_that_nobody_is_of_is_even() -> None:
     assert (factors[0] == 1).all()
 
 
+def test_where_everybody_has_what_nobody_has_before_a_year_the_years_before_have_nobody() -> None:
+    counts = COUNTS.copy()
+    counts[0] = [700, 0]
+    first, *_ = course(counts, YEARS, SHARES, [21, 0])
+    assert first[:, 0].sum() == pytest.approx(1) and (first[:3, 0] == 0).all() and (first[3:, 0] > 0).all()
+    factors = joint([first], SHARES[0], np.zeros((50, 1), dtype=np.uint8))
+    assert (factors[0][:3, 0] == 0).all() and np.isfinite(factors[0]).all()
+
+
 def test_several_characteristics_that_go_together_all_keep_their_courses() -> None:
     """The married are those with children, nearly: as if they were independent, years would count twice."""
     rng = np.random.default_rng(1)
