@@ -34,8 +34,7 @@ def people_shares(catalogue: Catalogue, weights: pl.DataFrame, cohorts: Sequence
     cohort sum to 1. `weights` has rows of the table `weights` of one population and edition. Raises WarehouseError if
     those of a dimension are not there, or it depends on something else.
     """
-    ages, *steps = (_conditional(catalogue, weights, dimension) for dimension in CHAIN)
-    by_age = steps[0][:, :, None, None] * steps[1][:, :, :, None] * steps[2]
+    ages, by_age = _by_age(catalogue, weights)
     parts = {EVERYONE: np.tensordot(ages, by_age, axes=1)}
     native = np.array([nativity != FOREIGN for nativity in catalogue.dimension("nativity").category_ids])
     lowest = [int(age.split("_")[0]) for age in catalogue.dimension("age").category_ids]
@@ -60,13 +59,17 @@ def religion_shares(catalogue: Catalogue, weights: pl.DataFrame) -> dict[str, di
 
     Of `weights` it takes what `people_shares` does, and raises as that does.
     """
-    joint = _conditional(catalogue, weights, CHAIN[0])
-    for dimension in CHAIN[1:]:
-        joint = joint[..., None] * _conditional(catalogue, weights, dimension)
-    of_heritage = np.einsum("aenh,aenhr->hr", joint, _conditional(catalogue, weights, RELIGION))
+    ages, by_age = _by_age(catalogue, weights)
+    of_heritage = np.einsum("a,aenh,aenhr->hr", ages, by_age, _conditional(catalogue, weights, RELIGION))
     shares = of_heritage / of_heritage.sum(axis=1, keepdims=True)
     heritages, religions = (catalogue.dimension(one).category_ids for one in (CHAIN[-1], RELIGION))
     return {h: dict(zip(religions, row, strict=True)) for h, row in zip(heritages, shares.tolist(), strict=True)}
+
+
+def _by_age(catalogue: Catalogue, weights: pl.DataFrame) -> tuple[Floats, Floats]:
+    """P(age), and the joint of the rest of CHAIN given the age, an axis for each."""
+    ages, *steps = (_conditional(catalogue, weights, dimension) for dimension in CHAIN)
+    return ages, steps[0][:, :, None, None] * steps[1][:, :, :, None] * steps[2]
 
 
 def _conditional(catalogue: Catalogue, weights: pl.DataFrame, dimension: str) -> Floats:

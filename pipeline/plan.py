@@ -7,7 +7,7 @@ here: running anything, or asking Dagster. A fingerprint depends on inputs only,
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib.resources import files
@@ -393,15 +393,12 @@ class Plan:
         if population not in self.particulars:
             return []
         told = self.particulars[population]
-        digests, none = told.record.digests(), Digests((), ())
-        return [part for kind in kinds for one in told.ids(kind) for part in (one, *digests.get(one, none).answers)]
+        return _answered(told.record, [one for kind in kinds for one in told.ids(kind)])
 
     def _faiths_told(self, population: str) -> list[str]:
         """What stands for the answers about the faiths of names: their requests and digests."""
         told = self.enrichments[ways.lender(population)]
-        digests, none = told.record.digests(), Digests((), ())
-        ids = [r.custom_id for requests in told.faith_requests.values() for r in requests]
-        return [part for one in ids for part in (one, *digests.get(one, none).answers)]
+        return _answered(told.record, [r.custom_id for requests in told.faith_requests.values() for r in requests])
 
     def _known(self, weights: PanelWeights) -> dict[tuple[str, str, str, str], str]:
         if weights not in self._by_weights:
@@ -459,6 +456,12 @@ class Plan:
             known["map_distances", *everyone] = _digest([code["map_distances"], known["personas", *everyone]])
             known["report", *everyone] = _digest([code["report"], known["map_distances", *everyone]])
         return known
+
+
+def _answered(record: Record, ids: Sequence[str]) -> list[str]:
+    """What stands for these requests, by custom id, and their answers."""
+    digests, none = record.digests(), Digests((), ())
+    return [part for one in ids for part in (one, *digests.get(one, none).answers)]
 
 
 def _names_from(catalogue: Catalogue) -> list[tuple[str, Cell]]:

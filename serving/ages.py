@@ -95,7 +95,7 @@ def check_ages(told: Particulars) -> None:
     """Raise SnapshotError for a file of ages whose bands do not hold years, each its own."""
     last = -1
     for band in range(len(told)):
-        names, _ = told.weights(band)
+        names = told.names_within(band)
         years = [int(name) if isinstance(name, str) and name.isdecimal() and len(name) < 4 else -1 for name in names]
         if not years or min(years) <= last or any(a >= b for a, b in pairwise(years)):
             raise SnapshotError(f"{AGES} has a band without years of its own, in ascending order; export it again")
@@ -107,10 +107,10 @@ def _told(ages: Particulars) -> Bands:
     """The years of each combination, weighed as the file has it: whole numbers of UNIT for each."""
     values, weights = [], []
     for band in range(len(ages)):
-        names, shares = ages.weights(band)
-        shares = shares.reshape(len(names), -1)
+        years = [int(name) for name in ages.names_within(band)]
+        shares = ages.weights(band).reshape(len(years), -1)
         whole = np.floor(shares / shares.sum(axis=0) * UNIT + 0.5).astype(np.int64)
-        values.append(np.tile(np.array([int(name) for name in names]), whole.shape[1]))
+        values.append(np.tile(years, whole.shape[1]))
         weights.append(whole.T)
     total = np.concatenate([one.sum(axis=1) for one in weights])
     edges = np.cumsum(np.concatenate([one.ravel() for one in weights]))

@@ -187,17 +187,22 @@ class Particulars:
         """The categories that names are within."""
         return len(self._start) - 1
 
-    def weights(self, number: int) -> tuple[list[str], Floats]:
-        """The names of one category, and their weights in each combination of the other `needs`, (names, categories of
+    def names_within(self, number: int) -> list[str]:
+        """The names of one category."""
+        names: list[str] = self._texts[self._rows(number)]
+        return names
+
+    def weights(self, number: int) -> Floats:
+        """The weights of the names of one category in each combination of the other `needs`, (names, categories of
         each); where all names are ruled out they are the shares. For files in which no dimension is in two givens.
         """
-        rows = slice(*self._start[number : number + 2].tolist())
+        rows = self._rows(number)
         shares = self._share[rows]
         found = shares
         for _, sizes, factors in self._factors:
             found = found[..., None] * factors[rows].reshape(len(shares), *[1] * (found.ndim - 1), math.prod(sizes))
         shares = shares.reshape(-1, *[1] * (found.ndim - 1))
-        return self._texts[rows], np.where(found.sum(axis=0) > 0, found, shares)
+        return np.where(found.sum(axis=0) > 0, found, shares)
 
     def spelt(self, rows: Ints) -> pa.Array:
         """Names of rows as an Arrow array of strings, null for who has none."""
@@ -212,8 +217,11 @@ class Particulars:
     def _group(self, number: int) -> _Group | None:
         """What is drawn from in one category, made when it is first wanted; None if it has no names."""
         if number not in self._groups:
-            self._groups[number] = self._made(slice(*self._start[number : number + 2].tolist()))
+            self._groups[number] = self._made(self._rows(number))
         return self._groups[number]
+
+    def _rows(self, number: int) -> slice:
+        return slice(*self._start[number : number + 2].tolist())
 
     def _made(self, rows: slice) -> _Group | None:
         if rows.start == rows.stop:

@@ -20,11 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.ages import check_ages
-from serving.incomes import Spread, read_low_incomes
+from serving.incomes import EMPLOYMENT, Spread, read_low_incomes
 from warehouse.errors import SamplingError, SnapshotError
 from warehouse.names.files import FILES
-from warehouse.particulars import AGES, INCOMES
-from warehouse.particulars import FILES as PARTICULARS
+from warehouse.particulars import AGES, INCOMES, OF_NAMES
 from warehouse.snapshot_format import (
     DIMENSIONS,
     MANIFEST,
@@ -135,13 +134,13 @@ class Snapshot:
             loaded.named_by_faith = check_names(contents, **loaded._named_by())
             if loaded.named_by_faith not in {None, *loaded._by_id}:
                 raise SnapshotError(f"snapshot {folder} has no {loaded.named_by_faith!r}, by which it has names")
-        for name in PARTICULARS:
-            if name == INCOMES and name in contents:
-                loaded.low_incomes = read_low_incomes(contents[name], loaded.dimension("employment").categories)
-            elif name in contents:
+        for name in OF_NAMES:
+            if name in contents:
                 loaded._particulars[name] = loaded._read_particulars(name, contents[name])
         if told := loaded.particulars(AGES):
             check_ages(told)
+        if INCOMES in contents:
+            loaded.low_incomes = read_low_incomes(contents[INCOMES], loaded.dimension(EMPLOYMENT).categories)
         return loaded
 
     @cached_property
@@ -199,7 +198,7 @@ class Snapshot:
         return Names.load(self.folder, **self._named_by(), religions=religions)
 
     def particulars(self, name: str) -> Particulars | None:
-        """The places or job titles, by file name; None if the snapshot carries none."""
+        """The places, job titles or years of ages, by file name; None if the snapshot carries none."""
         return self._particulars.get(name)
 
     def _read_particulars(self, name: str, content: bytes) -> Particulars:

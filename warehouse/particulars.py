@@ -20,7 +20,8 @@ from __future__ import annotations
 
 PLACES, TITLES = "places.parquet", "titles.parquet"
 AGES, INCOMES = "ages.parquet", "incomes.parquet"
-FILES = (PLACES, TITLES, AGES, INCOMES)
+OF_NAMES = (PLACES, TITLES, AGES)
+FILES = (*OF_NAMES, INCOMES)
 INCOME_PARTS, INCOME_UNIT = 4, 1_000
 METADATA = b"personagen"
 

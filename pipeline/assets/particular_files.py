@@ -36,9 +36,9 @@ TIMES = 10  # as many people as weights are fitted over: the smallest region nee
     partitions_def=by_population,
     pool="warehouse",
     deps=[dg.AssetDep("weights", partition_mapping=dimension_to_population)],
-    description="Places of each region and job titles of each occupation, with the factors that they are drawn by, and "
-    "how low the lowest incomes are; and how years lie within bands of ages. A population that is asked nothing has "
-    "no files.\n\n"
+    description="Places of each region and job titles of each occupation, with the factors that they are drawn by; "
+    "how low the lowest incomes are; how years lie within bands of ages. A population that is asked nothing has no "
+    "files.\n\n"
     "**Owner's note**: answers are those of `warehouse/corpus/particulars`; nobody is asked from here. Shares are "
     "scaled to the people whom the weights draw.",
 )

@@ -14,13 +14,14 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import polars as pl
 
 from pipeline.elicitation.panel import Member
 from pipeline.names.candidates import KINDS, Kind, bearers, read_asked
-from pipeline.names.requests import RECORDED, NameRequest, request_id
+from pipeline.names.requests import RECORDED, NameRequest, name_request
+from pipeline.names.ways import Faith
 from pipeline.templates import templates_of
 from warehouse.names import casing
 from warehouse.names.build_names import write
@@ -28,7 +29,7 @@ from warehouse.names.build_names import write
 if TYPE_CHECKING:
     from pipeline.catalogue.models import Catalogue
 
-FAITHS = ("hindu", "sikh", "muslim", "christian", "other")
+FAITHS: tuple[Faith, ...] = get_args(Faith)
 SPLIT = ("indian", "arab", "west_african", "east_african")
 """Heritages whose people are of several faiths, each with names of its own."""
 
@@ -50,10 +51,7 @@ def chosen(kind: Kind, shares: pl.DataFrame, by_hand: Sequence[str]) -> pl.DataF
     known = of.join(bearers(kind), on="key").with_columns(people=(pl.col("share") * pl.col("bearers")).round(3))
     told = known.sort("people", "key", descending=[True, False]).select("key", "name")
     kept = pl.DataFrame({"key": [casing.key_of(name) for name in by_hand], "name": by_hand})
-    both = pl.concat([kept.unique("key", keep="first", maintain_order=True), told]).unique(
-        "key", keep="first", maintain_order=True
-    )
-    names = both.head(MOST[kind])
+    names = pl.concat([kept, told]).unique("key", keep="first", maintain_order=True).head(MOST[kind])
     order = pl.Series([hashlib.sha256(f"faith {key}".encode()).hexdigest() for key in names["key"]])
     mixed = names.with_columns(order=order).sort("order").drop("order")
     return mixed.with_columns(request=(pl.int_range(pl.len(), dtype=pl.Int32) // PER_REQUEST + 1).cast(pl.Int32))
@@ -72,18 +70,7 @@ def faith_requests(catalogue: Catalogue, kind: Kind, member: Member = RECORDED) 
         assert isinstance(number, int)
         names = tuple(rows["name"])
         messages = faith_messages(catalogue, kind, names)
-        yield NameRequest(
-            custom_id=request_id(population, "faith", kind, number, member, messages),
-            population=population,
-            kind=kind,
-            number=number,
-            variant=member.variant,
-            model=member.id,
-            names=names,
-            born=False,
-            messages=messages,
-            settings=member.sent,
-        )
+        yield name_request(population, "faith", kind, number, names, messages, member)
 
 
 def faith_messages(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,27 +51,35 @@ def name_requests(catalogue: Catalogue, kind: Kind, member: Member = RECORDED) -
         assert isinstance(number, int)
         names, born = tuple(rows["name"]), not rows["births"][0]
         messages = messages_about(catalogue, kind, names, born=born)
-        yield NameRequest(
-            custom_id=request_id(population, "name", kind, number, member, messages),
-            population=population,
-            kind=kind,
-            number=number,
-            variant=member.variant,
-            model=member.id,
-            names=names,
-            born=born,
-            messages=messages,
-            settings=member.sent,
-        )
+        yield name_request(population, "name", kind, number, names, messages, member, born=born)
 
 
-def request_id(  # noqa: PLR0917
-    population: str, about: str, kind: Kind, number: int, member: Member, messages: Sequence[Mapping[str, str]]
-) -> str:
-    """The custom id of a request: what is asked about, kind, number, member, and a hash of prompt and settings."""
+def name_request(  # noqa: PLR0917
+    population: str,
+    about: str,
+    kind: Kind,
+    number: int,
+    names: tuple[str, ...],
+    messages: tuple[dict[str, str], ...],
+    member: Member,
+    *,
+    born: bool = False,
+) -> NameRequest:
+    """A request for one member, with its custom id; `about` tells there what of the names is asked for."""
     identity = [population, kind, list(messages), member.id, member.sent]
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
-    return f"{population}.{about}.{kind}.{number:04d}.{member.id}.{member.variant}-{digest[:8]}"
+    return NameRequest(
+        custom_id=f"{population}.{about}.{kind}.{number:04d}.{member.id}.{member.variant}-{digest[:8]}",
+        population=population,
+        kind=kind,
+        number=number,
+        variant=member.variant,
+        model=member.id,
+        names=names,
+        born=born,
+        messages=messages,
+        settings=member.sent,
+    )
 
 
 def messages_about(

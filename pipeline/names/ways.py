@@ -20,6 +20,10 @@ from warehouse.names.borrowed import Borrowing, Heritage
 FOLDER = Path(__file__).parent / "populations"
 
 
+Faith = Literal["hindu", "sikh", "muslim", "christian", "other"]
+"""What families are asked to be of, see `faiths`."""
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -47,7 +51,7 @@ class FaithMap(_Strict):
     """The heritages whose names differ by faith, and the faiths that categories of childhood religion stand for."""
 
     split: list[str] = []
-    of: dict[str, Annotated[list[Literal["hindu", "sikh", "muslim", "christian", "other"]], Field(min_length=1)]] = {}
+    of: dict[str, Annotated[list[Faith], Field(min_length=1)]] = {}
 
 
 class _Way(_Strict):

@@ -112,11 +112,10 @@ def joint(courses: Sequence[Floats], shares: Floats, codes: npt.NDArray[np.uint8
     margins += [Margin(cell.astype(np.intp), one.T) for one, cell in zip(courses, cells.T, strict=True)]
     fit = rake(counts / counts.sum(), start, margins, max_iterations=ROUNDS, tolerance=CLOSE)
     base, *logs = fit.logs
-    factors = [
+    return tuple(
         np.where(one > 0, np.exp(np.clip(np.where(np.isfinite(log.T), log.T, 0.0), -STEEPEST, STEEPEST)), 0.0)
         for one, log in zip(courses, [logs[0] + base, *logs[1:]], strict=True)
-    ]
-    return tuple(factors)
+    )
 
 
 def _fitted(slopes: Floats, shares: Floats, counts: Floats) -> Floats:

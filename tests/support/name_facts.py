@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from pipeline.catalogue.loader import load_catalogue
+from pipeline.frames import dimension_frame
 from pipeline.heritage_shares import CHAIN
 from pipeline.names.faiths import FAITHS
 from pipeline.names.ways import faith_map
 from serving.names import Names
 from warehouse.names.export import BORN, COHORTS, Faiths, Told, name_files
 from warehouse.names.files import EVERYONE, FOREIGN
+from warehouse.snapshot_format import MAPS, PopulationInfo, arrow_schema, write_snapshot
 
 _CATALOGUE = load_catalogue("us")
 ETHNICITIES, SEXES, NATIVITIES, HERITAGES = (
@@ -143,3 +145,18 @@ def people_weights(dimensions: Sequence[str] = CHAIN) -> pl.DataFrame:
         "factors": pl.List(pl.Float64),
     }
     return pl.DataFrame(rows, schema=schema, orient="row").sample(fraction=1, shuffle=True, seed=0)
+
+
+def write_people(folder: Path, dimensions: Sequence[str], files: Mapping[str, bytes]) -> Path:
+    """Write a snapshot of made-up people of population `us` with these dimensions and no maps, and these files."""
+    write_snapshot(
+        folder,
+        population=PopulationInfo("us", "us", 2025, "USD"),
+        edition="2026.11",
+        catalogue_hash="0",
+        dimensions=dimension_frame(_CATALOGUE).filter(pl.col("id").is_in(list(dimensions))),
+        weights=people_weights(dimensions),
+        maps=pl.DataFrame(arrow_schema(MAPS).empty_table()),
+        extra_files=files,
+    )
+    return folder

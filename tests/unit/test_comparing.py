@@ -15,20 +15,18 @@ import pyarrow.parquet as pq
 import pytest
 
 import serving.comparing
-from pipeline.catalogue.loader import load_catalogue
-from pipeline.frames import dimension_frame
 from pipeline.heritage_shares import CHAIN
 from serving.cli import main
 from serving.comparing import compare, marginal_of
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
-from tests.support.name_facts import people_weights, told
+from tests.support.name_facts import told, write_people
 from tests.support.particulars import file
 from tests.support.toy_snapshot import TOY, ToyDimension, build_snapshot, frames
 from warehouse.errors import SnapshotError
 from warehouse.names.export import name_files
 from warehouse.particulars import AGES
-from warehouse.snapshot_format import MAPS, PopulationInfo, arrow_schema, write_snapshot
+from warehouse.snapshot_format import PopulationInfo, write_snapshot
 
 Capture = pytest.CaptureFixture[str]
 
@@ -160,17 +158,7 @@ def test_dimensions_and_givens_that_only_one_has(toy: Snapshot, tmp_path: Path) 
 
 def with_names(folder: Path, files: Mapping[str, bytes]) -> Snapshot:
     dimensions = (*CHAIN, "sex", "birth_month")
-    write_snapshot(
-        folder,
-        population=PopulationInfo("us", "us", 2025, "USD"),
-        edition="2026.11",
-        catalogue_hash="0",
-        dimensions=dimension_frame(load_catalogue("us")).filter(pl.col("id").is_in(list(dimensions))),
-        weights=people_weights(dimensions),
-        maps=pl.DataFrame(arrow_schema(MAPS).empty_table()),
-        extra_files=files,
-    )
-    return Snapshot.load(folder)
+    return Snapshot.load(write_people(folder, dimensions, files))
 
 
 def test_other_name_files_name_people_otherwise_and_change_nothing_else(tmp_path: Path) -> None:

@@ -10,14 +10,12 @@ import polars as pl
 import pytest
 
 from pipeline.catalogue.loader import load_catalogue
-from pipeline.frames import dimension_frame
 from pipeline.heritage_shares import CHAIN, people_shares
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
-from tests.support.name_facts import people_weights
+from tests.support.name_facts import people_weights, write_people
 from warehouse.errors import WarehouseError
 from warehouse.names.files import EVERYONE, FOREIGN
-from warehouse.snapshot_format import MAPS, PopulationInfo, arrow_schema, write_snapshot
 
 CATALOGUE = load_catalogue("us")
 IDS = {dimension: CATALOGUE.dimension(dimension).category_ids for dimension in CHAIN}
@@ -33,16 +31,7 @@ def people() -> pl.DataFrame:
 @pytest.fixture(scope="module")
 def sampled(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
     """People whom the sampler draws with the same weights."""
-    folder = tmp_path_factory.mktemp("snapshot") / "us"
-    write_snapshot(
-        folder,
-        population=PopulationInfo("us", "us", 2025, "USD"),
-        edition="made-up",
-        catalogue_hash="0",
-        dimensions=dimension_frame(CATALOGUE).filter(pl.col("id").is_in(list(CHAIN))),
-        weights=people_weights(),
-        maps=pl.DataFrame(arrow_schema(MAPS).empty_table()),
-    )
+    folder = write_people(tmp_path_factory.mktemp("snapshot") / "us", CHAIN, {})
     return Sampler(Snapshot.load(folder)).sample(PEOPLE).to_polars()
 
 

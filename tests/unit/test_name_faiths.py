@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.catalogue.loader import load_catalogue
-from pipeline.frames import dimension_frame
 from pipeline.heritage_shares import CHAIN, RELIGION, religion_shares
 from serving.name_faiths import TILT, NameFaiths, by_faith
 from serving.name_files import NameFile, read_file
@@ -22,12 +21,20 @@ from serving.names import Names
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
 from tests.support import name_facts
-from tests.support.name_facts import AMONG, ETHNICITIES, FAITH, HERITAGES, NATIVITIES, SEXES, people_weights
+from tests.support.name_facts import (
+    AMONG,
+    ETHNICITIES,
+    FAITH,
+    HERITAGES,
+    NATIVITIES,
+    SEXES,
+    people_weights,
+    write_people,
+)
 from warehouse.errors import SnapshotError
 from warehouse.names.casing import key_of
 from warehouse.names.export import Told, name_files
 from warehouse.names.files import FIRST, HERITAGE_UNIT, LAST, METADATA
-from warehouse.snapshot_format import MAPS, PopulationInfo, arrow_schema, write_snapshot
 
 Floats = npt.NDArray[np.float64]
 CATALOGUE = load_catalogue("us")
@@ -242,17 +249,7 @@ def sampler(tmp_path_factory: pytest.TempPathFactory) -> Sampler:
 
 
 def written(folder: Path, dimensions: tuple[str, ...]) -> Path:
-    write_snapshot(
-        folder,
-        population=PopulationInfo("us", "us", 2025, "USD"),
-        edition="2026.11",
-        catalogue_hash="0",
-        dimensions=dimension_frame(CATALOGUE).filter(pl.col("id").is_in(list(dimensions))),
-        weights=people_weights(dimensions),
-        maps=pl.DataFrame(arrow_schema(MAPS).empty_table()),
-        extra_files=name_files(told()),
-    )
-    return folder
+    return write_people(folder, dimensions, name_files(told()))
 
 
 INDIAN = {"ethnicity": "asian", "heritage": "indian", "nativity": "foreign_born"}
