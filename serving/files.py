@@ -135,11 +135,14 @@ def duckdb_writer(path: str | os.PathLike[str], table: str) -> Iterator[Callable
             reason = _difference(there, given)
             if not reason:
                 connection.execute(f"insert into {name} by name {rows}")
+        # What DuckDB makes of a KeyboardInterrupt is one of three things, by where it comes.
         except duckdb.InterruptException:
             raise KeyboardInterrupt from None
         except duckdb.Error as error:
+            if "KeyboardInterrupt" in str(error):
+                raise KeyboardInterrupt from None
             reason = _first_line(error)
-        except RuntimeError as error:  # what DuckDB makes of a KeyboardInterrupt
+        except RuntimeError as error:
             if "interrupted" not in str(error):
                 raise
             raise KeyboardInterrupt from None

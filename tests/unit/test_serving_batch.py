@@ -74,6 +74,25 @@ def test_all_formats_hold_the_same_people(batch: Batch, tmp_path: Path) -> None:
         assert frame.cast(pl.String).to_dicts() == texts
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        duckdb.InterruptException("INTERRUPT Error: Interrupted!"),
+        duckdb.InvalidInputException("reading the schema of the object registered as 'x' failed: KeyboardInterrupt: "),
+        RuntimeError("Query interrupted"),
+    ],
+)
+def test_an_interrupt_stays_one_whatever_duckdb_makes_of_it(
+    batch: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def interrupted(_: Batch) -> str:
+        raise error
+
+    monkeypatch.setattr("serving.files._columns", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        batch.to_duckdb(tmp_path / "people.duckdb")
+
+
 @pytest.mark.parametrize("places", [slice(0, 2), slice(-3, None), slice(None, None, -4), slice(9, 3)])
 def test_a_slice_is_a_batch_of_those_people(batch: Batch, places: slice) -> None:
     part = batch[places]
