@@ -12,10 +12,11 @@ import numpy as np
 
 from benchmarks.pages import fill, table
 from pipeline.combination.bootstrap import Interval
-from pipeline.grounding.findings import Finding
+from pipeline.grounding.findings import AS_SAMPLED, OF_YEAR, SETTING, Finding
 from pipeline.grounding.goals import MOST_ABOVE_FLOOR, MOST_V_APART
 from pipeline.grounding.leanings import LeaningRow
 from pipeline.grounding.two_sample import area
+from pipeline.grounding.witnesses import Witness
 from serving.snapshot import Snapshot
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "grounding.md"
@@ -23,7 +24,7 @@ WORST_PAIRS = 10
 """Pairs shown of each data set; more if more miss the goal."""
 
 
-def write_page(found: Sequence[Finding], snapshots: Sequence[Snapshot]) -> Path:
+def write_page(found: Sequence[Finding], witnesses: Sequence[Witness], snapshots: Sequence[Snapshot]) -> Path:
     """Put the tables into their places; returns the page."""
     fill(
         PAGE,
@@ -32,6 +33,8 @@ def write_page(found: Sequence[Finding], snapshots: Sequence[Snapshot]) -> Path:
             "goals": goals(found),
             "sources": _sources(found),
             "areas": _areas(found),
+            "settings": settings(found),
+            "witnesses": witness_table(witnesses),
             "pair-counts": _pair_counts(found),
             "pairs": pair_table(found),
             "map-counts": _map_counts(found),
@@ -119,6 +122,36 @@ def _areas(found: Sequence[Finding]) -> str:
     return table([*head, "naive_bayes", "linear_pool", "other half"], rows)
 
 
+def settings(found: Sequence[Finding]) -> str:
+    """What is left above the floor once personas are of the survey's year, or sampled as it did, or both."""
+    rows = []
+    for one in found:
+        if SETTING in one.areas:
+            above = [
+                _signed(area(one.areas[arm] - one.areas["floor"])) if arm in one.areas else ""
+                for arm in ("personas", OF_YEAR, AS_SAMPLED, SETTING, "matched")
+            ]
+            met = area(one.areas[SETTING] - one.areas["floor"]).value <= MOST_ABOVE_FLOOR
+            rows.append([one.walk.id, str(one.walk.year), *above[:4], "yes" if met else "no", above[4]])
+    head = ["data set", "year", "as they are", "of its year", "sampled as it did", "both"]
+    return table([*head, f"at most {MOST_ABOVE_FLOOR:.2f}", "margins matched"], rows)
+
+
+def witness_table(witnesses: Sequence[Witness]) -> str:
+    """Surveys told from each other, and from personas."""
+    rows = [
+        [
+            f"{one.first} and {one.second} of {one.year}",
+            ", ".join(one.columns),
+            str(one.people),
+            *(_interval(value) for value in (one.between, one.of_first, one.of_second)),
+        ]
+        for one in witnesses
+    ]
+    head = ["surveys", "columns that both have", "people", "from each other", "the first from personas"]
+    return table([*head, "the second from personas"], rows)
+
+
 def _pair_counts(found: Sequence[Finding]) -> str:
     rows = []
     for one in found:
@@ -201,14 +234,17 @@ def map_table(found: Sequence[Finding]) -> str:
 
 
 def _leanings(found: Sequence[Finding]) -> str:
-    rows = [
-        [row.theme, row.label, one.walk.id, one.walk.source["years"], f"{row.respondents:.1f}", points(row)]
-        for one in found
-        for row in one.leanings
-        if not row.group
-    ]
+    rows = []
+    for one in found:
+        placed = {(row.theme, row.label): points(row) for row in one.set_leanings if not row.group}
+        for row in one.leanings:
+            if not row.group:
+                told = placed.get((row.theme, row.label), "")
+                years = one.walk.source["years"]
+                rows.append([row.theme, row.label, one.walk.id, years, f"{row.respondents:.1f}", points(row), told])
     rows.sort(key=lambda r: r[0])
-    return table(["theme", "share", "data set", "years", "respondents, %", "personas, points more"], rows)
+    head = ["theme", "share", "data set", "years", "respondents, %", "personas, points more"]
+    return table([*head, "of its year, sampled as it did"], rows)
 
 
 def _groups(found: Sequence[Finding]) -> str:

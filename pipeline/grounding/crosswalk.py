@@ -88,6 +88,17 @@ class Crosswalk:
         known: Mapping[str, Any] = self.source.get("evidence", {})
         return known
 
+    @property
+    def year(self) -> int | None:
+        """The year that respondents were asked in, the middle one of several; None where it is not stated."""
+        told: int | None = self.source.get("year")
+        return told
+
+    @property
+    def one_of_household(self) -> bool:
+        """Whether one adult of each household was asked, and nobody outside households."""
+        return bool(self.source.get("one_of_household", False))
+
     def place(self, column: str) -> int:
         """Position of a column; `KeyError` if the data set has none of that name."""
         for place, one in enumerate(self.columns):

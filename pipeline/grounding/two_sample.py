@@ -5,7 +5,11 @@ Does not belong here: making the personas, whether by the snapshot or by a contr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from pipeline.combination.bootstrap import LEVEL, Interval
@@ -14,6 +18,8 @@ from pipeline.grounding.crosswalk import People
 
 FOLDS = 5
 REPLICATES = 400
+SWEEPS = 30
+"""Of raking."""
 
 
 def held_out_scores(asked: People, made: People, nominal: list[bool], seed: int) -> tuple[Floats, Floats]:
@@ -72,19 +78,30 @@ def area(replicates: Floats) -> Interval:
 
 
 def matched(pool: People, like: People, sizes: list[int], n: int, seed: int) -> People:
-    """n of the pool, without replacement, whose margins are those of `like`: what is left to tell them by is joint.
-
-    Weights by raking (Deming & Stephan 1940), the draw by exponential keys (Efraimidis & Spirakis 2006), which follows
-    the weights as long as the pool is much larger than n.
-    """
-    weights = np.ones(len(pool))
+    """n of the pool, without replacement, whose margins are those of `like`: what is left to tell them by is joint."""
     targets = [np.bincount(like.codes[:, i], like.weights, size) / like.weights.sum() for i, size in enumerate(sizes)]
-    for _ in range(30):
+    return chosen(People(pool.codes, raked(pool.codes, targets)), n, seed)
+
+
+def raked(codes: npt.NDArray[np.integer[Any]], targets: Sequence[Floats]) -> Floats:
+    """Weights, (n,), with which each column of codes has its target for a margin (raking, Deming & Stephan 1940)."""
+    weights = np.ones(len(codes))
+    for _ in range(SWEEPS):
         for i, target in enumerate(targets):
-            share = np.bincount(pool.codes[:, i], weights, len(target)) / weights.sum()
-            weights *= (target / np.where(share > 0, share, 1.0))[pool.codes[:, i]]
-    keys = np.log(np.random.default_rng(seed).random(len(pool))) / np.maximum(weights, 1e-300)
-    return pool.rows(np.argsort(-keys)[:n])
+            share = np.bincount(codes[:, i], weights, len(target)) / weights.sum()
+            weights *= (target / np.where(share > 0, share, 1.0))[codes[:, i]]
+    return weights
+
+
+def chosen(people: People, n: int, seed: int) -> People:
+    """n of the people, without replacement, by their weights; all count the same after it.
+
+    The draw is by exponential keys (Efraimidis & Spirakis 2006), which follows the weights as long as people are many
+    more than n.
+    """
+    keys = np.log(np.random.default_rng(seed).random(len(people))) / np.maximum(people.weights, 1e-300)
+    found = people.codes[np.argsort(-keys)[:n]]
+    return People(found, np.ones(len(found)))
 
 
 def _resampled(rng: np.random.Generator, n: int) -> Floats:
