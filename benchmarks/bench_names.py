@@ -95,8 +95,9 @@ class Subject:
 
     def draw(self, people: People, seed: str) -> dict[str, Codes]:
         """Rows of the first names and surnames of these people."""
-        rows = self.names.draw_rows(seed, np.arange(len(people.sex), dtype=np.uint64), **vars(people))
-        return dict(zip(("first", "last"), rows, strict=True))
+        drawn = self.names.draw_rows(seed, np.arange(len(people.sex), dtype=np.uint64), **vars(people))
+        # A surname in the form of one sex counts as the surname.
+        return {name: self.names.listed(kind, drawn[kind]) for kind, name in enumerate(("first", "last"))}
 
     def counts(self, kind: str, rows: Codes) -> dict[str, int]:
         """How often each name was drawn, by key."""
@@ -282,7 +283,8 @@ def raised(subject: Subject, last: Texts) -> list[list[str]]:
         counted, on="key"
     )
     times = dict(known.select("name", pl.col("bearers") / pl.col("count")).iter_rows())
-    each = np.array([times[name] for name in last])
+    # Forms of one sex that the Census does not list are left out.
+    each = np.array([times[name] for name in last if name in times])
     return [
         [f"of them with a surname that stands for over {most} times its bearers", f"{(each > most).mean():.1%}", ""]
         for most in (2, 5)

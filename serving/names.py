@@ -28,6 +28,7 @@ from serving.arrow import numbers, texts
 from serving.counter import Seed, uniforms
 from serving.name_cells import Bearers, NameCells
 from serving.name_files import NOBODY, NameFile, read_file, read_people
+from serving.name_forms import Forms
 from serving.name_mixture import Told, total
 from warehouse.errors import SnapshotError
 from warehouse.names.files import (
@@ -115,6 +116,9 @@ class Names:
         cells = len(sexes) * self._cohorts * len(ethnicities)
         self._first = NameCells(first, cells, self._everyone, self._with_first_name, **categories)
         self._last = NameCells(last, len(ethnicities), self._everyone, self._with_surname, **categories)
+        self._forms = Forms(
+            last, self._last.told, sexes=sexes, heritages=heritages, nativities=nativities, religions=religions
+        )
 
     @classmethod
     def load(
@@ -182,6 +186,8 @@ class Names:
     ) -> tuple[Rows, Rows]:
         """Rows for `spelt`, two uint32 arrays of shape (n,).
 
+        A surname that one sex of a people bears in a form of its own has a row for that.
+
         `accents` changes how names are written and not whose they are: José and Nguyễn for those born abroad and their
         children, if the name is one of their heritage. Later generations have mostly lost the marks.
 
@@ -197,10 +203,13 @@ class Names:
         told = uniforms(seed, TOLD_STREAM, index)
         first = self._first.draw(told, uniforms(seed, FIRST_STREAM, index), cell, *own)
         last = self._last.draw(told, uniforms(seed, LAST_STREAM, index), of, *own)
+        forms = self._forms.taken(last, sex, heritage, nativity, religion)
         if accents:
             near = self._near[nativity]
             for cells, file, rows in zip((self._first, self._last), self._files, (first, last), strict=True):
                 rows[near & cells.of_heritage(rows, heritage)] += file.rows
+        for who, plain, accented in forms:
+            last[who] = np.where(last[who] < self._files[1].rows, plain, accented)
         return first, last
 
     def draw_one(
@@ -229,27 +238,53 @@ class Names:
         first = self._first.draw_one(told, of_first, cell, heritage, nativity, religion)
         last = self._last.draw_one(told, of_last, ethnicity, heritage, nativity, religion)
         near = accents and self._near[nativity]
+        accented = [
+            bool(near) and cells.one_of_heritage(row, heritage)
+            for cells, row in ((self._first, first), (self._last, last))
+        ]
+        form = self._forms.of_one(last, sex, heritage, nativity, religion)
         return (
-            self._written(0, first, accented=near and self._first.one_of_heritage(first, heritage)),
-            self._written(1, last, accented=near and self._last.one_of_heritage(last, heritage)),
+            self._written(0, first, accented=accented[0]),
+            self._written(1, last, accented=accented[1]) if form is None else form[accented[1]],
         )
 
     def spelt(self, kind: int, rows: Rows) -> Any:
         """First names (0) or surnames (1) of rows as `draw_rows` gives them: an Arrow array of strings, (n,)."""
         file = self._files[kind]
-        if (rows >= file.rows).any():
+        last = int(rows.max(initial=0))
+        if last >= 2 * file.rows and not ((rows >= file.rows) & (rows < 2 * file.rows)).any():
+            return self._formed.take(numbers(np.where(rows < file.rows, rows, rows - np.uint32(file.rows))))
+        if last >= file.rows:
             return self._spellings[kind].take(numbers(rows))
         return file.columns["name"].take(numbers(rows)).cast("string")
 
+    def listed(self, kind: int, rows: Rows) -> Rows:
+        """Rows of the names as they stand in the file, of rows with accents or in the form of one sex, (n,)."""
+        size = self._files[kind].rows
+        found = np.where(rows < 2 * size, rows % size, 0)
+        formed = np.flatnonzero(rows >= 2 * size)
+        if len(formed):
+            found[formed] = np.array(self._forms.of)[rows[formed] - 2 * size]
+        return np.asarray(found, dtype=np.uint32)
+
+    @cached_property
+    def _formed(self) -> Any:
+        """Surnames by row, as an Arrow array of strings, and after all of these the forms of one sex."""
+        import pyarrow as pa  # noqa: PLC0415
+
+        return pa.concat_arrays([self._files[1].columns["name"].cast("string"), texts(self._forms.texts)])
+
     @cached_property
     def _spellings(self) -> tuple[Any, Any]:
-        """Names by row, as Arrow arrays of strings, and after all of these the same as their bearers write them."""
+        """Names by row, as Arrow arrays of strings, after all of these the same as their bearers write them, and after
+        those the forms of one sex.
+        """
         found = []
         for file in self._files:
             plain, accented = (file.columns[name].to_pylist() for name in ("name", "accented"))
             written = [other or name for name, other in zip(plain, accented, strict=True)]
-            found.append(texts(plain + written))
-        return found[0], found[1]
+            found.append(plain + written)
+        return texts(found[0]), texts(found[1] + self._forms.texts)
 
     def _written(self, kind: int, row: int, *, accented: bool) -> str:
         columns = self._files[kind].columns

@@ -8,7 +8,7 @@ from pipeline.heritage_shares import CHAIN, RELIGION, people_shares, religion_sh
 from pipeline.names.faiths import FAITHS
 from pipeline.names.frames import faith_shares, heritage_shares, name_facts
 from pipeline.names.rare import standing
-from pipeline.names.ways import borrowing, faith_map, lender
+from pipeline.names.ways import borrowing, faith_map, lender, surname_forms
 from pipeline.particulars.requests import groups
 from pipeline.partitions import by_population, dimension_to_population, kind_to_population
 from pipeline.plan import COUNTED, NAMED
@@ -90,13 +90,27 @@ def _told(build: Build, population: str) -> Told:
         )
         estimates = query(connection, f"select * from name_estimates {where}", [lender(population), build.edition])
     people, tags = people_shares(build.catalogue(population), weights, COHORTS), heritage_shares(estimates)
-    faiths = _faiths(build, population, weights)
+    faiths, forms = _faiths(build, population, weights), _surname_forms(build, population)
     if population not in COUNTED:
         rare = pl.DataFrame(schema={"key": pl.String, "factor": pl.Float64})
-        return Told(people, tags, name_facts(estimates), rare, faiths)
+        return Told(people, tags, name_facts(estimates), rare, faiths, forms)
     surnames, everybody = listed_surnames()
     rare = standing(surnames, everybody, tags.filter(kind="last"), people)
-    return Told(people, tags, name_facts(estimates), rare, faiths)
+    return Told(people, tags, name_facts(estimates), rare, faiths, forms)
+
+
+def _surname_forms(build: Build, population: str) -> list[dict[str, object]]:
+    """What is said of surnames as one sex bears them; `CatalogueError` if it is told of another category."""
+    catalogue, found = build.catalogue(population), []
+    for one in surname_forms(population):
+        wanted: list[tuple[str, list[str]]] = [("sex", [one.sex]), ("heritage", one.heritages)]
+        wanted += [("nativity", one.nativities), (RELIGION, one.religions)]
+        for dimension, categories in wanted:
+            known = catalogue.dimension(dimension).category_ids if dimension in catalogue.by_id else ()
+            if unknown := [category for category in categories if category not in known]:
+                raise CatalogueError(f"names of '{population}': forms: {dimension} has no '{unknown[0]}': correct it")
+        found.append(one.model_dump())
+    return found
 
 
 def _faiths(build: Build, population: str, weights: pl.DataFrame) -> Faiths | None:

@@ -54,6 +54,18 @@ class FaithMap(_Strict):
     of: dict[str, Annotated[list[Faith], Field(min_length=1)]] = {}
 
 
+class SurnameForms(_Strict):
+    """Surnames as the people of one sex bear them, of these heritages, nativities and, if any are named, religions of
+    childhood; `endings` says what becomes of an ending, one with a capital being a whole name.
+    """
+
+    sex: Literal["female", "male"]
+    heritages: Annotated[list[str], Field(min_length=1)]
+    nativities: Annotated[list[str], Field(min_length=1)]
+    religions: list[str] = []
+    endings: Annotated[dict[Annotated[str, Field(min_length=1)], str], Field(min_length=1)]
+
+
 class _Way(_Strict):
     way: Literal["counted", "borrowed"]
     lender: str | None = Field(default=None, alias="from")
@@ -61,6 +73,7 @@ class _Way(_Strict):
     left_out: list[str] = []
     heritage: dict[str, _Heritage] = {}
     faiths: FaithMap = FaithMap()
+    forms: list[SurnameForms] = []
 
 
 def named(folder: Path = FOLDER) -> tuple[str, ...]:
@@ -86,6 +99,11 @@ def digest(population: str, folder: Path = FOLDER) -> str:
 def faith_map(population: str, folder: Path = FOLDER) -> FaithMap:
     """How the religion of childhood tells a faith in a population."""
     return _way(folder / f"{population}.toml").faiths
+
+
+def surname_forms(population: str, folder: Path = FOLDER) -> tuple[SurnameForms, ...]:
+    """The surnames of a population that the people of one sex bear in a form of their own."""
+    return tuple(_way(folder / f"{population}.toml").forms)
 
 
 def borrowing(population: str, folder: Path = FOLDER) -> Borrowing | None:

@@ -141,7 +141,7 @@ def borrowed_files(
         .sort("key", "sex")
         .select("key", "name", "listed", "sex", pl.exclude("key", "name", "listed", "sex"))
     )
-    whose = Told(told.people, heritage, told.facts, told.standing, told.faiths)
+    whose = Told(told.people, heritage, told.facts, told.standing, told.faiths, told.forms)
     return packed(first, last.sort("key"), whose, people.ethnicities, dict.fromkeys(people.ethnicities, 0.0))
 
 

@@ -105,6 +105,7 @@ class Told:
         facts: kind, key, BORN (0 to 1, null where births are known), spelling (null where it is as shown).
         standing: key, factor: how many times its bearers a surname stands for, see `pipeline.names.rare`; 1 for others.
         faiths: if anything was told of them.
+        forms: what the metadata of `files` say of surnames as the people of one sex bear them.
     """
 
     people: pl.DataFrame
@@ -112,6 +113,7 @@ class Told:
     facts: pl.DataFrame
     standing: pl.DataFrame
     faiths: Faiths | None = None
+    forms: Sequence[Mapping[str, object]] = ()
 
     def columns(self, kind: str, codes: dict[str, int]) -> pl.DataFrame:
         """Key and the columns of `files` that come from here, a row for each name of the kind."""
@@ -158,9 +160,10 @@ def packed(
     if told.faiths is not None:
         facts["faiths"] = told.faiths.facts
     of_first = facts | {"native_tilt": native_tilt(first, told.people, ethnicities), "as_born_here": as_here}
+    of_last = facts | ({"forms": list(told.forms)} if told.forms else {})
     return {
         FIRST: _parquet_bytes(_written(first, told.columns("first", codes)), of_first),
-        LAST: _parquet_bytes(_written(last, told.columns("last", codes)), facts),
+        LAST: _parquet_bytes(_written(last, told.columns("last", codes)), of_last),
         PEOPLE: _people_bytes(told.people),
     }
 

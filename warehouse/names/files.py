@@ -21,6 +21,11 @@ Both have `faiths` if they have the column faith_share: `names`, the faiths in t
 categories tell a person's faith; `of`, category -> faiths that it stands for, at least one, for those that stand for
 any; `among`, heritage -> category -> its share of the people of that heritage, for the heritages whose names differ by
 faith and these categories.
+
+That of surnames may have `forms`, surnames as the people of one sex bear them, a list of who takes them, in order, the
+first that fits: `sex`, `heritages`, `nativities` and, unless empty, `religions`, categories of the dimension of
+`faiths`; and `endings`, ending -> the form's ending, one with a capital being a whole name. They are formed of the
+surnames that were told to be of one of these heritages.
 """
 
 from __future__ import annotations
