@@ -62,10 +62,11 @@ def _files(context: dg.AssetExecutionContext, build: Build, population: str) -> 
     enrichment, catalogue = build.plan.particulars[population], build.catalogue(population)
     settings = load_settings(catalogue)
     outcomes = {kind: enrichment.outcome(kind) for kind in DRAWN_BY}
-    parts, holders, terms = (outcomes[kind].rows for kind in ("part", "holder", "arrangement"))
+    parts, homes, holders, terms = (outcomes[kind].rows for kind in ("part", "home", "holder", "arrangement"))
     told: dict[Kind, dict[str, Table]] = {
         "place": {
-            one: place_table(rows, parts.get(one, ()), catalogue) for one, rows in outcomes["place"].rows.items()
+            one: place_table(rows, parts.get(one, ()), homes.get(one, ()), catalogue)
+            for one, rows in outcomes["place"].rows.items()
         },
         "title": {
             one: title_table(rows, holders.get(one, ()), terms.get(one, ()), catalogue, settings)

@@ -83,6 +83,18 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Home:
+    """How people of a place live: shares of the kinds of `dwelling`, in catalogue order; of those in a household
+    without a vehicle; and, of who goes out to work, by public transport, on foot or by bicycle, and otherwise.
+    """
+
+    name: str
+    dwelling: tuple[float, ...]
+    without_vehicle: float
+    ways: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Holders:
     """Who holds a title: shares by `education` and by `age`, in catalogue order, and the shares of the fields of study
     that were listed, at most 1 in all, among those who have one.
@@ -163,6 +175,17 @@ def read_parts(text: str, names: Sequence[str]) -> tuple[Part, ...]:
     return tuple(Part(name, of[name]) for name in names if name in of)
 
 
+def read_homes(text: str, catalogue: Catalogue, names: Sequence[str]) -> tuple[Home, ...]:
+    """How people of the places asked about live, in their order; raises `AnswerError` if it cannot be used."""
+    by_name = _each(_parsed(text, _Homes).homes, names)
+    found = []
+    for name in names:
+        dwelling, without, told = by_name[name]
+        public, on_foot, other = _scaled(f"the ways to work of {quote(name)}", told, 100, OFF)
+        found.append(Home(name, _row(name, "dwelling", dwelling, catalogue), without / 100, (public, on_foot, other)))
+    return tuple(found)
+
+
 def read_holders(text: str, catalogue: Catalogue, names: Sequence[str]) -> tuple[Holders, ...]:
     """Who holds the titles that were asked about, in their order; raises `AnswerError` if it cannot be used."""
     by_name = _each(_parsed(text, _Holders).holders, names)
@@ -225,6 +248,8 @@ def read(request: ParticularRequest, text: str, catalogue: Catalogue, settings: 
             found = read_low_incomes(text, catalogue)
         case "part":
             found = read_parts(text, request.names)
+        case "home":
+            found = read_homes(text, catalogue, request.names)
         case "holder":
             found = read_holders(text, catalogue, request.names)
         case "arrangement":
@@ -265,6 +290,10 @@ class _Titles(_Answer):
 
 class _Parts(_Answer):
     parts: dict[_Name, _Name]
+
+
+class _Homes(_Answer):
+    homes: Annotated[list[tuple[_Name, list[_Number], _Percent, tuple[_Number, _Number, _Number]]], _ROWS]
 
 
 class _Names(_Answer):
@@ -326,8 +355,8 @@ def _by_name(told: Mapping[str, _Told], names: Sequence[str]) -> dict[str, _Told
 
 
 def _each(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    """What each row tells of its title, by the names as they were asked about; raises `AnswerError` if one is missing,
-    stands twice or was not asked about.
+    """What each row tells of its place or title, by the names as they were asked about; raises `AnswerError` if one is
+    missing, stands twice or was not asked about.
     """
     _check_once([row[0] for row in rows])
     by_name = _by_name({row[0]: row[1:] for row in rows}, names)

@@ -3,7 +3,8 @@
 Belongs here: likelihoods of what is known of a person given a place or title, and fitting shares to the people who are
 drawn. Does not belong here: answers (`answers`), the layout of the files (`warehouse.particulars`), drawing.
 
-    P(place | region, kind of surroundings, heritage) ~ share * P(kind | place) * multiple(heritage)
+    P(place | region, kind of surroundings, heritage, dwelling, vehicle, commute)
+        ~ share * P(kind | place) * multiple(heritage) * P(dwelling | place) P(vehicle or none | place) P(way | place)
     P(title | occupation, sex, education, age, field of study, industry, employment, income, work arrangement)
         ~ share * P(sex | title) P(education | title) P(age | title) P(field | title) P(industry | title)
           * P(employment | title) P(band | title) P(arrangement | title)
@@ -26,7 +27,7 @@ import pyarrow as pa
 
 from pipeline.catalogue.models import Catalogue
 from pipeline.combination.raking import Margin, rake
-from pipeline.particulars.answers import Holders, LowIncomes, Part, Place, Terms, Title
+from pipeline.particulars.answers import Holders, Home, LowIncomes, Part, Place, Terms, Title
 from pipeline.particulars.requests import AT_WORK, NONE, WITHIN, WITHOUT, Kind, Settings, arrangements
 from serving.incomes import income_bands
 from warehouse.parquet import parquet_bytes
@@ -34,7 +35,7 @@ from warehouse.particulars import INCOME_PARTS, INCOME_UNIT, INCOMES, METADATA, 
 from warehouse.snapshot_format import round_significant
 
 GIVENS: Mapping[Kind, tuple[tuple[str, ...], ...]] = {
-    "place": (("urbanicity",), ("heritage",)),
+    "place": (("urbanicity",), ("heritage",), ("dwelling",), ("vehicle",), ("commute_mode",)),
     "title": (
         *(("sex",), ("education",), ("age",), ("field_of_study",)),
         *(("industry",), ("employment", "personal_income"), ("work_arrangement",)),
@@ -47,7 +48,7 @@ NEEDS = tuple(
 )
 """All dimensions that any of these depend on."""
 
-DRAWN_BY: tuple[Kind, ...] = ("place", "title", "income", "part", "holder", "arrangement")
+DRAWN_BY: tuple[Kind, ...] = ("place", "title", "income", "part", "home", "holder", "arrangement")
 """The kinds of answers that these factors are made of."""
 
 FLOOR = 0.0005
@@ -70,6 +71,13 @@ MOST_SCALED = 100.0
 """How many times its share a place or title may be scaled up or down, so that what is ruled out stays so."""
 
 FULL_TIME, FEMALE, FIELD = "full_time", "female", "field_of_study"
+
+NO_VEHICLE = "none"
+WAYS: Mapping[str, int | None] = {
+    **{"public_transport": 0, "walks": 1, "cycles": 1},
+    **{"works_from_home": None, "not_applicable": None},
+}
+"""Which of `Home.ways` a category of `commute_mode` is of; the last, where it is not listed; None for no way at all."""
 _QUARTILE = 0.6744897501960817  # of the standard normal distribution
 
 Floats = npt.NDArray[np.float64]
@@ -86,15 +94,33 @@ class Table:
     factors: tuple[Floats, ...]
 
 
-def place_table(places: Sequence[Place], parts: Sequence[Part], catalogue: Catalogue) -> Table:
-    """The places of a region as they were told, those that are parts of something with its name behind theirs."""
+def place_table(places: Sequence[Place], parts: Sequence[Part], homes: Sequence[Home], catalogue: Catalogue) -> Table:
+    """The places of a region as they were told, those that are parts of something with its name behind theirs. Where it
+    was not asked how people live there, nobody is told apart by it.
+    """
     kinds = _ruling_out(np.array([place.kinds for place in places]), 0.0)
     heritages = catalogue.dimension("heritage").category_ids
     multiples = np.array([[place.multiples.get(h, 1.0) for h in heritages] for place in places])
     shares = np.array([place.share for place in places])
     of = {part.name: f", {part.of}" for part in parts}
     names = tuple(place.name + of.get(place.name, "") for place in places)
-    return Table(names, shares, (kinds, np.maximum(multiples, FLOOR)))
+    return Table(names, shares, (kinds, np.maximum(multiples, FLOOR), *_living(places, homes, catalogue)))
+
+
+def _living(places: Sequence[Place], homes: Sequence[Home], catalogue: Catalogue) -> tuple[Floats, Floats, Floats]:
+    """Factors of the dwelling, the vehicle and the way to work, which have no say in who has no such way."""
+    dwellings, vehicles, ways = (
+        catalogue.dimension(name).category_ids for name in ("dwelling", "vehicle", "commute_mode")
+    )
+    by_name = {one.name: one for one in homes}
+    if any(place.name not in by_name for place in places):
+        neutral = [np.ones((len(places), len(ids))) for ids in (dwellings, vehicles, ways)]
+        return neutral[0], neutral[1], neutral[2]
+    told = [by_name[place.name] for place in places]
+    vehicle = [[one.without_vehicle if v == NO_VEHICLE else 1 - one.without_vehicle for v in vehicles] for one in told]
+    way = [[1.0 if (place := WAYS.get(w, 2)) is None else one.ways[place] for w in ways] for one in told]
+    dwelling = [one.dwelling for one in told]
+    return np.maximum(dwelling, FLOOR), np.maximum(vehicle, FLOOR), np.maximum(way, FLOOR)
 
 
 def title_table(
@@ -110,7 +136,7 @@ def title_table(
     """
     sexes, employments = (catalogue.dimension(name).category_ids for name in ("sex", "employment"))
     women = np.array([[t.women if sex == FEMALE else 1 - t.women for sex in sexes] for t in titles])
-    industry = [_spread(t.industries, catalogue.dimension("industry").category_ids, NONE) for t in titles]
+    industry = np.array([_industries(t.industries, catalogue) for t in titles])
     bands = np.maximum([_in_bands(t.pay, catalogue) for t in titles], FLOOR)
     # Pay was told of people who work full time; of others a band says nothing about the title.
     income = np.ones((len(titles), len(employments), bands.shape[1]))
@@ -120,7 +146,7 @@ def title_table(
     factors = (
         np.maximum(women, FLOOR),
         *_schooling(titles, holders, catalogue, settings),
-        np.maximum(industry, FLOOR),
+        industry,
         income.reshape(len(titles), -1),
         arrangement,
     )
@@ -170,6 +196,15 @@ def _ruling_out(shares: Floats, trace: float) -> Floats:
     steps = np.arange(shares.shape[1])
     near = shares @ NEARNESS ** np.abs(steps[:, None] - steps)
     return np.where(shares <= trace, np.maximum(near, FLOOR**4) * RULED_OUT, shares)
+
+
+def _industries(told: Mapping[str, float], catalogue: Catalogue) -> list[float]:
+    """Shares of the industries that were listed, with next to nothing for others: each of these has less than three in
+    a hundred, and where few have the industry that a title is of, scaling would make school principals in factories.
+    """
+    ids = catalogue.dimension("industry").category_ids
+    unlisted = {one: max(share, FLOOR) * RULED_OUT for one, share in zip(ids, _spread(told, ids, NONE), strict=True)}
+    return [told.get(one, 1.0 if one == NONE else unlisted[one]) for one in ids]
 
 
 def _spread(told: Mapping[str, float], categories: Sequence[str], without: str) -> list[float]:

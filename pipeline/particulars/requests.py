@@ -1,6 +1,7 @@
 """Rendering requests about particulars: which places a region has, which titles an occupation and which first names a
 heritage, and how low the lowest incomes are; and then, about the places and titles that were accepted, which places are
-parts of a city, who holds the titles, and where and on what terms they work.
+parts of a city, in what people live there and how they get about, who holds the titles, and where and on what terms
+they work.
 
 Rendering is a pure function of the catalogue, the population's settings, the names and the member. What holds of an
 answer is the business of `answers`. The wording is `system.j2` and a template for each kind; what differs by population
@@ -26,14 +27,14 @@ from serving.incomes import lowest_end
 from warehouse.errors import CatalogueError
 from warehouse.particulars import INCOME_PARTS
 
-Kind = Literal["place", "title", "name", "income", "part", "holder", "arrangement"]
+Kind = Literal["place", "title", "name", "income", "part", "home", "holder", "arrangement"]
 WITHIN: dict[Kind, str] = {
     **{"place": "region", "title": "occupation", "name": "heritage", "income": "employment"},
-    **{"part": "region", "holder": "occupation", "arrangement": "occupation"},
+    **{"part": "region", "home": "region", "holder": "occupation", "arrangement": "occupation"},
 }
 """What is asked about, and the dimension that it is within."""
 
-ABOUT: dict[Kind, Kind] = {"part": "place", "holder": "title", "arrangement": "title"}
+ABOUT: dict[Kind, Kind] = {"part": "place", "home": "place", "holder": "title", "arrangement": "title"}
 """The kinds that ask about names, and the kind whose accepted answers have these."""
 
 NONE = "none"
@@ -225,6 +226,7 @@ def messages_about(
             counsel=settings.counsel,
             degree=[one.label for one in education.categories if one.id in settings.degree],
             urbanicity=catalogue.dimension("urbanicity"),
+            dwelling=catalogue.dimension("dwelling"),
             heritage=catalogue.dimension("heritage"),
             industry=catalogue.dimension("industry"),
             education=education,

@@ -80,6 +80,20 @@ def terms_rows(titles: Sequence[str]) -> list[list[Any]]:
     return [[title, [80 if k == n % 3 else 10 for k in range(3)], [70, 20, 10]] for n, title in enumerate(titles)]
 
 
+def home_rows(catalogue: Catalogue, places: Sequence[str]) -> list[list[Any]]:
+    """How people of places live: mostly in one kind of building, in turn; half of the places by bus."""
+    size = len(catalogue.dimension("dwelling").categories)
+    return [
+        [
+            place,
+            [75 if k == n % size else 25 / (size - 1) for k in range(size)],
+            40 if n % 2 else 5,
+            [60, 10, 30] if n % 2 else [4, 6, 90],
+        ]
+        for n, place in enumerate(places)
+    ]
+
+
 def answer(catalogue: Catalogue, kind: Kind, category: str, names: Sequence[str] = ()) -> str:
     """A valid answer."""
     found: dict[str, Any]
@@ -94,6 +108,8 @@ def answer(catalogue: Catalogue, kind: Kind, category: str, names: Sequence[str]
             found = {"people": [100, 150, 200, 250, 300]}
         case "part":
             found = {"parts": dict.fromkeys(names[:1], "Springfield")}
+        case "home":
+            found = {"homes": home_rows(catalogue, names)}
         case "holder":
             found = {"holders": holder_rows(catalogue, names)}
         case "arrangement":

@@ -12,6 +12,7 @@ from pipeline.particulars.answers import (
     Part,
     read_first_names,
     read_holders,
+    read_homes,
     read_parts,
     read_places,
     read_terms,
@@ -19,7 +20,15 @@ from pipeline.particulars.answers import (
 )
 from pipeline.particulars.requests import Kind, groups, load_settings, particular_requests
 from pipeline.prompts.parsing import AnswerError, Reason
-from tests.support.particulars import answer, first_name_rows, holder_rows, place_rows, terms_rows, title_rows
+from tests.support.particulars import (
+    answer,
+    first_name_rows,
+    holder_rows,
+    home_rows,
+    place_rows,
+    terms_rows,
+    title_rows,
+)
 
 US, GB = load_catalogue("us"), load_catalogue("gb")
 
@@ -237,6 +246,36 @@ def test_first_names_that_are_too_few_or_hardly_anybodys_are_rejected() -> None:
         read_first_names(json.dumps({"names": rows[:40]}), 80)
     with pytest.raises(AnswerError, match="bad_sum"):
         read_first_names(json.dumps({"names": [[name, figure / 2] for name, figure in rows]}), 80)
+
+
+def test_homes_are_read_in_the_order_that_was_asked() -> None:
+    places = ["Bangor", "Portland"]
+    found = read_homes(json.dumps({"homes": home_rows(US, places)[::-1]}), US, places)
+    assert [one.name for one in found] == places
+    assert found[1].dwelling == (0.05, 0.75, 0.05, 0.05, 0.05, 0.05) and found[0].without_vehicle == 0.05
+    assert found[1].ways == (0.6, 0.1, 0.3)
+    (request,) = particular_requests(US, "home", {"maine": places})
+    text = request.messages[1]["content"]
+    assert "State: Maine" in text and "\n- Bangor\n- Portland\n" in text and "- mobile_home:" in text
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (["Portland", [100, 0, 0, 0, 0, 0], 5, [0, 0, 100]], Reason.DUPLICATE_KEY),
+        (["Salem", [100, 0, 0, 0, 0, 0], 5, [0, 0, 100]], Reason.UNKNOWN_CONDITION),
+        (["Bangor", [100, 0, 0, 0, 0], 5, [0, 0, 100]], Reason.WRONG_SHAPE),
+        (["Bangor", [100, 0, 0, 0, 0, 0], 101, [0, 0, 100]], Reason.WRONG_SHAPE),
+        (["Bangor", [100, 0, 0, 0, 0, 0], 5, [0, 100]], Reason.WRONG_SHAPE),
+        (["Bangor", [100, 0, 0, 0, 0, 0], 5, [0, 0, 80]], Reason.BAD_SUM),
+        (["Bangor", [50, 0, 0, 0, 0, 0], 5, [0, 0, 100]], Reason.BAD_SUM),
+    ],
+)
+def test_what_is_wrong_with_homes_is_named(row: list[Any], reason: Reason) -> None:
+    places = ["Bangor", "Portland"]
+    with pytest.raises(AnswerError) as error:
+        read_homes(json.dumps({"homes": [row, *home_rows(US, places)[1:]]}), US, places)
+    assert error.value.reason is reason
 
 
 def test_terms_are_read_in_the_order_that_was_asked() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.catalogue.loader import load_catalogue
-from pipeline.particulars.answers import Holders, Part, Place, Terms, Title, read_places, read_titles
+from pipeline.particulars.answers import Holders, Home, Part, Place, Terms, Title, read_places, read_titles
 from pipeline.particulars.factors import FLOOR, GIVENS, NEEDS, RULED_OUT, fitted, place_table, title_table, written
 from pipeline.particulars.requests import WITHIN, load_settings
 from serving.particulars import Particulars
@@ -38,7 +38,7 @@ def test_factors_are_likelihoods() -> None:
     assert (education[0, bachelor], education[2, bachelor]) == (0.9, 0.1)
     assert (age == 1).all() and (field == 1).all() and (arrangement == 1).all()
     unlisted = len(CATEGORIES["industry"]) - 3  # of two that are listed, and none
-    assert industry[0, 0] == 0.8 and industry[0, 5] == pytest.approx(0.05 / unlisted)
+    assert industry[0, 0] == 0.8 and industry[0, 5] == pytest.approx(0.05 / unlisted * RULED_OUT)
     bands = income.reshape(len(sex), len(CATEGORIES["employment"]), -1)
     full_time = bands[0, CATEGORIES["employment"].index("full_time")]
     # Half of the mass lies between quartiles of 20,000 and 30,000, and so all but none of it below 10,000.
@@ -50,18 +50,45 @@ def test_factors_are_likelihoods() -> None:
 
 def test_what_was_not_told_of_a_heritage_is_as_everywhere() -> None:
     places = read_places(answer(US, "place", "maine"), US, SETTINGS)
-    kinds, heritages = place_table(places, (), US).factors
+    kinds, heritages, *living = place_table(places, (), (), US).factors
     assert kinds[0].tolist() == [0.8, 0.05, 0.05, 0.05, 0.05]
     assert heritages[0].tolist() == [5, *[1] * (len(CATEGORIES["heritage"]) - 1)]
+    assert all((factors == 1).all() for factors in living)
+
+
+def test_who_lives_in_towers_without_a_car_and_goes_by_train_is_in_the_city() -> None:
+    kinds = (0.2,) * 5
+    places = [Place("Manhattan", 0.5, kinds, {}), Place("Batavia", 0.5, kinds, {})]
+    towers, farms = (0.01, 0.02, 0.1, 0.86, 0, 0.01), (0.8, 0.05, 0.05, 0.01, 0.08, 0.01)
+    homes = [Home("Batavia", farms, 0.05, (0.01, 0.04, 0.95)), Home("Manhattan", towers, 0.76, (0.6, 0.3, 0.1))]
+    told = place_table(places, (), homes, US)
+    dwelling, vehicle, way = told.factors[2:]
+    assert dwelling[0].tolist() == [0.01, 0.02, 0.1, 0.86, FLOOR, 0.01] and dwelling[1, 0] == 0.8
+    none, *some = vehicle[0].tolist()
+    assert none == 0.76 and some == pytest.approx([0.24] * len(some))
+    ways = dict(zip(CATEGORIES["commute_mode"], way[0].tolist(), strict=True))
+    assert (ways["public_transport"], ways["walks"], ways["cycles"], ways["drives_alone"]) == (0.6, 0.3, 0.3, 0.1)
+    assert ways["works_from_home"] == ways["not_applicable"] == 1
+    content = written("region", GIVENS["place"], {"new_york": told}, US)
+    read = Particulars.read(content, PLACES, CATEGORIES)
+    fixed = {"region": "new_york", "dwelling": "detached_house", "vehicle": "suv", "commute_mode": "drives_alone"}
+    drawn = read.draw_rows(1, "x", np.arange(4_000, dtype=np.uint64), people(4_000, **fixed))
+    # Batavia .8 * .95 * .95, Manhattan .01 * .24 * .1.
+    assert drawn.mean() > 0.998
+    fixed |= {"dwelling": "large_apartment_building", "vehicle": "none", "commute_mode": "public_transport"}
+    drawn = read.draw_rows(1, "x", np.arange(4_000, dtype=np.uint64), people(4_000, **fixed))
+    assert drawn.mean() < 0.002
 
 
 @pytest.mark.parametrize("kind", ["place", "title"])
 def test_the_people_who_are_drawn_come_out_by_the_shares_that_were_told(kind: str) -> None:
     if kind == "place":
         category, these, file = "maine", people(region="maine"), PLACES
-        told = place_table(read_places(answer(US, "place", category), US, SETTINGS), (), US)
+        told = place_table(read_places(answer(US, "place", category), US, SETTINGS), (), (), US)
     else:
         category, these, file = "sales", people(occupation="sales"), TITLES
+        # As many of each industry, so that what others rule out leaves room for every title.
+        these["industry"] = (np.arange(6_000) % (len(CATEGORIES["industry"]) - 1)).astype(np.uint8)
         told = title_table(read_titles(answer(US, "title", category), US, SETTINGS), (), (), US, SETTINGS)
     index = np.arange(6_000, dtype=np.uint64)
     shares = []
@@ -75,7 +102,7 @@ def test_the_people_who_are_drawn_come_out_by_the_shares_that_were_told(kind: st
 
 
 def test_of_a_category_that_nobody_is_of_the_shares_stay() -> None:
-    told = place_table(read_places(answer(US, "place", "maine"), US, SETTINGS), (), US)
+    told = place_table(read_places(answer(US, "place", "maine"), US, SETTINGS), (), (), US)
     assert fitted(told, "place", "maine", US, people(region="ohio")) is told
 
 
@@ -83,7 +110,7 @@ def test_nobody_is_of_a_place_that_has_not_their_surroundings() -> None:
     kinds = len(CATEGORIES["urbanicity"])
     places = [Place("Portland", 0.9, (0,) * (kinds - 1) + (1,), {}), Place("Eastport", 0.1, (0.5, 0.5, 0, 0, 0), {})]
     these = people(4_000, region="maine")
-    table = fitted(place_table(places, (), US), "place", "maine", US, these)
+    table = fitted(place_table(places, (), (), US), "place", "maine", US, these)
     content = written("region", GIVENS["place"], {"maine": table}, US)
     rows = Particulars.read(content, PLACES, CATEGORIES).draw_rows(1, "x", np.arange(4_000, dtype=np.uint64), these)
     assert (rows[these["urbanicity"] < 2] == 1).all() and (rows[these["urbanicity"] == kinds - 1] == 0).all()
@@ -97,7 +124,7 @@ def title(name: str, share: float) -> Title:
 
 def test_a_part_of_a_city_has_its_name_behind() -> None:
     places = read_places(answer(US, "place", "maine"), US, SETTINGS)
-    names = place_table(places, [Part(places[1].name, "Bangor")], US).names
+    names = place_table(places, [Part(places[1].name, "Bangor")], (), US).names
     assert names[:3] == (places[0].name, f"{places[1].name}, Bangor", places[2].name)
 
 
