@@ -181,7 +181,7 @@ def _span(value: Any) -> tuple[int, int] | None:
     years = [text for text in (low, high) if text]
     if not years or not all(text.isascii() and text.isdecimal() for text in years):
         return None
-    first, last = (int(text[:9]) if text else None for text in (low, high))
+    first, last = (int(text.lstrip("0")[:9] or 0) if text else None for text in (low, high))
     first = 0 if first is None else first
     last = (OLDEST if dots else first) if last is None else last
     if last < first:

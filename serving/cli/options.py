@@ -21,7 +21,7 @@ POPULATION = click.option("--population", help="Population of a packaged snapsho
 SNAPSHOT = click.option("--snapshot", "path", type=click.Path(), help="Folder of another snapshot.")
 
 KEYS_VARIABLE = "PERSONAGEN_KEYS_FILE"
-DIGITS = re.compile(r"\d{10}")  # more of them than any age has
+DIGITS = re.compile(r"[1-9]\d{9}")  # more of them than any age has
 
 
 def assignments(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:

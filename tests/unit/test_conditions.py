@@ -267,6 +267,8 @@ def test_who_meets_the_evidence_anyway_stays_who_they_are(sampler: Sampler) -> N
 def test_several_spans_of_exact_ages(sampler: Sampler) -> None:
     years = sampler.sample(2000, 1, evidence={"age": ["25..30", 40, range(50, 52)]}).values("age_years")
     assert set(years) == {*range(25, 31), 40, 50, 51}
+    padded = sampler.sample(500, 1, evidence={"age": "0000000000025..000030"}).values("age_years")
+    assert set(padded) == {*range(25, 31)}
 
 
 PROPERTY = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
