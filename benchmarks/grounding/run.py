@@ -9,7 +9,7 @@ import argparse
 import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
@@ -89,6 +89,7 @@ def _witnesses(work: tuple[str, str]) -> list[Witness]:
     ]
 
 
+@cache
 def told(population: str) -> BaseRates:
     """What the recorded passes say of the years of a population's data sets."""
     catalogue = load_catalogue(population)

@@ -1,8 +1,11 @@
 """Stage `name_files`: what a snapshot knows of names. Their content is `warehouse.names.export`."""
 
+from collections.abc import Collection
+
 import dagster as dg
 import polars as pl
 
+from pipeline.catalogue.models import Catalogue
 from pipeline.elicitation.batch import write_whole
 from pipeline.heritage_shares import CHAIN, RELIGION, people_shares, religion_shares
 from pipeline.names.faiths import FAITHS
@@ -103,14 +106,20 @@ def _surname_forms(build: Build, population: str) -> list[dict[str, object]]:
     """What is said of surnames as one sex bears them; `CatalogueError` if it is told of another category."""
     catalogue, found = build.catalogue(population), []
     for one in surname_forms(population):
-        wanted: list[tuple[str, list[str]]] = [("sex", [one.sex]), ("heritage", one.heritages)]
-        wanted += [("nativity", one.nativities), (RELIGION, one.religions)]
-        for dimension, categories in wanted:
-            known = catalogue.dimension(dimension).category_ids if dimension in catalogue.by_id else ()
-            if unknown := [category for category in categories if category not in known]:
-                raise CatalogueError(f"names of '{population}': forms: {dimension} has no '{unknown[0]}': correct it")
+        for dimension, named in (
+            *(("sex", [one.sex]), ("heritage", one.heritages)),
+            *(("nativity", one.nativities), (RELIGION, one.religions)),
+        ):
+            _check_known(catalogue, dimension, named)
         found.append(one.model_dump())
     return found
+
+
+def _check_known(catalogue: Catalogue, dimension: str, named: Collection[str]) -> None:
+    known = catalogue.dimension(dimension).category_ids if dimension in catalogue.by_id else ()
+    if unknown := [one for one in named if one not in known]:
+        where = f"names of population '{catalogue.population.id}'"
+        raise CatalogueError(f"{where}: {dimension} has no '{unknown[0]}': correct it")
 
 
 def _faiths(build: Build, population: str, weights: pl.DataFrame) -> Faiths | None:
@@ -120,9 +129,8 @@ def _faiths(build: Build, population: str, weights: pl.DataFrame) -> Faiths | No
     catalogue = build.catalogue(population)
     if shares.is_empty() or not known.split or RELIGION not in catalogue.by_id:
         return None
-    for dimension, named in (("heritage", known.split), (RELIGION, known.of)):
-        if unknown := [one for one in named if one not in catalogue.dimension(dimension).category_ids]:
-            raise CatalogueError(f"names of population '{population}': {dimension} has no '{unknown[0]}': correct it")
+    _check_known(catalogue, "heritage", known.split)
+    _check_known(catalogue, RELIGION, known.of)
     among = religion_shares(catalogue, weights)
     return Faiths(
         shares,

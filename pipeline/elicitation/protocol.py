@@ -1,13 +1,15 @@
 """What every way of asking models has in common: requests go in, completions as they were received come out.
 
-Belongs here: what a completion and a call are, the one check of what counts as a chat completion, and the one reading
-of what a response says of its cost. Does not belong here: asking anybody, prompts, or what an answer's text should
-contain.
+Belongs here: what makes a request the same one, what a completion and a call are, the one check of what counts as a
+chat completion, and the one reading of what a response says of its cost. Does not belong here: asking anybody, prompts,
+or what an answer's text should contain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -68,6 +70,11 @@ class Usage:
 
 
 NOT_TOLD = Usage()
+
+
+def identity_digest(identity: Sequence[object]) -> str:
+    """Sha256 (hex) of what makes a request the same one; custom ids end in its first digits."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 
 
 def to_completion(custom_id: str, body: object, attempt: int = 1) -> Completion:

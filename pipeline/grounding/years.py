@@ -50,22 +50,25 @@ def year_requests(catalogue: Catalogue, walks: Iterable[Crosswalk], member: Memb
 
 def judged(catalogue: Catalogue, walks: Sequence[Crosswalk], panel: Sequence[Member], folder: Path) -> list[Outcome]:
     """The verdict on the recorded answers, by member; raises `CorpusError` for a damaged record."""
-    requests = [list(year_requests(catalogue, walks, member).values()) for member in panel]
-    known = {one.custom_id for asked in requests for one in asked}
-    answers = completions_of(Record(folder, known=known).attempts(known))
-    return [validate_all(asked, answers, catalogue.dimension) for asked in requests]
+    return _judged(catalogue, [year_requests(catalogue, walks, member) for member in panel], folder)
 
 
 def base_rates(catalogue: Catalogue, walks: Sequence[Crosswalk], panel: Sequence[Member], folder: Path) -> BaseRates:
     """What members say, pooled with equal weights. Raises `GroundingError` if an answer is missing."""
-    outcomes = judged(catalogue, walks, panel, folder)
+    requests = [year_requests(catalogue, walks, member) for member in panel]
     told: dict[tuple[int, str], list[Floats]] = {}
-    for member, outcome in zip(panel, outcomes, strict=True):
+    for asked, outcome in zip(requests, _judged(catalogue, requests, folder), strict=True):
         by_id = {estimate.custom_id: estimate.p for estimate in outcome.estimates}
-        for key, request in year_requests(catalogue, walks, member).items():
+        for key, request in asked.items():
             if request.custom_id not in by_id:
                 year, name = key
-                missing = f"no accepted answer of {member.id} about '{name}' in {year}"
+                missing = f"no accepted answer of {request.model} about '{name}' in {year}"
                 raise GroundingError(f"{folder}: {missing}: ask for it, as docs/grounding.md says")
             told.setdefault(key, []).append(by_id[request.custom_id])
     return {key: pooled_probabilities((), estimates) for key, estimates in told.items()}
+
+
+def _judged(catalogue: Catalogue, requests: Sequence[Mapping[tuple[int, str], Request]], folder: Path) -> list[Outcome]:
+    known = {one.custom_id for asked in requests for one in asked.values()}
+    answers = completions_of(Record(folder, known=known).attempts(known))
+    return [validate_all(asked.values(), answers, catalogue.dimension) for asked in requests]

@@ -6,14 +6,13 @@ Rendering is a pure function of the catalogue, the asked names and the member. W
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.catalogue.models import Catalogue
 from pipeline.elicitation.panel import Member
+from pipeline.elicitation.protocol import identity_digest
 from pipeline.names.candidates import Kind, asked
 from pipeline.templates import templates_of
 
@@ -67,7 +66,7 @@ def name_request(  # noqa: PLR0917
 ) -> NameRequest:
     """A request for one member, with its custom id; `about` tells there what of the names is asked for."""
     identity = [population, kind, list(messages), member.id, member.sent]
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+    digest = identity_digest(identity)
     return NameRequest(
         custom_id=f"{population}.{about}.{kind}.{number:04d}.{member.id}.{member.variant}-{digest[:8]}",
         population=population,

@@ -10,8 +10,6 @@ lies in `populations`.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.catalogue.models import Catalogue, Category
 from pipeline.elicitation.panel import Member
+from pipeline.elicitation.protocol import identity_digest
 from pipeline.templates import templates_of
 from serving.incomes import lowest_end
 from warehouse.errors import CatalogueError
@@ -192,7 +191,7 @@ def _request(
 ) -> ParticularRequest:
     population, wording = catalogue.population.id, messages_about(catalogue, kind, category)
     identity = [population, kind, category, list(wording), member.id, member.sent]
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+    digest = identity_digest(identity)
     return ParticularRequest(
         custom_id=f"{population}.{kind}.{category}.{member.id}.{member.variant}-{digest[:8]}",
         population=population,

@@ -5,8 +5,6 @@ Rendering is a pure function of catalogue, panel and parts; asking, storing and 
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -14,6 +12,7 @@ from typing import Any
 
 from pipeline.catalogue.models import Catalogue, Dimension, Given, StructuralZero
 from pipeline.elicitation.panel import Member
+from pipeline.elicitation.protocol import identity_digest
 from pipeline.prompts.alignment import Condition
 from pipeline.prompts.schema import answer_shape
 from pipeline.prompts.variants import fill, parse_variant
@@ -110,7 +109,7 @@ def render_request(
         member.id,
         member.sent,
     ]
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+    digest = identity_digest(identity)
     return Request(
         custom_id=f"{catalogue.population.id}-{digest[:24]}",
         population=catalogue.population.id,
