@@ -12,6 +12,7 @@ import polars as pl
 from pydantic import PrivateAttr
 
 from pipeline.catalogue.models import Catalogue
+from pipeline.combination.reference import REFERENCE_SIZE
 from pipeline.elicitation.edition import EDITION_FILE, checked_name
 from pipeline.elicitation.panel import Member
 from pipeline.names.enrichment import FOLDER
@@ -26,7 +27,6 @@ EDITION = "2026.11"
 CORPUS = Path(__file__).parent.parent / "warehouse" / "corpus"
 PERSONAS = 100_000
 SEED = 0
-REFERENCE_SIZE = 20_000  # people over whom weights are fitted
 TRIAL_SIZE = 20_000  # others, on whom strategies are scored
 
 

@@ -26,8 +26,6 @@ from warehouse.database import query
 from warehouse.errors import WarehouseError
 from warehouse.particulars import AGES, FILES, INCOMES
 
-TIMES = 10  # as many people as weights are fitted over: the smallest region needs some hundred
-
 
 @dg.asset(
     name="particular_files",
@@ -100,7 +98,7 @@ def _people(build: Build, population: str) -> ReferencePopulation:
             connection, "select * from weights where population = ? and edition = ?", [population, build.edition]
         )
     catalogue, factors = build.catalogue(population), weight_factors(stored)
-    people = ReferencePopulation(catalogue, TIMES * build.reference_size, "particulars")
+    people = ReferencePopulation(catalogue, build.reference_size, "particulars")
     for needed in dict.fromkeys([*PEOPLE, *(one for name in PEOPLE for one in catalogue.ancestors(name))]):
         if needed not in factors:
             raise WarehouseError(f"the warehouse lacks weights of '{needed}': run `personagen build`")

@@ -13,10 +13,13 @@ import numpy as np
 
 from pipeline.combination.factors import PROBABILITY_FLOOR, compile_factors
 from pipeline.combination.noise import Scales
-from pipeline.combination.people import Cells, People, cells, collapse, flat_map
+from pipeline.combination.people import MANY, Cells, People, cells, collapse, flat_map
 from pipeline.combination.posterior import LEAST_MASS, Posterior
 from pipeline.combination.problem import Diagnostics, ElicitedMap, FactorModel, Floats, Problem
 from pipeline.combination.raking import Margin, rake
+
+ROUGHLY = 10_000
+"""Rows over which the search for the mode begins."""
 
 FLAT_ENERGY = 1e-6
 """Mean square log-lift below which it makes no sense to ask which share of it was kept."""
@@ -49,7 +52,7 @@ def max_entropy(problem: Problem) -> FactorModel:
     the others do not already imply. Each map is first raked to the base map, so that the margins agree; how far it can
     be trusted, and two-way maps, are ignored. A condition that no reference person meets gets the map's own lift.
     """
-    people = collapse(problem)
+    people = collapse(problem, MANY)
     margins = main_margins(problem, people)
     fit = rake(people.weights, people.allowed.astype(np.float64), margins, max_iterations=300, tolerance=1e-5)
     base = margins[0].target[0]
@@ -82,9 +85,12 @@ def max_entropy_shrunk(problem: Problem, settings: Settings = Settings()) -> Fac
         The factor model; `diagnostics` tells whether it converged, and which share of each map's log-lift it kept. A
         condition that no reference person meets gets the map's own lift, shrunk as the rest of the map.
     """
-    people = collapse(problem)
+    people = collapse(problem, MANY)
     posterior = Posterior.of(problem, people, settings.scales)
-    solution, iterations, converged = posterior.solve(posterior.outset(), settings.max_rounds)
+    start, before = posterior.outset(), 0
+    if len(people.weights) > 2 * ROUGHLY:  # most of the way can be gone with some of the people
+        start, before, _ = posterior.over(problem, collapse(problem, ROUGHLY)).solve(start, settings.max_rounds)
+    solution, iterations, converged = posterior.solve(start, settings.max_rounds)
     elicited = _permitted(people, posterior.targets[0][0])
     fitted = posterior.implied(solution)[0][0]
     shift = 0.5 * float(np.abs(fitted - elicited).sum())
@@ -109,7 +115,7 @@ def max_entropy_shrunk(problem: Problem, settings: Settings = Settings()) -> Fac
     )
     diagnostics = Diagnostics(
         converged,
-        iterations,
+        before + iterations,
         residual,
         len(people.weights),
         0.5 * float(np.abs(implied[0][0] - problem.base.p).sum()),

@@ -1,7 +1,7 @@
 """The reference population as arrays that fits run over, and maps laid flat beside it.
 
-Belongs here: collapsing equal people, numbering conditions, flat tables. Does not belong here: fitting, or drawing the
-population (`reference`).
+Belongs here: collapsing equal people, thinning them, numbering conditions, flat tables. Does not belong here: fitting, or
+drawing the population (`reference`).
 
 Tables here are flat: a map over m parents is (C, K) with C the product of the parents' sizes.
 """
@@ -19,6 +19,9 @@ from pipeline.combination.problem import Bools, Codes, ElicitedMap, Floats, Give
 
 Cells = NDArray[np.intp]
 
+FEW, MANY = 20_000, 40_000
+"""Rows that a fit runs over at most: one of many that are compared, and one that is likely to be served."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class People:
@@ -35,15 +38,37 @@ class People:
     allowed: Bools
 
 
-def collapse(problem: Problem) -> People:
-    """Collapse the reference population into weighted distinct rows."""
+def collapse(problem: Problem, most: int = FEW) -> People:
+    """Collapse the reference population into weighted distinct rows, thinned to about `most` if there are more."""
     if math.prod(problem.sizes) < np.iinfo(np.intp).max:  # one integer can number every combination of the parents
         keys = cells(problem, problem.parents, problem.reference)
         _, first, counts = np.unique(keys, return_index=True, return_counts=True)
         codes = problem.reference[first]
     else:
         codes, counts = np.unique(problem.reference, axis=0, return_counts=True)
-    return People(codes, counts / counts.sum(), problem.allowed_rows(codes))
+    weights = counts / counts.sum()
+    if len(codes) > most:
+        codes, weights = _thinned(problem, codes, weights, most)
+    return People(codes, weights, problem.allowed_rows(codes))
+
+
+def _thinned(problem: Problem, codes: Codes, shares: Floats, most: int) -> tuple[Codes, Floats]:
+    """At most `most` of these rows, and weights that let them stand for all.
+
+    A factor of a small group is fitted to what few people the group has among the rows, and fits others of the group
+    the less. So rows are drawn systematically with probability proportional to a size (Madow 1949), and weighted by
+    one over it (Horvitz & Thompson 1952): the size is the mean, over the maps, of the share that a row would have if
+    all conditions of a map were equally frequent. The rows are in lexicographic order, which stratifies the draw.
+    """
+    sizes = shares.copy()
+    for one in problem.maps:
+        where = cells(problem, one.given, codes)
+        mass = np.bincount(where, shares)
+        sizes += shares / (np.count_nonzero(mass) * mass[where])
+    chances = sizes / sizes.sum() * most
+    drawn = np.unique(np.searchsorted(np.cumsum(chances), np.arange(most) + 0.5).clip(max=len(codes) - 1))
+    weights = shares[drawn] / np.minimum(chances[drawn], 1.0)
+    return codes[drawn], weights / weights.sum()
 
 
 def cells(problem: Problem, given: Given, codes: Codes) -> Cells:

@@ -6,7 +6,8 @@ and what becomes of the factors (`max_entropy`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -74,14 +75,9 @@ class Posterior:
     def of(problem: Problem, people: People, scales: Scales) -> Posterior:
         """Lay out a problem over its distinct people."""
         maps = (problem.base, *problem.maps)
-        count = len(people.weights)
         targets = [flat_map(problem, m) for m in maps]
         bounds = [0, *np.cumsum([len(t) for t in targets]).tolist()]
-        slots = np.stack(
-            [cells(problem, m.given, people.codes) + b for m, b in zip(maps, bounds[:-1], strict=True)], axis=1
-        )
-        pointers = np.arange(0, slots.size + 1, len(maps))
-        rows = sp.csr_array((np.ones(slots.size), slots.ravel(), pointers), shape=(count, bounds[-1]))
+        rows = _rows(problem, people, bounds)
         columns = sp.csr_array(rows.T)
         mass = np.asarray(columns @ people.weights)
         masses = [mass[a:b] for a, b in pairwise(bounds)]
@@ -110,6 +106,12 @@ class Posterior:
             bounds,
             float(np.sqrt(np.median(noise[0]))),
         )
+
+    def over(self, problem: Problem, people: People) -> Posterior:
+        """The same posterior over other people: what is known of maps and effects stays as it is."""
+        rows = _rows(problem, people, self.bounds)
+        allowed = people.allowed.astype(np.float64)
+        return replace(self, rows=rows, columns=sp.csr_array(rows.T), start=allowed, weights=people.weights)
 
     def outset(self) -> Floats:
         """Where to start: the elicited base rate and no effects."""
@@ -223,6 +225,14 @@ class Posterior:
         """Log factors of the base (K,) and of every map (C, K)."""
         logs = vector.reshape(self.rare.shape) * self.prior
         return logs[0], [logs[a:b] for a, b in zip(self.bounds[1:-1], self.bounds[2:], strict=True)]
+
+
+def _rows(problem: Problem, people: People, bounds: Sequence[int]) -> sp.csr_array:
+    """Which conditions of all maps, numbered through by `bounds`, each person meets."""
+    maps = (problem.base, *problem.maps)
+    slots = np.stack([cells(problem, m.given, people.codes) + b for m, b in zip(maps, bounds, strict=False)], axis=1)
+    pointers = np.arange(0, slots.size + 1, len(maps))
+    return sp.csr_array((np.ones(slots.size), slots.ravel(), pointers), shape=(len(slots), bounds[-1]))
 
 
 def _apply(maps: Floats, table: Floats) -> Floats:

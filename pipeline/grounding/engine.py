@@ -17,7 +17,7 @@ from pipeline.combination.evaluated import projected
 from pipeline.combination.factors import rounded
 from pipeline.combination.goodness import draw
 from pipeline.combination.problem import Bools, Codes, ElicitedMap, Problem, Strategy
-from pipeline.combination.reference import ReferencePopulation
+from pipeline.combination.reference import REFERENCE_SIZE, ReferencePopulation
 from pipeline.combination.strategies import STRATEGIES
 from pipeline.combination.trial import run_trials
 from pipeline.frames import MAP_COLUMNS, dimension_frame, map_arrays, weight_frame
@@ -31,7 +31,6 @@ from warehouse.snapshot_format import PopulationInfo, write_snapshot
 
 FLOOR_PEOPLE = 20_000
 FLOOR_STRATEGIES = ("max_entropy", "max_entropy_shrunk")
-REFERENCE_PEOPLE = 20_000
 
 
 def floor(walk: Crosswalk, places: list[int], train: People, n: int, seed: int) -> People:
@@ -119,7 +118,7 @@ def recombined(
     folder: Path,
 ) -> Snapshot:
     """The snapshot whose maps are these, all dimensions combined by one strategy; written to `folder`."""
-    reference = ReferencePopulation(catalogue, REFERENCE_PEOPLE, "reference")
+    reference = ReferencePopulation(catalogue, REFERENCE_SIZE, "reference")
     weights = []
     for dimension in catalogue.dimensions:
         problem = dimension_problem(catalogue, dimension, maps[dimension.id], reference.codes(dimension.parents))

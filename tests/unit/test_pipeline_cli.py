@@ -191,7 +191,7 @@ def test_an_unknown_member_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_pairs_are_ranked_with_what_is_asked_already(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["catalogue", "pairs", "voting"]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if " x " in line]
-    assert len(lines) == 8 * 7 / 2
+    assert len(lines) == 10 * 9 / 2
     told = [float(line.split()[3]) for line in lines]
     assert told == sorted(told, reverse=True) and told[0] > 0
     assert sum("in the fit" in line for line in lines) == 2

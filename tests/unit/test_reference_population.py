@@ -8,6 +8,8 @@ import pytest
 from pipeline.catalogue.loader import load_catalogue
 from pipeline.combination.problem import CombinationError, Factor
 from pipeline.combination.reference import ReferencePopulation
+from serving.sampler import Sampler
+from serving.snapshot import Snapshot
 
 US = load_catalogue("us")
 AGE = [Factor((), np.array([12.0, 18.0, 17.0, 15.0, 16.0, 13.0, 9.0]))]
@@ -48,3 +50,25 @@ def test_no_parents_means_no_columns() -> None:
 def test_a_missing_ancestor_is_named() -> None:
     with pytest.raises(CombinationError, match="weights of 'ethnicity' are missing"):
         people().codes(["ethnicity"])
+
+
+def test_a_dimension_fitted_anew_is_drawn_anew_with_all_that_depends_on_it() -> None:
+    group = people()
+    before = group.codes(["age", "sex"])
+    group.add("age", [Factor((), np.array([1.0, 0, 0, 0, 0, 0, 0]))])
+    after = group.codes(["age", "sex"])
+    assert not after[:, 0].any()
+    assert (before[:, 1] != after[:, 1]).any()
+    group.add("age", AGE)
+    np.testing.assert_array_equal(group.codes(["age", "sex"]), before)
+
+
+def test_people_are_those_that_the_snapshot_serves() -> None:
+    snapshot = Snapshot.load("us")
+    group, wanted = ReferencePopulation(US, 500, "s"), ["education", "occupation", "marital"]
+    for name in (*wanted, *(one for d in wanted for one in US.ancestors(d))):
+        factors = snapshot.dimension(name).factors
+        group.add(name, [Factor(f.given, f.table.reshape(*f.sizes, -1)) for f in factors])
+    batch = Sampler(snapshot).sample(500, "s", fields=wanted)
+    for column, name in enumerate(wanted):
+        np.testing.assert_array_equal(group.codes(wanted)[:, column], batch.codes(name))
