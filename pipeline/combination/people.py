@@ -1,7 +1,7 @@
 """The reference population as arrays that fits run over, and maps laid flat beside it.
 
-Belongs here: collapsing equal people, thinning them, numbering conditions, flat tables. Does not belong here: fitting, or
-drawing the population (`reference`).
+Belongs here: collapsing equal people, thinning them, numbering conditions, flat tables. Does not belong here: fitting,
+or drawing the population (`reference`).
 
 Tables here are flat: a map over m parents is (C, K) with C the product of the parents' sizes.
 """
