@@ -20,7 +20,7 @@ from pipeline.definitions import ALL_ASSETS, resources_for
 from pipeline.elicitation.protocol import one_line
 from pipeline.lock import held
 from pipeline.names.ways import lender
-from pipeline.particulars.factors import FILE_OF
+from pipeline.particulars.files import files_told
 from pipeline.partitions import (
     DIMENSION_KEYS,
     EDITION_TAG,
@@ -38,7 +38,7 @@ from serving.snapshot import Snapshot
 from warehouse.database import query, replace_cells, transaction
 from warehouse.errors import CheckError, PersonaGenError, PromotionError, SnapshotError, WarehouseError
 from warehouse.names.files import FILES
-from warehouse.particulars import AGES
+from warehouse.particulars import FILES as PARTICULARS
 from warehouse.snapshot_format import REPORT
 
 # Pools count steps. One step that asks at a time, because the bound on calls in flight is that of the engine inside the
@@ -342,13 +342,11 @@ def _names_stand(build: Build, population: str) -> bool:
 
 
 def _particulars_stand(build: Build, population: str) -> bool:
-    """Whether the population's files of places and titles are there, as far as anything was told."""
+    """Whether the population's files of particulars are there, as far as anything was told, and no others."""
     if population not in build.plan.particulars:
         return True
-    folder, told = build.particulars_folder(population), build.plan.particulars[population]
-    return (folder / AGES).is_file() and all(
-        (folder / file).is_file() == bool(told.outcome(kind).rows) for kind, file in FILE_OF.items()
-    )
+    folder, told = build.particulars_folder(population), files_told(build.plan.particulars[population])
+    return all((folder / file).is_file() == (file in told) for file in PARTICULARS)
 
 
 def _snapshot_stands(build: Build, population: str) -> bool:

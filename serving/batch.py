@@ -32,7 +32,7 @@ from serving.lines import CROSSED, HINT, NAMES
 from serving.particulars import FIELDS
 from serving.snapshot import Snapshot, suggest
 from warehouse.errors import SamplingError
-from warehouse.particulars import TITLES
+from warehouse.particulars import DETAILS, TITLES
 
 if TYPE_CHECKING:
     import polars as pl
@@ -61,8 +61,8 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     INCOME: ("personal_income",),
 }
 
-# A derived field that tells a dimension anew: whoever leaves that out does not want it either.
-_TELLS = {INCOME: "personal_income"}
+# Derived fields that tell a dimension anew: whoever leaves that out does not want them either.
+_TELLS = {INCOME: "personal_income", **DETAILS}
 
 Value = str | int | date | None
 
@@ -109,7 +109,7 @@ def select_fields(
 
     All fields means derived fields, then dimensions in sampling order; the prose `summary` only on request.
     Excluded dimensions are not mentioned in prose; derived fields, names among them, stay unless excluded
-    too. The figure of the income goes with its band.
+    too. The figure of the income goes with its band, and a detail, such as the denomination, with its dimension.
     """
     needs = derived_needs(snapshot)
     everything = (*needs, *(dimension.id for dimension in snapshot.dimensions))

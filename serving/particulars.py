@@ -1,4 +1,5 @@
-"""Drawing what a category leaves open: a place within the region, a job title within the occupation.
+"""Drawing what a category leaves open: a place within the region, a job title within the occupation, a denomination
+within the religion.
 
 Here belong reading such a file of a snapshot and the draws from it; `warehouse.particulars` says what stands in it. A
 draw has a stream of its own (`derived:...`), influences nothing, and is the same on every machine.
@@ -20,12 +21,12 @@ import numpy.typing as npt
 from serving.arrow import numbers, texts
 from serving.counter import Seed, uniforms
 from warehouse.errors import SnapshotError
-from warehouse.particulars import METADATA, PLACES, TITLES, column_of
+from warehouse.particulars import DETAIL_FILES, METADATA, PLACES, TITLES, TWINS, column_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FIELDS: Mapping[str, str] = {"city": PLACES, "job_title": TITLES}
+FIELDS: Mapping[str, str] = {"city": PLACES, "job_title": TITLES, **DETAIL_FILES}
 """The fields drawn here, and the file of each."""
 
 Codes = npt.NDArray[np.integer[Any]]
@@ -35,7 +36,7 @@ Ints = npt.NDArray[np.int64]
 
 def stream_of(field: str) -> str:
     """The stream that a field is drawn from."""
-    return f"derived:{field}"
+    return f"derived:{TWINS.get(field, field)}"
 
 
 BLOCK = 4_096

@@ -198,7 +198,7 @@ class Snapshot:
         return Names.load(self.folder, **self._named_by(), religions=religions)
 
     def particulars(self, name: str) -> Particulars | None:
-        """The places, job titles or years of ages, by file name; None if the snapshot carries none."""
+        """The places, job titles, years of ages or details, by file name; None if the snapshot carries none."""
         return self._particulars.get(name)
 
     def _read_particulars(self, name: str, content: bytes) -> Particulars:

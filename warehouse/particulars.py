@@ -1,9 +1,10 @@
 """The files of particulars in a snapshot: what their writer and their reader must agree on.
 
-A file of names has a row for each place of a region (`places.parquet`), title of an occupation (`titles.parquet`) or
-year of a band of ages (`ages.parquet`), in the order of the categories: within, the category; name; share; and for each
-given a list of factors, one for each combination of categories in catalogue order, the column being named after the
-given's dimensions, joined with `+`.
+A file of names has a row for each place of a region (`places.parquet`), title of an occupation (`titles.parquet`),
+year of a band of ages (`ages.parquet`) or detail that a category of another dimension leaves open (DETAILS, such as
+`denomination.parquet`), in the order of the categories: within, the category; name; share; and for each given a list of
+factors, one for each combination of categories in catalogue order, the column being named after the given's dimensions,
+joined with `+`.
 
     P(name | within, givens) ~ share * product of the factors that the givens select
 
@@ -18,9 +19,24 @@ out of INCOME_UNIT.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 PLACES, TITLES = "places.parquet", "titles.parquet"
 AGES, INCOMES = "ages.parquet", "incomes.parquet"
-OF_NAMES = (PLACES, TITLES, AGES)
+DETAILS: Mapping[str, str] = {
+    **{"denomination": "religion", "childhood_denomination": "childhood_religion"},
+    **{"mother_tongue": "first_language", "home_tongue": "home_language"},
+    **{"diagnosis": "chronic_condition", "diet_plan": "diet", "pet": "pets"},
+}
+"""The fields that tell what a category leaves open, and the dimension of each."""
+
+TWINS: Mapping[str, str] = {"childhood_denomination": "denomination", "home_tongue": "mother_tongue"}
+"""Fields with the names of another one. Both are drawn from the other's stream, so that who has the same category in
+both dimensions has the same name.
+"""
+
+DETAIL_FILES: Mapping[str, str] = {field: f"{field}.parquet" for field in DETAILS}
+OF_NAMES = (PLACES, TITLES, AGES, *DETAIL_FILES.values())
 FILES = (*OF_NAMES, INCOMES)
 INCOME_PARTS, INCOME_UNIT = 4, 1_000
 METADATA = b"personagen"

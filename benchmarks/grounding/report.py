@@ -31,6 +31,7 @@ def write_page(found: Sequence[Finding], witnesses: Sequence[Witness], snapshots
         {
             "snapshot": "\n".join(map(_snapshot, snapshots)),
             "goals": goals(found),
+            "held-out": held_out(found),
             "sources": _sources(found),
             "areas": _areas(found),
             "settings": settings(found),
@@ -65,29 +66,33 @@ def goals(found: Sequence[Finding]) -> str:
     for one in found:
         if one.walk.adults:
             above = area(one.areas["personas"] - one.areas["floor"])
-            apart = one.apart
-            worst = one.pairs[0]
-            rows.append(
-                [
-                    one.walk.id,
-                    _signed(above),
-                    "met" if above.value <= MOST_ABOVE_FLOOR else "**missed**",
-                    _signed(area(one.areas["matched"] - one.areas["floor"])),
-                    f"{len(apart)} of {len(one.pairs)}",
-                    f"{worst.first} x {worst.second} {worst.difference.value:+.2f}",
-                    "**missed**" if apart else "met",
-                ]
-            )
-    head = [
-        "data set",
-        "AUC above the floor",
-        f"at most {MOST_ABOVE_FLOOR:.2f}",
-        "with margins matched",
-        f"pairs off by more than {MOST_V_APART:.2f} in V",
-        "worst pair",
-        "none",
-    ]
+            met = "met" if above.value <= MOST_ABOVE_FLOOR else "**missed**"
+            rows.append([one.walk.id, _signed(above), met, *_joint(one), "**missed**" if one.apart else "met"])
+    head = ["data set", "AUC above the floor", f"at most {MOST_ABOVE_FLOOR:.2f}", *_JOINT, "none"]
     return table(head, rows)
+
+
+def held_out(found: Sequence[Finding]) -> str:
+    """The same measures of the data sets that nothing was chosen with in sight; no goal is set for them."""
+    rows = [
+        [one.walk.id, one.walk.source["years"], _signed(area(one.areas["personas"] - one.areas["floor"])), *_joint(one)]
+        for one in found
+        if one.walk.held_out
+    ]
+    return table(["data set", "years", "AUC above the floor", *_JOINT], rows)
+
+
+_JOINT = ("with margins matched", f"pairs off by more than {MOST_V_APART:.2f} in V", "worst pair")
+
+
+def _joint(finding: Finding) -> list[str]:
+    """How columns go together, under the heads of `_JOINT`."""
+    worst = finding.pairs[0]
+    return [
+        _signed(area(finding.areas["matched"] - finding.areas["floor"])),
+        f"{len(finding.apart)} of {len(finding.pairs)}",
+        f"{worst.first} x {worst.second} {worst.difference.value:+.2f}",
+    ]
 
 
 def _sources(found: Sequence[Finding]) -> str:
@@ -126,7 +131,7 @@ def settings(found: Sequence[Finding]) -> str:
     """What is left above the floor once personas are of the survey's year, or sampled as it did, or both."""
     rows = []
     for one in found:
-        if SETTING in one.areas:
+        if one.walk.year is not None and SETTING in one.areas:
             above = [
                 _signed(area(one.areas[arm] - one.areas["floor"])) if arm in one.areas else ""
                 for arm in ("personas", OF_YEAR, AS_SAMPLED, SETTING, "matched")

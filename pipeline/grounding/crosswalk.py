@@ -83,6 +83,11 @@ class Crosswalk:
         return bool(self.source["adults"])
 
     @property
+    def held_out(self) -> bool:
+        """Whether nothing was chosen with it in sight."""
+        return bool(self.source.get("held_out", False))
+
+    @property
     def evidence(self) -> Mapping[str, Any]:
         """What is known of everybody in it, as the sampler takes it."""
         known: Mapping[str, Any] = self.source.get("evidence", {})
@@ -214,6 +219,7 @@ def _raw_categories(source: Mapping[str, Any], dimension: Dimension) -> set[str]
             named |= set(dimension.category_ids)
         else:
             named |= set(one.get("values", {}).values()) | set(one.get("cuts", {}))
+        named |= {one["missing"]} if "missing" in one else set()
     return named
 
 
@@ -229,6 +235,8 @@ def _raw_codes(frame: pd.DataFrame, column: Column) -> IntCodes:
     if "first" in source:
         before = recoded(frame[source["first"]["column"]], source["first"], column.categories)
         codes = np.where(before >= 0, before, codes)
+    if "missing" in source:
+        codes = np.where(raw.isna(), column.categories.index(source["missing"]), codes).astype(np.int16)
     return codes
 
 

@@ -21,15 +21,12 @@ from scipy.interpolate import PchipInterpolator
 
 from pipeline.catalogue.models import Catalogue
 from pipeline.combination.raking import Margin, rake
-from pipeline.particulars.factors import NEEDS, People, Table
+from pipeline.particulars.factors import People, Table
 from serving.ages import AGE, EDUCATION, least_ages
 from serving.derived import age_bands
 
 AGED_BY = (EDUCATION, "marital", "children", "employment")
 """What exact ages depend on besides the band. Each change with age a great deal; together they leave few cells."""
-
-PEOPLE = tuple(dict.fromkeys([*NEEDS, AGE, *AGED_BY]))
-"""All dimensions of the people whom files of particulars are made for."""
 
 ROUNDS = 200
 """Of proportional fitting, at most."""

@@ -19,9 +19,11 @@ from pipeline.particulars.requests import (
     AT_WORK,
     NONE,
     WITHOUT,
+    Detail,
     ParticularRequest,
     Settings,
     arrangements,
+    details,
     groups,
     lowest_incomes,
 )
@@ -72,6 +74,17 @@ class Title:
     degree: float
     pay: tuple[float, float]
     industries: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A name that a category leaves open: its share of these people, and how many times as common as among them it is
+    in categories of other dimensions, by dimension, for those of which it was told.
+    """
+
+    name: str
+    share: float
+    multiples: Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +179,21 @@ def read_titles(text: str, catalogue: Catalogue, settings: Settings) -> tuple[Ti
     return tuple(found)
 
 
+def read_details(text: str, detail: Detail) -> tuple[Named, ...]:
+    """What a category leaves open; raises `AnswerError` with the reason if the answer cannot be used."""
+    rows = _parsed(text, _Details).details
+    _check_names([row[0] for row in rows], detail.asked.number)
+    shares = _scaled("the shares", [row[1] for row in rows], 1000, SHARES_OFF)
+    known = {dimension.id: dimension.category_ids for dimension in detail.by}
+    found = []
+    for (name, _, multiples), share in zip(rows, shares, strict=True):
+        _check_ids(name, multiples, known)
+        for dimension, told in multiples.items():
+            _check_ids(name, told, known[dimension])
+        found.append(Named(name, share, multiples))
+    return tuple(found)
+
+
 def read_parts(text: str, names: Sequence[str]) -> tuple[Part, ...]:
     """Which of the places that were asked about are parts of what; raises `AnswerError` if it cannot be used."""
     told = _parsed(text, _Parts).parts
@@ -246,6 +274,8 @@ def read(request: ParticularRequest, text: str, catalogue: Catalogue, settings: 
             found = read_first_names(text, groups(catalogue)[request.category].number)
         case "income":
             found = read_low_incomes(text, catalogue)
+        case "detail":
+            found = read_details(text, details(catalogue)[request.category])
         case "part":
             found = read_parts(text, request.names)
         case "home":
@@ -286,6 +316,10 @@ class _Places(_Answer):
 
 class _Titles(_Answer):
     titles: Annotated[list[tuple[_Name, _Share, _Percent, _Percent, tuple[_Pay, _Pay], dict[str, _Percent]]], _ROWS]
+
+
+class _Details(_Answer):
+    details: Annotated[list[tuple[_Name, _Share, dict[str, dict[str, _Multiple]]]], _ROWS]
 
 
 class _Parts(_Answer):

@@ -1,7 +1,7 @@
 """Rendering requests about particulars: which places a region has, which titles an occupation and which first names a
-heritage, and how low the lowest incomes are; and then, about the places and titles that were accepted, which places are
-parts of a city, in what people live there and how they get about, who holds the titles, and where and on what terms
-they work.
+heritage, how low the lowest incomes are, and what other categories leave open; and then, about the places and titles
+that were accepted, which places are parts of a city, in what people live there and how they get about, who holds the
+titles, and where and on what terms they work.
 
 Rendering is a pure function of the catalogue, the population's settings, the names and the member. What holds of an
 answer is the business of `answers`. The wording is `system.j2` and a template for each kind; what differs by population
@@ -11,27 +11,27 @@ lies in `populations`.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline.catalogue.models import Catalogue, Category
+from pipeline.catalogue.models import Catalogue, Category, Dimension
 from pipeline.elicitation.panel import Member
 from pipeline.elicitation.protocol import identity_digest
 from pipeline.templates import templates_of
 from serving.incomes import lowest_end
 from warehouse.errors import CatalogueError
-from warehouse.particulars import INCOME_PARTS
+from warehouse.particulars import DETAILS, INCOME_PARTS, TWINS
 
-Kind = Literal["place", "title", "name", "income", "part", "home", "holder", "arrangement"]
+Kind = Literal["place", "title", "name", "income", "detail", "part", "home", "holder", "arrangement"]
 WITHIN: dict[Kind, str] = {
     **{"place": "region", "title": "occupation", "name": "heritage", "income": "employment"},
     **{"part": "region", "home": "region", "holder": "occupation", "arrangement": "occupation"},
 }
-"""What is asked about, and the dimension that it is within."""
+"""What is asked about, and the dimension that it is within; that of a `detail` is told by its field."""
 
 ABOUT: dict[Kind, Kind] = {"part": "place", "home": "place", "holder": "title", "arrangement": "title"}
 """The kinds that ask about names, and the kind whose accepted answers have these."""
@@ -62,10 +62,27 @@ class FirstNames(BaseModel):
     born: tuple[tuple[int, int], ...] = ()
 
 
+class Details(BaseModel):
+    """Names to ask for that categories of a dimension leave open: what they are called, examples, the words that each
+    is said after, how many (from, to), the dimensions by which they differ, the categories, and which of these are what
+    the others leave, so that the others have to be told with them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    what: str
+    examples: str
+    after: str
+    number: tuple[int, int]
+    by: tuple[str, ...]
+    categories: tuple[str, ...]
+    rest: tuple[str, ...] = ()
+
+
 class Settings(BaseModel):
     """What is asked of one population: how many places and titles (from, to), which categories of education count as
-    a degree, counsel on the choice of places, and of whom first names are asked. `country` is its ISO code, by which
-    a gazetteer knows it.
+    a degree, counsel on the choice of places, of whom first names are asked, and details by field. `country` is its
+    ISO code, by which a gazetteer knows it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -76,6 +93,7 @@ class Settings(BaseModel):
     degree: tuple[str, ...]
     counsel: str
     first_names: FirstNames = FirstNames()
+    details: dict[str, Details] = {}
 
     def number(self, kind: Kind) -> tuple[int, int]:
         """How many of a kind are asked for, from and to."""
@@ -99,9 +117,25 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Detail:
+    """A category of which it is asked what it leaves open; `by` are the dimensions that names may differ by."""
+
+    field: str
+    dimension: Dimension
+    category: Category
+    by: tuple[Dimension, ...]
+    asked: Details
+
+    @property
+    def key(self) -> str:
+        """What stands for it in a custom id."""
+        return f"{self.field}.{self.category.id}"
+
+
+@dataclass(frozen=True, slots=True)
 class ParticularRequest:
-    """One rendered prompt about the places of a region, the titles of an occupation or the first names of a group;
-    `category` is its id or key, `names` are those that it asks about.
+    """One rendered prompt about the places of a region, the titles of an occupation, the first names of a group or the
+    details of a category; `category` is its id or key, `names` are those that it asks about.
 
     `custom_id` tells population, kind, category, member and variant, and ends in a hash of prompt and settings without
     the names that are asked about: an answer about other names is told by its names, and asked for again.
@@ -134,7 +168,16 @@ def load_settings(catalogue: Catalogue) -> Settings:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         raise CatalogueError(f"{path.name}: field '{place}': {first['msg']}: correct it there") from None
-    named = {"degree": ("education", settings.degree), "first_names": ("heritage", settings.first_names.number)}
+    named: dict[str, tuple[str, Collection[str]]] = {
+        "degree": ("education", settings.degree),
+        "first_names": ("heritage", settings.first_names.number),
+    }
+    for field, asked in settings.details.items():
+        if field not in DETAILS or field in TWINS:
+            raise CatalogueError(f"{path.name}: details: there is no field '{field}' to ask for: correct it there")
+        named[f"details.{field}"] = (DETAILS[field], asked.categories)
+        if unknown := [name for name in asked.by if name not in catalogue.by_id]:
+            raise CatalogueError(f"{path.name}: details.{field}: '{unknown[0]}' is no dimension: correct it there")
     for field, (dimension, categories) in named.items():
         for category in categories:
             if category not in catalogue.dimension(dimension).category_ids:
@@ -172,16 +215,38 @@ def groups(catalogue: Catalogue) -> dict[str, Group]:
     return {group.key: group for group in found}
 
 
+def details(catalogue: Catalogue) -> dict[str, Detail]:
+    """The categories of which it is asked what they leave open, by key, in the order of the settings."""
+    found = [
+        Detail(field, within, category, tuple(catalogue.dimension(name) for name in asked.by), asked)
+        for field, asked in load_settings(catalogue).details.items()
+        for within in [catalogue.dimension(DETAILS[field])]
+        for category in within.categories
+        if category.id in asked.categories
+    ]
+    return {detail.key: detail for detail in found}
+
+
+def _keys(catalogue: Catalogue, kind: Kind) -> Iterable[str]:
+    """What a kind can be asked about."""
+    match kind:
+        case "name":
+            return groups(catalogue)
+        case "detail":
+            return details(catalogue)
+        case _:
+            return catalogue.dimension(WITHIN[kind]).category_ids
+
+
 def particular_requests(
     catalogue: Catalogue, kind: Kind, names: Mapping[str, Sequence[str]] | None = None, member: Member = RECORDED
 ) -> tuple[ParticularRequest, ...]:
     """Every request of a kind, in catalogue order; `names`, where given, has the categories and those of each that are
     asked about.
     """
-    categories = groups(catalogue) if kind == "name" else catalogue.dimension(WITHIN[kind]).category_ids
     return tuple(
         _request(catalogue, kind, category, tuple(names[category]) if names else (), member)
-        for category in categories
+        for category in _keys(catalogue, kind)
         if category != NONE and (names is None or category in names)
     )
 
@@ -209,7 +274,8 @@ def messages_about(
     catalogue: Catalogue, kind: Kind, category: str, names: Sequence[str] = (), why: str = ""
 ) -> tuple[dict[str, str], ...]:
     """System and user message about one category; `why` says why an answer before could not be used."""
-    settings, within = load_settings(catalogue), catalogue.dimension(WITHIN[kind])
+    settings, detail = load_settings(catalogue), details(catalogue).get(category)
+    within = detail.dimension if detail else catalogue.dimension(WITHIN[kind])
     education, employment = catalogue.dimension("education"), catalogue.dimension("employment")
     arrangement = catalogue.dimension("work_arrangement")
     user = (
@@ -218,8 +284,9 @@ def messages_about(
         .render(
             population=catalogue.population,
             dimension=within,
-            category=next((one for one in within.categories if one.id == category), None),
+            category=detail.category if detail else next((c for c in within.categories if c.id == category), None),
             group=groups(catalogue).get(category),
+            detail=detail,
             least=settings.number(kind)[0],
             most=settings.number(kind)[1],
             counsel=settings.counsel,

@@ -16,6 +16,7 @@ from serving.api.requests import COUNTED, FORMATS, LARGEST_INDEX, LONGEST_TEXT, 
 from serving.api.settings import Limits
 from serving.batch import SENSITIVE, SUMMARY, derived_needs
 from serving.evidence import OLDEST
+from serving.particulars import FIELDS
 from serving.snapshot import Snapshot
 
 Schema = dict[str, Any]
@@ -29,8 +30,7 @@ _SEED: Schema = {"oneOf": [{"type": "integer", "minimum": -(2**63), "maximum": 2
 _DERIVED: Mapping[str, Schema] = {
     "age_years": {"type": "integer"},
     "height_cm": {"type": "integer"},
-    "job_title": {"type": ["string", "null"]},
-    "city": {"type": ["string", "null"]},
+    **{field: {"type": ["string", "null"]} for field in FIELDS},
     "personal_income_figure": {"type": "integer"},
     "birth_date": {"type": "string", "format": "date"},
 }

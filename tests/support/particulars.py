@@ -1,4 +1,4 @@
-"""Made-up answers about places, job titles and first names for tests of the machinery; nothing here is a belief."""
+"""Made-up answers about places, job titles, names and details for tests of the machinery; nothing here is a belief."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipeline.catalogue.models import Catalogue
 from pipeline.particulars.enrichment import FOLDER, KINDS, Enrichment
-from pipeline.particulars.requests import Kind, groups
+from pipeline.particulars.requests import Kind, details, groups
 from tests.support.toy_snapshot import ToyDimension
 from warehouse.parquet import parquet_bytes
 from warehouse.particulars import METADATA
@@ -48,6 +48,17 @@ def title_rows(catalogue: Catalogue, occupation: str, number: int = TITLES) -> l
             [20_000, 30_000] if n % 8 < 4 else [80_000, 140_000],
             {industries[n % len(industries)]: 80, industries[(n + 1) % len(industries)]: 15},
         ]
+        for n in range(number)
+    ]
+
+
+def detail_rows(catalogue: Catalogue, key: str) -> list[list[Any]]:
+    """As many names as are asked for, of equal share, each three times as common in one category of one dimension."""
+    one = details(catalogue)[key]
+    number = one.asked.number[1]
+    by = one.by[0]
+    return [
+        [f"{key.replace('.', ' ')} {n}", 1000 / number, {by.id: {by.category_ids[n % len(by.categories)]: 3}}]
         for n in range(number)
     ]
 
@@ -106,6 +117,8 @@ def answer(catalogue: Catalogue, kind: Kind, category: str, names: Sequence[str]
             found = {"names": first_name_rows(category, groups(catalogue)[category].number)}
         case "income":
             found = {"people": [100, 150, 200, 250, 300]}
+        case "detail":
+            found = {"details": detail_rows(catalogue, category)}
         case "part":
             found = {"parts": dict.fromkeys(names[:1], "Springfield")}
         case "home":

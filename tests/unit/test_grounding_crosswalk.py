@@ -100,6 +100,16 @@ def test_respondents_are_recoded_by_values_cuts_precedence_and_of_whom_a_column_
     assert people.of([0, 2]).codes.tolist() == [[0, 0], [1, 1], [0, 0]]
 
 
+def test_who_has_no_value_is_in_the_category_that_says_so() -> None:
+    source = copy.deepcopy(SOURCE)
+    source["columns"]["sex"] |= {"column": "hisp", "values": {"1": "male"}, "missing": "female"}
+    people = coded_respondents(crosswalk("made_up", source, CATALOGUE), FRAME)
+    assert people.codes[:, 0].tolist() == [0, 1, -1, 1]  # nothing, yes, no, yes
+    source["columns"]["sex"]["missing"] = "neither"
+    with pytest.raises(GroundingError, match="lead to neither"):
+        crosswalk("made_up", source, CATALOGUE)
+
+
 def test_personas_fall_into_the_same_columns() -> None:
     walk = crosswalk("made_up", SOURCE, CATALOGUE)
     batch = Sampler(Snapshot.load("us")).sample(2_000, seed=3, fields=[c.id for c in walk.columns])
@@ -142,10 +152,12 @@ def test_a_dimension_that_is_not_in_the_catalogue_is_refused() -> None:
 def test_the_crosswalks_fit_the_catalogue_and_say_of_every_set_who_was_asked() -> None:
     walks = load_crosswalks(CATALOGUE)
     assert {w.id for w in walks if w.adults} == {"acs12", "TV16", "gss_wages", "gss_abortion", "gss_spending"}
-    assert {w.id for w in walks if not w.adults} == {"mm_nhis", "bfi", "TIPI"}
+    assert {w.id for w in walks if not w.adults and not w.held_out} == {"mm_nhis", "bfi", "TIPI"}
+    held_out = {"anes_partytherms", "wvs_usa_abortion", "happiness", "HealthInsurance", "nesarc_drinkspd"}
+    assert {w.id for w in walks if w.held_out} == held_out
     for walk in walks:
         assert walk.source["frame"] and walk.source["weights"] and walk.source["years"]
-        assert bool(walk.evidence) == (walk.id == "mm_nhis")
+        assert bool(walk.evidence) == (walk.id in {"mm_nhis", "anes_partytherms", "HealthInsurance"})
 
 
 def test_scales_are_reversed_averaged_and_banded_by_rank() -> None:

@@ -10,6 +10,7 @@ import pytest
 from pipeline.catalogue.loader import load_catalogue
 from pipeline.particulars.answers import (
     Part,
+    read_details,
     read_first_names,
     read_holders,
     read_homes,
@@ -18,10 +19,11 @@ from pipeline.particulars.answers import (
     read_terms,
     read_titles,
 )
-from pipeline.particulars.requests import Kind, groups, load_settings, particular_requests
+from pipeline.particulars.requests import Kind, details, groups, load_settings, particular_requests
 from pipeline.prompts.parsing import AnswerError, Reason
 from tests.support.particulars import (
     answer,
+    detail_rows,
     first_name_rows,
     holder_rows,
     home_rows,
@@ -200,6 +202,44 @@ def test_what_is_wrong_with_holders_is_named(row: int, column: int, value: Any, 
 def test_a_title_without_holders_is_missed() -> None:
     with pytest.raises(AnswerError, match="missing_condition: 'bailiff'"):
         read_holders(json.dumps({"holders": holder_rows(US, ["judge"])}), US, ["judge", "bailiff"])
+
+
+def test_details_are_asked_of_each_category_that_leaves_something_open() -> None:
+    for catalogue in (US, GB):
+        requests = particular_requests(catalogue, "detail")
+        assert [r.category for r in requests] == list(details(catalogue))
+    request = next(r for r in particular_requests(US, "detail") if r.category == "diagnosis.cancer")
+    assert request.custom_id.startswith("us.detail.diagnosis.cancer.recorded-particulars.plain-")
+    text = request.messages[1]["content"]
+    assert "Cancer" in text and 'after "she has …"' in text and "\n- 18_24: 18 to 24\n" in text
+
+
+def test_details_are_read_with_their_multiples() -> None:
+    one = details(US)["pet.other"]
+    rows = detail_rows(US, "pet.other")
+    found = read_details(json.dumps({"details": rows}), one)
+    assert [named.name for named in found] == [row[0] for row in rows]
+    assert sum(named.share for named in found) == pytest.approx(1)
+    assert found[1].multiples == {"age": {"25_34": 3}}
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (["a ferret", 70, {"sex": {"female": 2}}], Reason.UNKNOWN_CATEGORY),  # pets are not asked by sex
+        (["a ferret", 70, {"age": {"teens": 2}}], Reason.UNKNOWN_CATEGORY),
+        (["a ferret", 70, {"age": {"18_24": -1}}], Reason.WRONG_SHAPE),
+        (["a ferret", 0, {}], Reason.WRONG_SHAPE),
+        (["a ferret", 900, {}], Reason.BAD_SUM),
+        (["<b>", 70, {}], Reason.WRONG_SHAPE),
+        (["pet other 1", 70, {}], Reason.DUPLICATE_KEY),
+    ],
+)
+def test_details_that_cannot_be_used_are_rejected(row: list[Any], reason: Reason) -> None:
+    rows = [row, *detail_rows(US, "pet.other")[1:]]
+    with pytest.raises(AnswerError) as error:
+        read_details(json.dumps({"details": rows}), details(US)["pet.other"])
+    assert error.value.reason is reason
 
 
 def test_first_names_are_asked_of_each_group_once() -> None:

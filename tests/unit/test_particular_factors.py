@@ -6,12 +6,36 @@ import numpy as np
 import pytest
 
 from pipeline.catalogue.loader import load_catalogue
-from pipeline.particulars.answers import Holders, Home, Part, Place, Terms, Title, read_places, read_titles
-from pipeline.particulars.factors import FLOOR, GIVENS, NEEDS, RULED_OUT, fitted, place_table, title_table, written
-from pipeline.particulars.requests import WITHIN, load_settings
+from pipeline.particulars.answers import (
+    Holders,
+    Home,
+    Named,
+    Part,
+    Place,
+    Terms,
+    Title,
+    read_places,
+    read_titles,
+)
+from pipeline.particulars.enrichment import Outcome
+from pipeline.particulars.factors import (
+    FLOOR,
+    GIVENS,
+    RULED_OUT,
+    Table,
+    among,
+    detail_table,
+    fitted,
+    needs,
+    place_table,
+    title_table,
+    written,
+)
+from pipeline.particulars.files import files_of, people_of
+from pipeline.particulars.requests import WITHIN, Kind, details, load_settings
 from serving.particulars import Particulars
 from tests.support.particulars import answer
-from warehouse.particulars import PLACES, TITLES
+from warehouse.particulars import AGES, PLACES, TITLES
 
 US = load_catalogue("us")
 SETTINGS = load_settings(US)
@@ -22,12 +46,17 @@ def people(n: int = 6_000, **fixed: str) -> dict[str, np.ndarray]:
     """People whose values are uneven and independent, but for those that are fixed."""
     rng = np.random.default_rng(1)
     found = {}
-    for name in NEEDS:
+    for name in needs(SETTINGS):
         weights = rng.dirichlet(np.ones(len(CATEGORIES[name])))
         found[name] = rng.choice(len(weights), n, p=weights).astype(np.uint8)
     for name, category in fixed.items():
         found[name][:] = CATEGORIES[name].index(category)
     return found
+
+
+def scaled(table: Table, kind: Kind, category: str, these: dict[str, np.ndarray]) -> Table:
+    """Places or titles with shares scaled to these people."""
+    return fitted(table, GIVENS[kind], US, among(these, US.dimension(WITHIN[kind]), category))
 
 
 def test_factors_are_likelihoods() -> None:
@@ -81,7 +110,7 @@ def test_who_lives_in_towers_without_a_car_and_goes_by_train_is_in_the_city() ->
 
 
 @pytest.mark.parametrize("kind", ["place", "title"])
-def test_the_people_who_are_drawn_come_out_by_the_shares_that_were_told(kind: str) -> None:
+def test_the_people_who_are_drawn_come_out_by_the_shares_that_were_told(kind: Kind) -> None:
     if kind == "place":
         category, these, file = "maine", people(region="maine"), PLACES
         told = place_table(read_places(answer(US, "place", category), US, SETTINGS), (), (), US)
@@ -92,9 +121,9 @@ def test_the_people_who_are_drawn_come_out_by_the_shares_that_were_told(kind: st
         told = title_table(read_titles(answer(US, "title", category), US, SETTINGS), (), (), US, SETTINGS)
     index = np.arange(6_000, dtype=np.uint64)
     shares = []
-    for table in (told, fitted(told, kind, category, US, these)):  # type: ignore[arg-type]
-        content = written(WITHIN[kind], GIVENS[kind], {category: table}, US)  # type: ignore[arg-type]
-        assert content == written(WITHIN[kind], GIVENS[kind], {category: table}, US)  # type: ignore[arg-type]
+    for table in (told, scaled(told, kind, category, these)):
+        content = written(WITHIN[kind], GIVENS[kind], {category: table}, US)
+        assert content == written(WITHIN[kind], GIVENS[kind], {category: table}, US)
         drawn = Particulars.read(content, file, CATEGORIES).draw_rows(1, kind, index, these)
         shares.append(np.bincount(drawn, minlength=len(table.names)) / len(index))
     assert np.abs(shares[0] - told.shares).sum() > 0.2
@@ -103,14 +132,14 @@ def test_the_people_who_are_drawn_come_out_by_the_shares_that_were_told(kind: st
 
 def test_of_a_category_that_nobody_is_of_the_shares_stay() -> None:
     told = place_table(read_places(answer(US, "place", "maine"), US, SETTINGS), (), (), US)
-    assert fitted(told, "place", "maine", US, people(region="ohio")) is told
+    assert scaled(told, "place", "maine", people(region="ohio")) is told
 
 
 def test_nobody_is_of_a_place_that_has_not_their_surroundings() -> None:
     kinds = len(CATEGORIES["urbanicity"])
     places = [Place("Portland", 0.9, (0,) * (kinds - 1) + (1,), {}), Place("Eastport", 0.1, (0.5, 0.5, 0, 0, 0), {})]
     these = people(4_000, region="maine")
-    table = fitted(place_table(places, (), (), US), "place", "maine", US, these)
+    table = scaled(place_table(places, (), (), US), "place", "maine", these)
     content = written("region", GIVENS["place"], {"maine": table}, US)
     rows = Particulars.read(content, PLACES, CATEGORIES).draw_rows(1, "x", np.arange(4_000, dtype=np.uint64), these)
     assert (rows[these["urbanicity"] < 2] == 1).all() and (rows[these["urbanicity"] == kinds - 1] == 0).all()
@@ -135,7 +164,7 @@ def test_what_the_holders_cannot_be_nobody_is_and_the_rest_of_the_title_makes_up
     titles = [title("clerk", 0.9), title("judge", 0.1)]
     told = title_table(titles, [learned, anybody], (), US, SETTINGS)
     these = people(20_000, occupation="legal")
-    table = fitted(told, "title", "legal", US, these)
+    table = scaled(told, "title", "legal", these)
     content = written("occupation", GIVENS["title"], {"legal": table}, US)
     rows = Particulars.read(content, TITLES, CATEGORIES).draw_rows(1, "x", np.arange(20_000, dtype=np.uint64), these)
     judges = rows == 1
@@ -148,7 +177,7 @@ def test_what_the_holders_cannot_be_nobody_is_and_the_rest_of_the_title_makes_up
     none = {name: codes.copy() for name, codes in these.items()}
     none["education"][none["education"] == educations.index("professional")] = 0
     none["education"][:200] = educations.index("professional")
-    few = fitted(told, "title", "legal", US, none)
+    few = scaled(told, "title", "legal", none)
     content = written("occupation", GIVENS["title"], {"legal": few}, US)
     rows = Particulars.read(content, TITLES, CATEGORIES).draw_rows(1, "x", np.arange(20_000, dtype=np.uint64), none)
     can = (none["education"] == educations.index("professional")) & (none["age"] > 0) & (none["age"] < 6)
@@ -189,7 +218,7 @@ def test_nobody_has_a_title_of_which_the_work_cannot_be_done_so() -> None:
     ]
     told = title_table(titles, (), terms, US, SETTINGS)
     these = people(20_000, occupation="sales")
-    content = written("occupation", GIVENS["title"], {"sales": fitted(told, "title", "sales", US, these)}, US)
+    content = written("occupation", GIVENS["title"], {"sales": scaled(told, "title", "sales", these)}, US)
     rows = Particulars.read(content, TITLES, CATEGORIES).draw_rows(1, "x", np.arange(20_000, dtype=np.uint64), these)
     where, how = (these[name] for name in ("work_arrangement", "employment"))
     arrangements, employments = CATEGORIES["work_arrangement"], CATEGORIES["employment"]
@@ -206,3 +235,49 @@ def test_nobody_has_a_title_of_which_the_work_cannot_be_done_so() -> None:
     # Where not all titles were asked about, none is told apart.
     *_, arrangement = title_table(titles, (), terms[:1], US, SETTINGS).factors
     assert (arrangement == 1).all()
+
+
+CANCER = details(US)["diagnosis.cancer"]
+TOLD = (
+    Named("breast cancer", 0.4, {"sex": {"female": 1.9, "male": 0}}),
+    Named("prostate cancer", 0.4, {"sex": {"female": 0, "male": 2.0}}),
+    Named("lung cancer", 0.2, {}),
+)
+
+
+def test_of_a_detail_what_was_not_told_is_neutral_and_zero_rules_out() -> None:
+    age, sex = detail_table(TOLD, CANCER).factors
+    assert (age == 1).all()
+    assert sex.tolist() == [[1.9, RULED_OUT], [RULED_OUT, 2.0], [1.0, 1.0]]
+
+
+def test_details_come_out_by_the_shares_that_were_told_and_nobody_has_what_is_ruled_out() -> None:
+    these = people(20_000, chronic_condition="cancer")
+    givens = [(dimension.id,) for dimension in CANCER.by]
+    table = fitted(detail_table(TOLD, CANCER), givens, US, these)
+    content = written("chronic_condition", givens, {"cancer": table}, US)
+    read = Particulars.read(content, "diagnosis.parquet", CATEGORIES)
+    rows = read.draw_rows(1, "diagnosis", np.arange(20_000, dtype=np.uint64), these)
+    female = these["sex"] == CATEGORIES["sex"].index("female")
+    assert not (rows[female] == 1).any() and not (rows[~female] == 0).any()
+    # Sexes are uneven here: one cancer has all people that it may have, as far as others leave them.
+    assert np.bincount(rows, minlength=3)[2] / 20_000 == pytest.approx(0.2, abs=0.06)
+
+
+def test_a_detail_and_its_twin_have_the_same_names_by_the_same_factors() -> None:
+    rows = {"denomination.jewish": (Named("Reform Jew", 0.7, {"region": {"new_york": 0.4}}), Named("Hasid", 0.3, {}))}
+    kinds: tuple[Kind, ...] = ("place", "title", "income", "part", "home", "holder", "arrangement")
+    outcomes = {kind: Outcome({}, (), {}) for kind in kinds} | {"detail": Outcome(rows, (), {})}
+    rng = np.random.default_rng(2)
+    these = {name: rng.integers(0, len(CATEGORIES[name]), 5_000).astype(np.uint8) for name in people_of(US)}
+    made = files_of(US, outcomes, these)
+    assert set(made) == {AGES, "denomination.parquet", "childhood_denomination.parquet"}
+    now, before = (
+        Particulars.read(made[f"{f}.parquet"], f, CATEGORIES) for f in ("denomination", "childhood_denomination")
+    )
+    index = np.arange(5_000, dtype=np.uint64)
+    then = these | {"childhood_religion": np.full(5_000, CATEGORIES["childhood_religion"].index("jewish"))}
+    today = these | {"religion": np.full(5_000, CATEGORIES["religion"].index("jewish"))}
+    grown = before.draw_rows(7, "childhood_denomination", index, then)
+    assert (now.draw_rows(7, "denomination", index, today) == grown).all()
+    assert set(grown.tolist()) == {0, 1}

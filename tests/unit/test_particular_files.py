@@ -15,17 +15,22 @@ from pipeline.cli.particulars import particulars_group
 from pipeline.particulars.ages import AGED_BY
 from pipeline.particulars.answers import Place
 from pipeline.particulars.enrichment import KINDS, Enrichment
-from pipeline.particulars.factors import NEEDS
+from pipeline.particulars.files import files_told, people_of
 from pipeline.particulars.gazetteer import unlisted
+from pipeline.particulars.requests import Kind
 from pipeline.resources import Build
 from serving.particulars import Particulars
 from tests.support.name_facts import people_weights
 from tests.support.particulars import answer, write
 from warehouse.database import query, replace_cells
 from warehouse.errors import CatalogueError, WarehouseError
-from warehouse.particulars import AGES, PLACES, TITLES
+from warehouse.particulars import AGES, DETAIL_FILES, PLACES, TITLES
 
 US = load_catalogue("us")
+TOLD: tuple[tuple[Kind, str], ...] = (
+    *(("place", "maine"), ("title", "sales"), ("title", "legal")),
+    *(("detail", "mother_tongue.slavic"), ("detail", "pet.other")),
+)
 SCOPE = Scope(populations=frozenset({"us"}))
 STAGE = next(stage for stage in STAGES if stage.name == "particular_files")
 
@@ -66,7 +71,11 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
 
 
 def store_weights(build: Build) -> None:
-    needed = [d.id for d in US.dimensions if d.id in {*NEEDS, *(one for n in NEEDS for one in US.ancestors(n))}]
+    needed = [
+        d.id
+        for d in US.dimensions
+        if d.id in {*people_of(US), *(one for n in people_of(US) for one in US.ancestors(n))}
+    ]
     weights = people_weights(needed).with_columns(population=pl.lit("us"), edition=pl.lit("made-up"))
     with build.connect() as connection:
         columns = query(connection, "select * from weights limit 0").columns
@@ -77,7 +86,7 @@ def told(build: Build) -> None:
     enrichment = build.plan.particulars["us"]
     answers = {
         next(r for r in enrichment.requests(kind) if r.category == category).custom_id: answer(US, kind, category)
-        for kind, category in (("place", "maine"), ("title", "sales"), ("title", "legal"))  # type: ignore[index]
+        for kind, category in TOLD
     }
     write(build.told_folder / "us" / "a.jsonl", answers)
 
@@ -94,6 +103,13 @@ def test_answers_and_weights_become_files_that_can_be_drawn_from(build: Build) -
     titles = Particulars.read((folder / TITLES).read_bytes(), TITLES, categories)
     ages = Particulars.read((folder / AGES).read_bytes(), AGES, categories)
     assert ages.needs == ("age", *AGED_BY) and ages.names[:2].tolist() == ["18", "19"]
+    mother, home = (
+        Particulars.read((folder / DETAIL_FILES[field]).read_bytes(), field, categories)
+        for field in ("mother_tongue", "home_tongue")
+    )
+    assert mother.needs == ("first_language", "heritage") and home.needs == ("home_language", "heritage")
+    assert mother.names.tolist() == home.names.tolist()
+    assert {path.name for path in folder.iterdir()} == files_told(build.plan.particulars["us"])
     assert len(titles.names) == 41 and titles.names[0] == "legal worker 0"  # in the order of the catalogue
 
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.catalogue.loader import load_catalogue
+from serving.particulars import FIELDS
 from serving.rendering import Renderer, compile_text, join_with_and, load_wording, render
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
@@ -122,7 +123,7 @@ def test_any_part_of_a_persona_can_be_written_about(values: dict[str, str], pres
 @pytest.mark.parametrize("population", POPULATIONS)
 def test_the_wording_knows_the_catalogues_and_nothing_else(population: str) -> None:
     wording, labels = load_wording(population), labels_of(population)
-    beside = {"age_years", "height_cm", "city", "job_title", "personal_income_figure"}
+    beside = {"age_years", "height_cm", "personal_income_figure", *FIELDS}
     shared = {d: set(phrases) for d, phrases in load_wording()["phrases"].items()}
     for dimension, phrases in wording["phrases"].items():
         assert dimension in labels or dimension in beside

@@ -1,0 +1,88 @@
+"""The files of particulars of a snapshot, made of accepted answers and the people who are drawn.
+
+Belongs here: which files there are, and of which answers each is made. Does not belong here: how answers become factors
+(`factors`, `ages`), reading the record (`enrichment`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pipeline.catalogue.models import Catalogue
+from pipeline.particulars.ages import AGED_BY, age_tables
+from pipeline.particulars.enrichment import Enrichment, Outcome
+from pipeline.particulars.factors import (
+    GIVENS,
+    People,
+    Table,
+    among,
+    detail_table,
+    fitted,
+    needs,
+    place_table,
+    title_table,
+    written,
+    written_incomes,
+)
+from pipeline.particulars.requests import WITHIN, Kind, details, load_settings
+from serving.ages import AGE
+from warehouse.particulars import AGES, DETAIL_FILES, DETAILS, INCOMES, PLACES, TITLES, TWINS
+
+
+def people_of(catalogue: Catalogue) -> tuple[str, ...]:
+    """All dimensions of the people whom a population's files are made for."""
+    return tuple(dict.fromkeys([*needs(load_settings(catalogue)), AGE, *AGED_BY]))
+
+
+def files_told(enrichment: Enrichment) -> set[str]:
+    """The files that `files_of` makes of what a population's record has."""
+    kinds: tuple[tuple[Kind, str], ...] = (("place", PLACES), ("title", TITLES), ("income", INCOMES))
+    fields = {key.partition(".")[0] for key in enrichment.outcome("detail").rows}
+    of_details = {file for field, file in DETAIL_FILES.items() if TWINS.get(field, field) in fields}
+    return {AGES, *of_details, *(file for kind, file in kinds if enrichment.outcome(kind).rows)}
+
+
+def files_of(catalogue: Catalogue, outcomes: Mapping[Kind, Outcome], people: People) -> dict[str, bytes]:
+    """Content by file name of what there are answers about; `people` have the dimensions of `people_of`."""
+    settings = load_settings(catalogue)
+    parts, homes, holders, terms = (outcomes[kind].rows for kind in ("part", "home", "holder", "arrangement"))
+    places = {
+        one: place_table(rows, parts.get(one, ()), homes.get(one, ()), catalogue)
+        for one, rows in outcomes["place"].rows.items()
+    }
+    titles = {
+        one: title_table(rows, holders.get(one, ()), terms.get(one, ()), catalogue, settings)
+        for one, rows in outcomes["title"].rows.items()
+    }
+    made = {}
+    named: tuple[tuple[str, Kind, dict[str, Table]], ...] = ((PLACES, "place", places), (TITLES, "title", titles))
+    for file, kind, tables in named:
+        if tables:
+            within, givens = catalogue.dimension(WITHIN[kind]), GIVENS[kind]
+            for one, table in tables.items():
+                tables[one] = fitted(table, givens, catalogue, among(people, within, one))
+            made[file] = written(within.id, givens, tables, catalogue)
+    if incomes := outcomes["income"].rows:
+        made[INCOMES] = written_incomes(incomes, catalogue)
+    made[AGES] = written(AGE, [(name,) for name in AGED_BY], age_tables(catalogue, people), catalogue)
+    return made | _details(catalogue, outcomes["detail"], people)
+
+
+def _details(catalogue: Catalogue, outcome: Outcome, people: People) -> dict[str, bytes]:
+    """Files of the details and of their twins, which have the same tables: whoever has one category in both dimensions
+    has one name in both.
+    """
+    asked, tables = details(catalogue), dict[str, dict[str, Table]]()
+    for key, rows in outcome.rows.items():
+        one = asked[key]
+        givens = [(dimension.id,) for dimension in one.by]
+        these = among(people, one.dimension, one.category.id)
+        table = fitted(detail_table(rows, one), givens, catalogue, these)
+        tables.setdefault(one.field, {})[one.category.id] = table
+    made = {}
+    for field, file in DETAIL_FILES.items():
+        of = TWINS.get(field, field)
+        if of in tables:
+            by = [(name,) for name in load_settings(catalogue).details[of].by]
+            made[file] = written(DETAILS[field], by, tables[of], catalogue)
+    return made
