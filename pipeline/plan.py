@@ -24,7 +24,7 @@ from pipeline.names.candidates import KINDS
 from pipeline.names.enrichment import FOLDER, Enrichment
 from pipeline.particulars import enrichment as particulars
 from pipeline.particulars.factors import DRAWN_BY
-from pipeline.particulars.files import people_of
+from pipeline.particulars.files import PEOPLE
 from pipeline.particulars.requests import Kind, has_settings
 from pipeline.prompts.render import Request, requests_for
 from warehouse.errors import CorpusError, ElicitationError
@@ -309,7 +309,7 @@ class Plan:
         return above.get(_WRITTEN_WITH.get(stage, stage), [])
 
     def _particulars_need(self, population: str) -> tuple[str, ...]:
-        return people_of(self.catalogues[population]) if population in self.particulars else ()
+        return PEOPLE if population in self.particulars else ()
 
     @property
     def partitions(self) -> list[tuple[str, Cell]]:

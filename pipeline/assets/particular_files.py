@@ -6,7 +6,7 @@ from pipeline.combination.reference import ReferencePopulation
 from pipeline.elicitation.batch import write_whole
 from pipeline.frames import weight_factors
 from pipeline.particulars.factors import DRAWN_BY
-from pipeline.particulars.files import files_of, people_of
+from pipeline.particulars.files import PEOPLE, files_of
 from pipeline.partitions import by_population, dimension_to_population
 from pipeline.progress import advance
 from pipeline.resources import Build
@@ -25,8 +25,8 @@ from warehouse.particulars import FILES
     description="Places of each region, job titles of each occupation and what other categories leave open, with the "
     "factors that they are drawn by; how low the lowest incomes are; how years lie within bands of ages. A population "
     "that is asked nothing has no files.\n\n"
-    "**Owner's note**: answers are those of `warehouse/corpus/particulars`; nobody is asked from here. Shares are "
-    "scaled to the people whom the weights draw.",
+    "**Owner's note**: answers are those of `warehouse/corpus/particulars`; nobody is asked from here. Shares of "
+    "places and titles are scaled to the people whom the weights draw.",
 )
 def write_particular_files(context: dg.AssetExecutionContext, build: Build) -> None:
     """Write the files of these populations."""
@@ -47,8 +47,7 @@ def write_particular_files(context: dg.AssetExecutionContext, build: Build) -> N
 def _files(context: dg.AssetExecutionContext, build: Build, population: str) -> dict[str, bytes]:
     enrichment, catalogue = build.plan.particulars[population], build.catalogue(population)
     outcomes = {kind: enrichment.outcome(kind) for kind in DRAWN_BY}
-    wanted = people_of(catalogue)
-    people = dict(zip(wanted, _people(build, population, wanted).codes(wanted).T, strict=True))
+    people = dict(zip(PEOPLE, _people(build, population).codes(PEOPLE).T, strict=True))
     made = files_of(catalogue, outcomes, people)
     told = {f"{name}, bytes": len(content) for name, content in made.items()}
     for kind, outcome in outcomes.items():
@@ -60,7 +59,7 @@ def _files(context: dg.AssetExecutionContext, build: Build, population: str) -> 
     return made
 
 
-def _people(build: Build, population: str, wanted: tuple[str, ...]) -> ReferencePopulation:
+def _people(build: Build, population: str) -> ReferencePopulation:
     """People drawn with the stored weights, those that the snapshot will draw."""
     with build.connect() as connection:
         stored = query(
@@ -68,7 +67,7 @@ def _people(build: Build, population: str, wanted: tuple[str, ...]) -> Reference
         )
     catalogue, factors = build.catalogue(population), weight_factors(stored)
     people = ReferencePopulation(catalogue, build.reference_size, "particulars")
-    for needed in dict.fromkeys([*wanted, *(one for name in wanted for one in catalogue.ancestors(name))]):
+    for needed in dict.fromkeys([*PEOPLE, *(one for name in PEOPLE for one in catalogue.ancestors(name))]):
         if needed not in factors:
             raise WarehouseError(f"the warehouse lacks weights of '{needed}': run `personagen build`")
         people.add(needed, factors[needed])

@@ -12,7 +12,8 @@ drawn. Does not belong here: answers (`answers`), the layout of the files (`ware
 
 which is Bayes' rule with these independent of each other given the place, title or detail. The people who are drawn
 are not those of the answers, so that shares would come out otherwise than they were told. They are scaled until they
-come out, as far as that can be: where fewer have the degree than should have the title, fewer have the title.
+come out, as far as that can be: where fewer have the degree than should have the title, fewer have the title. Those of
+details stay as told.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.catalogue.models import Catalogue, Dimension
+from pipeline.catalogue.models import Catalogue
 from pipeline.combination.raking import Margin, rake
 from pipeline.particulars.answers import Holders, Home, LowIncomes, Named, Part, Place, Terms, Title
 from pipeline.particulars.requests import AT_WORK, NONE, WITHIN, WITHOUT, Detail, Kind, Settings, arrangements
 from serving.incomes import income_bands
 from warehouse.parquet import parquet_bytes
-from warehouse.particulars import DETAILS, INCOME_PARTS, INCOME_UNIT, METADATA, column_of
+from warehouse.particulars import INCOME_PARTS, INCOME_UNIT, METADATA, column_of
 from warehouse.snapshot_format import round_significant
 
 GIVENS: Mapping[Kind, tuple[tuple[str, ...], ...]] = {
@@ -44,13 +45,10 @@ GIVENS: Mapping[Kind, tuple[tuple[str, ...], ...]] = {
 }
 """What a place and a title depend on besides what it is within; dimensions of one given act together."""
 
-
-def needs(settings: Settings) -> tuple[str, ...]:
-    """All dimensions that places, titles and details of a population depend on."""
-    of_details = [name for field, asked in settings.details.items() for name in (DETAILS[field], *asked.by)]
-    of_both = [name for givens in GIVENS.values() for given in givens for name in given]
-    return tuple(dict.fromkeys([*(WITHIN[kind] for kind in GIVENS), *of_both, *of_details]))
-
+NEEDS = tuple(
+    dict.fromkeys([*(WITHIN[k] for k in GIVENS), *(name for givens in GIVENS.values() for g in givens for name in g)])
+)
+"""All dimensions that any of these depend on."""
 
 DRAWN_BY: tuple[Kind, ...] = ("place", "title", "income", "detail", "part", "home", "holder", "arrangement")
 """The kinds of answers that these factors are made of."""
@@ -159,7 +157,11 @@ def title_table(
 
 
 def detail_table(rows: Sequence[Named], detail: Detail) -> Table:
-    """What a category leaves open, as it was told; a multiple of 0 rules out."""
+    """What a category leaves open, as it was told; a multiple of 0 rules out.
+
+    Shares are not scaled (`fitted`): share times multiple is what was told of those who differ, and were there fewer
+    East Africans than the model took, West Africans would speak Swahili.
+    """
     factors = []
     for dimension in detail.by:
         told = [[row.multiples.get(dimension.id, {}).get(one, 1.0) for one in dimension.category_ids] for row in rows]
@@ -237,21 +239,17 @@ def _in_bands(pay: tuple[float, float], catalogue: Catalogue) -> Floats:
     return np.diff([0.0, *below, 1.0])
 
 
-def among(people: People, within: Dimension, category: str) -> People:
-    """The people of one category."""
-    these = people[within.id] == within.category_ids.index(category)
-    return {name: codes[these] for name, codes in people.items()}
+def fitted(table: Table, kind: Kind, category: str, catalogue: Catalogue, people: People) -> Table:
+    """The same table with shares scaled so that the people of this category who are drawn come out as was told, or as
+    near to it as what is ruled out leaves room for.
 
-
-def fitted(table: Table, givens: Sequence[tuple[str, ...]], catalogue: Catalogue, people: People) -> Table:
-    """The same table with shares scaled so that its people, who are drawn, come out as was told, or as near to it as
-    what is ruled out leaves room for; its factors are by `givens`.
-
-    Where there are no people the shares stay.
+    Of a category that nobody is of, the shares stay.
     """
-    if not len(people[givens[0][0]]):
+    within = catalogue.dimension(WITHIN[kind]).category_ids
+    these = people[WITHIN[kind]] == within.index(category)
+    if not these.any():
         return table
-    cells = np.stack([_cells(given, catalogue, people) for given in givens], axis=1)
+    cells = np.stack([_cells(given, catalogue, people)[these] for given in GIVENS[kind]], axis=1)
     kinds, counts = np.unique(cells, axis=0, return_counts=True)
     start, faint = np.tile(table.shares, (2, len(kinds), 1))
     for factors, cell in zip(table.factors, kinds.T, strict=True):

@@ -13,12 +13,11 @@ from pipeline.particulars.ages import AGED_BY, age_tables
 from pipeline.particulars.enrichment import Enrichment, Outcome
 from pipeline.particulars.factors import (
     GIVENS,
+    NEEDS,
     People,
     Table,
-    among,
     detail_table,
     fitted,
-    needs,
     place_table,
     title_table,
     written,
@@ -28,10 +27,8 @@ from pipeline.particulars.requests import WITHIN, Kind, details, load_settings
 from serving.ages import AGE
 from warehouse.particulars import AGES, DETAIL_FILES, DETAILS, INCOMES, PLACES, TITLES, TWINS
 
-
-def people_of(catalogue: Catalogue) -> tuple[str, ...]:
-    """All dimensions of the people whom a population's files are made for."""
-    return tuple(dict.fromkeys([*needs(load_settings(catalogue)), AGE, *AGED_BY]))
+PEOPLE = tuple(dict.fromkeys([*NEEDS, AGE, *AGED_BY]))
+"""All dimensions of the people whom the files are made for."""
 
 
 def files_told(enrichment: Enrichment) -> set[str]:
@@ -43,7 +40,7 @@ def files_told(enrichment: Enrichment) -> set[str]:
 
 
 def files_of(catalogue: Catalogue, outcomes: Mapping[Kind, Outcome], people: People) -> dict[str, bytes]:
-    """Content by file name of what there are answers about; `people` have the dimensions of `people_of`."""
+    """Content by file name of what there are answers about; `people` have the dimensions PEOPLE, codes (n,) each."""
     settings = load_settings(catalogue)
     parts, homes, holders, terms = (outcomes[kind].rows for kind in ("part", "home", "holder", "arrangement"))
     places = {
@@ -58,27 +55,22 @@ def files_of(catalogue: Catalogue, outcomes: Mapping[Kind, Outcome], people: Peo
     named: tuple[tuple[str, Kind, dict[str, Table]], ...] = ((PLACES, "place", places), (TITLES, "title", titles))
     for file, kind, tables in named:
         if tables:
-            within, givens = catalogue.dimension(WITHIN[kind]), GIVENS[kind]
-            for one, table in tables.items():
-                tables[one] = fitted(table, givens, catalogue, among(people, within, one))
-            made[file] = written(within.id, givens, tables, catalogue)
+            scaled = {one: fitted(table, kind, one, catalogue, people) for one, table in tables.items()}
+            made[file] = written(WITHIN[kind], GIVENS[kind], scaled, catalogue)
     if incomes := outcomes["income"].rows:
         made[INCOMES] = written_incomes(incomes, catalogue)
     made[AGES] = written(AGE, [(name,) for name in AGED_BY], age_tables(catalogue, people), catalogue)
-    return made | _details(catalogue, outcomes["detail"], people)
+    return made | _details(catalogue, outcomes["detail"])
 
 
-def _details(catalogue: Catalogue, outcome: Outcome, people: People) -> dict[str, bytes]:
+def _details(catalogue: Catalogue, outcome: Outcome) -> dict[str, bytes]:
     """Files of the details and of their twins, which have the same tables: whoever has one category in both dimensions
     has one name in both.
     """
     asked, tables = details(catalogue), dict[str, dict[str, Table]]()
     for key, rows in outcome.rows.items():
         one = asked[key]
-        givens = [(dimension.id,) for dimension in one.by]
-        these = among(people, one.dimension, one.category.id)
-        table = fitted(detail_table(rows, one), givens, catalogue, these)
-        tables.setdefault(one.field, {})[one.category.id] = table
+        tables.setdefault(one.field, {})[one.category.id] = detail_table(rows, one)
     made = {}
     for field, file in DETAIL_FILES.items():
         of = TWINS.get(field, field)

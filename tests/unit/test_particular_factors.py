@@ -21,17 +21,15 @@ from pipeline.particulars.enrichment import Outcome
 from pipeline.particulars.factors import (
     FLOOR,
     GIVENS,
+    NEEDS,
     RULED_OUT,
-    Table,
-    among,
     detail_table,
     fitted,
-    needs,
     place_table,
     title_table,
     written,
 )
-from pipeline.particulars.files import files_of, people_of
+from pipeline.particulars.files import PEOPLE, files_of
 from pipeline.particulars.requests import WITHIN, Kind, details, load_settings
 from serving.particulars import Particulars
 from tests.support.particulars import answer
@@ -46,17 +44,12 @@ def people(n: int = 6_000, **fixed: str) -> dict[str, np.ndarray]:
     """People whose values are uneven and independent, but for those that are fixed."""
     rng = np.random.default_rng(1)
     found = {}
-    for name in needs(SETTINGS):
+    for name in NEEDS:
         weights = rng.dirichlet(np.ones(len(CATEGORIES[name])))
         found[name] = rng.choice(len(weights), n, p=weights).astype(np.uint8)
     for name, category in fixed.items():
         found[name][:] = CATEGORIES[name].index(category)
     return found
-
-
-def scaled(table: Table, kind: Kind, category: str, these: dict[str, np.ndarray]) -> Table:
-    """Places or titles with shares scaled to these people."""
-    return fitted(table, GIVENS[kind], US, among(these, US.dimension(WITHIN[kind]), category))
 
 
 def test_factors_are_likelihoods() -> None:
@@ -121,7 +114,7 @@ def test_the_people_who_are_drawn_come_out_by_the_shares_that_were_told(kind: Ki
         told = title_table(read_titles(answer(US, "title", category), US, SETTINGS), (), (), US, SETTINGS)
     index = np.arange(6_000, dtype=np.uint64)
     shares = []
-    for table in (told, scaled(told, kind, category, these)):
+    for table in (told, fitted(told, kind, category, US, these)):
         content = written(WITHIN[kind], GIVENS[kind], {category: table}, US)
         assert content == written(WITHIN[kind], GIVENS[kind], {category: table}, US)
         drawn = Particulars.read(content, file, CATEGORIES).draw_rows(1, kind, index, these)
@@ -132,14 +125,14 @@ def test_the_people_who_are_drawn_come_out_by_the_shares_that_were_told(kind: Ki
 
 def test_of_a_category_that_nobody_is_of_the_shares_stay() -> None:
     told = place_table(read_places(answer(US, "place", "maine"), US, SETTINGS), (), (), US)
-    assert scaled(told, "place", "maine", people(region="ohio")) is told
+    assert fitted(told, "place", "maine", US, people(region="ohio")) is told
 
 
 def test_nobody_is_of_a_place_that_has_not_their_surroundings() -> None:
     kinds = len(CATEGORIES["urbanicity"])
     places = [Place("Portland", 0.9, (0,) * (kinds - 1) + (1,), {}), Place("Eastport", 0.1, (0.5, 0.5, 0, 0, 0), {})]
     these = people(4_000, region="maine")
-    table = scaled(place_table(places, (), (), US), "place", "maine", these)
+    table = fitted(place_table(places, (), (), US), "place", "maine", US, these)
     content = written("region", GIVENS["place"], {"maine": table}, US)
     rows = Particulars.read(content, PLACES, CATEGORIES).draw_rows(1, "x", np.arange(4_000, dtype=np.uint64), these)
     assert (rows[these["urbanicity"] < 2] == 1).all() and (rows[these["urbanicity"] == kinds - 1] == 0).all()
@@ -164,7 +157,7 @@ def test_what_the_holders_cannot_be_nobody_is_and_the_rest_of_the_title_makes_up
     titles = [title("clerk", 0.9), title("judge", 0.1)]
     told = title_table(titles, [learned, anybody], (), US, SETTINGS)
     these = people(20_000, occupation="legal")
-    table = scaled(told, "title", "legal", these)
+    table = fitted(told, "title", "legal", US, these)
     content = written("occupation", GIVENS["title"], {"legal": table}, US)
     rows = Particulars.read(content, TITLES, CATEGORIES).draw_rows(1, "x", np.arange(20_000, dtype=np.uint64), these)
     judges = rows == 1
@@ -177,7 +170,7 @@ def test_what_the_holders_cannot_be_nobody_is_and_the_rest_of_the_title_makes_up
     none = {name: codes.copy() for name, codes in these.items()}
     none["education"][none["education"] == educations.index("professional")] = 0
     none["education"][:200] = educations.index("professional")
-    few = scaled(told, "title", "legal", none)
+    few = fitted(told, "title", "legal", US, none)
     content = written("occupation", GIVENS["title"], {"legal": few}, US)
     rows = Particulars.read(content, TITLES, CATEGORIES).draw_rows(1, "x", np.arange(20_000, dtype=np.uint64), none)
     can = (none["education"] == educations.index("professional")) & (none["age"] > 0) & (none["age"] < 6)
@@ -218,7 +211,7 @@ def test_nobody_has_a_title_of_which_the_work_cannot_be_done_so() -> None:
     ]
     told = title_table(titles, (), terms, US, SETTINGS)
     these = people(20_000, occupation="sales")
-    content = written("occupation", GIVENS["title"], {"sales": scaled(told, "title", "sales", these)}, US)
+    content = written("occupation", GIVENS["title"], {"sales": fitted(told, "title", "sales", US, these)}, US)
     rows = Particulars.read(content, TITLES, CATEGORIES).draw_rows(1, "x", np.arange(20_000, dtype=np.uint64), these)
     where, how = (these[name] for name in ("work_arrangement", "employment"))
     arrangements, employments = CATEGORIES["work_arrangement"], CATEGORIES["employment"]
@@ -251,17 +244,21 @@ def test_of_a_detail_what_was_not_told_is_neutral_and_zero_rules_out() -> None:
     assert sex.tolist() == [[1.9, RULED_OUT], [RULED_OUT, 2.0], [1.0, 1.0]]
 
 
-def test_details_come_out_by_the_shares_that_were_told_and_nobody_has_what_is_ruled_out() -> None:
-    these = people(20_000, chronic_condition="cancer")
-    givens = [(dimension.id,) for dimension in CANCER.by]
-    table = fitted(detail_table(TOLD, CANCER), givens, US, these)
-    content = written("chronic_condition", givens, {"cancer": table}, US)
+def test_of_those_who_differ_as_many_have_a_detail_as_was_told_and_nobody_what_is_ruled_out() -> None:
+    sexes = np.arange(20_000) % 2
+    these = {
+        "chronic_condition": np.full(20_000, CATEGORIES["chronic_condition"].index("cancer")),
+        "age": np.zeros(20_000, dtype=np.int64),
+        "sex": sexes,
+    }
+    content = written("chronic_condition", [("age",), ("sex",)], {"cancer": detail_table(TOLD, CANCER)}, US)
     read = Particulars.read(content, "diagnosis.parquet", CATEGORIES)
     rows = read.draw_rows(1, "diagnosis", np.arange(20_000, dtype=np.uint64), these)
-    female = these["sex"] == CATEGORIES["sex"].index("female")
+    female = sexes == CATEGORIES["sex"].index("female")
     assert not (rows[female] == 1).any() and not (rows[~female] == 0).any()
-    # Sexes are uneven here: one cancer has all people that it may have, as far as others leave them.
-    assert np.bincount(rows, minlength=3)[2] / 20_000 == pytest.approx(0.2, abs=0.06)
+    # Of women .4 times 1.9 against .2; of men .4 times 2 against .2.
+    assert (rows[female] == 0).mean() == pytest.approx(0.76 / 0.96, abs=0.015)
+    assert (rows[~female] == 1).mean() == pytest.approx(0.8, abs=0.015)
 
 
 def test_a_detail_and_its_twin_have_the_same_names_by_the_same_factors() -> None:
@@ -269,13 +266,14 @@ def test_a_detail_and_its_twin_have_the_same_names_by_the_same_factors() -> None
     kinds: tuple[Kind, ...] = ("place", "title", "income", "part", "home", "holder", "arrangement")
     outcomes = {kind: Outcome({}, (), {}) for kind in kinds} | {"detail": Outcome(rows, (), {})}
     rng = np.random.default_rng(2)
-    these = {name: rng.integers(0, len(CATEGORIES[name]), 5_000).astype(np.uint8) for name in people_of(US)}
+    these = {name: rng.integers(0, len(CATEGORIES[name]), 5_000).astype(np.uint8) for name in PEOPLE}
     made = files_of(US, outcomes, these)
     assert set(made) == {AGES, "denomination.parquet", "childhood_denomination.parquet"}
     now, before = (
         Particulars.read(made[f"{f}.parquet"], f, CATEGORIES) for f in ("denomination", "childhood_denomination")
     )
     index = np.arange(5_000, dtype=np.uint64)
+    these |= {"ethnicity": these["heritage"] % 8}
     then = these | {"childhood_religion": np.full(5_000, CATEGORIES["childhood_religion"].index("jewish"))}
     today = these | {"religion": np.full(5_000, CATEGORIES["religion"].index("jewish"))}
     grown = before.draw_rows(7, "childhood_denomination", index, then)

@@ -15,7 +15,7 @@ from pipeline.cli.particulars import particulars_group
 from pipeline.particulars.ages import AGED_BY
 from pipeline.particulars.answers import Place
 from pipeline.particulars.enrichment import KINDS, Enrichment
-from pipeline.particulars.files import files_told, people_of
+from pipeline.particulars.files import PEOPLE, files_told
 from pipeline.particulars.gazetteer import unlisted
 from pipeline.particulars.requests import Kind
 from pipeline.resources import Build
@@ -71,11 +71,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
 
 
 def store_weights(build: Build) -> None:
-    needed = [
-        d.id
-        for d in US.dimensions
-        if d.id in {*people_of(US), *(one for n in people_of(US) for one in US.ancestors(n))}
-    ]
+    needed = [d.id for d in US.dimensions if d.id in {*PEOPLE, *(one for n in PEOPLE for one in US.ancestors(n))}]
     weights = people_weights(needed).with_columns(population=pl.lit("us"), edition=pl.lit("made-up"))
     with build.connect() as connection:
         columns = query(connection, "select * from weights limit 0").columns
