@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.group("particulars")
 def particulars_group() -> None:
-    """What a language model is asked about places, titles, low incomes and first names: export and import.
+    """What a language model is asked about places, titles, low incomes, details and first names: export and import.
 
     The answers lie in the folder `particulars` of the corpus; they belong to no edition.
 

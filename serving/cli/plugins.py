@@ -23,7 +23,7 @@ PLUGIN_HELP = {
     "edition": "Begin editions, compare them, and decide which one serves.",
     "names": "Export requests and import answers about names, and tell what holds of them.",
     "panel": "List the panel's models, or check which of them can be asked.",
-    "particulars": "Export requests and import answers about places and job titles.",
+    "particulars": "Export requests and import answers about places, job titles and details.",
     "prompts": "Try prompt variants, and choose one for each panel member.",
     "report": "Tell about the last build, and where its pages lie.",
 }
