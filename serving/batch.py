@@ -91,8 +91,11 @@ def derived_needs(snapshot: Snapshot) -> dict[str, tuple[str, ...]]:
         for name, parents in _NEEDS.items()
         if all(parent in snapshot for parent in parents) and carried.get(name, True)
     }
-    particulars = {field: snapshot.particulars(file) for field, file in FIELDS.items()}
-    return known | {field: found.needs for field, found in particulars.items() if found is not None}
+    told: dict[str, tuple[str, ...]] = {}
+    for field, file in FIELDS.items():
+        if found := snapshot.particulars(file):
+            told[field] = tuple(dict.fromkeys(one for name in found.needs for one in told.get(name, (name,))))
+    return known | told
 
 
 def refuse_derived(snapshot: Snapshot, name: str, remedy: str) -> None:
@@ -319,7 +322,9 @@ class Batch:
         if found is None:
             raise SamplingError(f"snapshot {self.snapshot.id} has no {field!r}: leave it out")
         if field not in self._rows:
-            codes = {name: self.codes(name) for name in found.needs}
+            codes = {
+                name: self._particulars_of(name)[1] if name in FIELDS else self.codes(name) for name in found.needs
+            }
             self._rows[field] = found.draw_rows(self.seed, field, self.indices, codes)
         return found, self._rows[field]
 

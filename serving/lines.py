@@ -11,7 +11,7 @@ import json
 import operator
 from bisect import bisect_right
 from calendar import monthrange
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date
 from functools import lru_cache
 from json.encoder import encode_basestring
@@ -28,6 +28,7 @@ from warehouse.errors import SamplingError
 
 if TYPE_CHECKING:
     from serving.batch import Selection
+    from serving.particulars import Particulars
 
 NAMES = ("first_name", "last_name")
 HINT, CROSSED = "gender_identity", "transgender"  # a trans woman bears a woman's name
@@ -133,8 +134,7 @@ class _Details:
                 living = snapshot.dimension(incomes.LIVING)
                 self._own = living.position, [code in own for code in range(len(living.categories))]
             self.streams += (incomes.STREAM,)
-        found = {field: snapshot.particulars(file) for field, file in FIELDS.items() if field in places}
-        self._particulars = {field: one for field, one in found.items() if one is not None}
+        self._particulars = _drawn_from(snapshot, places)
         self.streams += tuple(stream_of(field) for field in self._particulars)
 
     def written(self, codes: list[int], uniforms: list[float]) -> list[tuple[int, bytes]]:
@@ -143,8 +143,11 @@ class _Details:
         age = 0
         if self._heights is not None:
             values["height_cm"] = str(self._heights.at(codes[self._position["height"]], uniforms[2]))
+        rows: dict[str, int] = {}
         for place, (field, particulars) in enumerate(self._particulars.items(), start=-len(self._particulars)):
-            name = particulars.draw_one(uniforms[place], {one: codes[self._position[one]] for one in particulars.needs})
+            known = {one: rows[one] if one in rows else codes[self._position[one]] for one in particulars.needs}
+            rows[field] = particulars.draw_one(uniforms[place], known)
+            name = particulars.names[rows[field]]
             values[field] = "null" if name is None else encode_basestring(name)
         if self._incomes is not None:
             drawn = uniforms[-len(self._particulars) - 1]
@@ -212,6 +215,16 @@ class _Values:
 
 Cells = tuple[tuple[int, int], ...]
 """Positions of dimensions, and how many categories each has."""
+
+
+def _drawn_from(snapshot: Snapshot, wanted: Collection[str]) -> dict[str, Particulars]:
+    """What these fields are drawn from, each after what it depends on itself."""
+    found: dict[str, Particulars] = {}
+    for field in FIELDS:
+        if field in wanted and (particulars := snapshot.particulars(FIELDS[field])):
+            before = {one: snapshot.particulars(FIELDS[one]) for one in particulars.needs if one in FIELDS}
+            found |= {one: needed for one, needed in before.items() if needed} | {field: particulars}
+    return found
 
 
 def _cells(snapshot: Snapshot, names: tuple[str, ...]) -> Cells:

@@ -1,8 +1,9 @@
 """Drawing what a category leaves open: a place within the region, a job title within the occupation, a denomination
 within the religion.
 
-Here belong reading such a file of a snapshot and the draws from it; `warehouse.particulars` says what stands in it. A
-draw has a stream of its own (`derived:...`), influences nothing, and is the same on every machine.
+Here belong reading such a file of a snapshot and the draws from it, of which one may depend on another's;
+`warehouse.particulars` says what stands in it. A draw has a stream of its own (`derived:...`), influences nothing else,
+and is the same on every machine.
 """
 
 from __future__ import annotations
@@ -112,12 +113,14 @@ class Particulars:
     """The names of one file and the draws from them; safe to share between threads.
 
     Attributes:
-        needs: the dimensions that a name depends on.
+        needs: the dimensions that a name depends on, and `job_title` if it does so too.
         names: by row, and None after all of them, object array (rows + 1,).
     """
 
     def __init__(self, table: pa.Table, categories: Mapping[str, Sequence[str]]) -> None:
-        """`categories` are those of the snapshot; raises SnapshotError if they are not those of the file."""
+        """`categories` are those of the snapshot's dimensions and of `job_title`; raises SnapshotError if they are not
+        those of the file.
+        """
         told = json.loads(table.schema.metadata[METADATA])
         self._within, givens = str(told["within"]), [tuple(given) for given in told["givens"]]
         self.needs = tuple(dict.fromkeys([self._within, *(name for given in givens for name in given)]))
@@ -163,7 +166,8 @@ class Particulars:
     def draw_rows(self, seed: Seed, field: str, index: npt.NDArray[np.uint64], codes: Mapping[str, Codes]) -> Ints:
         """Rows for `names`, int64 (n,); of who has no name the row after all others.
 
-        `codes` are those of `needs`, (n,). A row depends on its own index and codes alone.
+        `codes` are those of `needs`, (n,), those of `job_title` being rows of its file. A row depends on its own index
+        and codes alone.
         """
         rows = np.full(len(index), len(self._texts), dtype=np.int64)
         drawn = uniforms(seed, stream_of(field), index)
@@ -176,13 +180,10 @@ class Particulars:
                     rows[these] = group.draw({name: codes[name][these] for name in self.needs}, drawn[these])
         return rows
 
-    def draw_one(self, uniform: float, codes: Mapping[str, int]) -> str | None:
-        """The name of one persona, as `draw_rows` gives it; `uniform` is that of `stream_of`."""
+    def draw_one(self, uniform: float, codes: Mapping[str, int]) -> int:
+        """The row of one persona, as `draw_rows` gives it; `uniform` is that of `stream_of`."""
         group = self._group(codes[self._within])
-        if group is None:
-            return None
-        found: str = self._texts[group.draw_one(codes, uniform)]
-        return found
+        return len(self._texts) if group is None else group.draw_one(codes, uniform)
 
     def __len__(self) -> int:
         """The categories that names are within."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property, lru_cache
@@ -23,7 +23,7 @@ from serving.ages import check_ages
 from serving.incomes import EMPLOYMENT, Spread, read_low_incomes
 from warehouse.errors import SamplingError, SnapshotError
 from warehouse.names.files import FILES
-from warehouse.particulars import AGES, INCOMES, OF_NAMES
+from warehouse.particulars import AGES, INCOMES, JOB_TITLE, OF_NAMES, TITLES, title_categories
 from warehouse.snapshot_format import (
     DIMENSIONS,
     MANIFEST,
@@ -204,7 +204,10 @@ class Snapshot:
     def _read_particulars(self, name: str, content: bytes) -> Particulars:
         from serving.particulars import Particulars  # noqa: PLC0415  # read only where there are any
 
-        return Particulars.read(content, name, {d.id: d.categories for d in self.dimensions})
+        categories: dict[str, Sequence[str]] = {d.id: d.categories for d in self.dimensions}
+        if titles := self.particulars(TITLES):  # which are read before what hangs on them
+            categories[JOB_TITLE] = title_categories(titles.names[:-1])
+        return Particulars.read(content, name, categories)
 
     def _named_by(self) -> dict[str, tuple[str, ...]]:
         return {argument: self.dimension(dimension).categories for argument, dimension in NAMED_BY.items()}

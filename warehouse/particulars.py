@@ -8,6 +8,9 @@ joined with `+`.
 
     P(name | within, givens) ~ share * product of the factors that the givens select
 
+A given may be `job_title`, whose codes are the places of the names in `titles.parquet`, and one more after them for who
+has none; its categories are these names and "".
+
 Metadata under `personagen`, JSON, has `within`, the dimension, `givens`, lists of dimensions in the order of their
 columns, and `categories` of all these dimensions, whose places are the codes. Who is of a category without rows has no
 name.
@@ -19,14 +22,14 @@ out of INCOME_UNIT.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 PLACES, TITLES = "places.parquet", "titles.parquet"
 AGES, INCOMES = "ages.parquet", "incomes.parquet"
 DETAILS: Mapping[str, str] = {
     **{"denomination": "religion", "childhood_denomination": "childhood_religion"},
     **{"mother_tongue": "first_language", "home_tongue": "home_language"},
-    **{"diagnosis": "chronic_condition", "diet_plan": "diet", "pet": "pets"},
+    **{"diagnosis": "chronic_condition", "diet_plan": "diet", "pet": "pets", "subject": "field_of_study"},
 }
 """The fields that tell what a category leaves open, and the dimension of each."""
 
@@ -40,6 +43,12 @@ OF_NAMES = (PLACES, TITLES, AGES, *DETAIL_FILES.values())
 FILES = (*OF_NAMES, INCOMES)
 INCOME_PARTS, INCOME_UNIT = 4, 1_000
 METADATA = b"personagen"
+JOB_TITLE = "job_title"
+
+
+def title_categories(titles: Iterable[str]) -> list[str]:
+    """The categories of `job_title` as a given."""
+    return [*titles, ""]
 
 
 def column_of(given: tuple[str, ...] | list[str]) -> str:

@@ -7,6 +7,7 @@ from pipeline.elicitation.batch import write_whole
 from pipeline.frames import weight_factors
 from pipeline.particulars.factors import DRAWN_BY
 from pipeline.particulars.files import PEOPLE, files_of
+from pipeline.particulars.requests import plural
 from pipeline.partitions import by_population, dimension_to_population
 from pipeline.progress import advance
 from pipeline.resources import Build
@@ -51,9 +52,9 @@ def _files(context: dg.AssetExecutionContext, build: Build, population: str) -> 
     made = files_of(catalogue, outcomes, people)
     told = {f"{name}, bytes": len(content) for name, content in made.items()}
     for kind, outcome in outcomes.items():
-        told[f"{kind}s"] = sum(map(len, outcome.rows.values()))
+        told[plural(kind)] = sum(map(len, outcome.rows.values()))
         context.add_asset_metadata(
-            {f"{kind}s, {what}": one for what, one in outcome.metadata.items()}, partition_key=population
+            {f"{plural(kind)}, {what}": one for what, one in outcome.metadata.items()}, partition_key=population
         )
     context.add_asset_metadata(told, partition_key=population)
     return made

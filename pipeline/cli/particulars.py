@@ -80,12 +80,13 @@ def status_command(gazetteer: bool, population: str, corpus: Path | None) -> Non
       personagen particulars status --gazetteer
     """
     from pipeline.particulars.enrichment import KINDS  # noqa: PLC0415
+    from pipeline.particulars.requests import plural  # noqa: PLC0415
 
     enrichment = _enrichment(population, corpus)
     for kind in KINDS:
         outcome = enrichment.outcome(kind)
         click.echo(
-            f"{kind}s: {sum(map(len, outcome.rows.values()))}, of {len(outcome.rows)} of {len(outcome.answers)} "
+            f"{plural(kind)}: {sum(map(len, outcome.rows.values()))}, of {len(outcome.rows)} of {len(outcome.answers)} "
             f"requests; {len(outcome.rejected)} answers rejected"
         )
         for one in outcome.rejected:

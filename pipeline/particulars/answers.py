@@ -49,6 +49,9 @@ COVERED = (0.3, 1.0)
 LISTED = (80.0, 105.0)
 """What the industries or fields of study that are listed of a title may sum to, in percent."""
 
+LISTED_SUBJECTS = (50.0, 105.0)
+"""What the subjects that are listed of a title and field may sum to, in percent."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -143,6 +146,16 @@ class Terms:
     name: str
     arrangement: tuple[float, ...]
     employment: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Studies:
+    """What the holders of a title studied: by field of study, shares of the subjects that were listed, at most 1 in
+    all.
+    """
+
+    name: str
+    subjects: Mapping[str, Mapping[str, float]]
 
 
 def read_places(text: str, catalogue: Catalogue, settings: Settings) -> tuple[Place, ...]:
@@ -262,6 +275,24 @@ def read_terms(text: str, catalogue: Catalogue, names: Sequence[str]) -> tuple[T
     return tuple(found)
 
 
+def read_studies(text: str, catalogue: Catalogue, names: Sequence[str]) -> tuple[Studies, ...]:
+    """What holders of the titles asked about studied, in their order; raises `AnswerError` if it cannot be used."""
+    by_name = _each(_parsed(text, _Studies).studies, names)
+    fields = [one for one in catalogue.dimension("field_of_study").category_ids if one != WITHOUT["holder"]]
+    found = []
+    for name in names:
+        (told,) = by_name[name]
+        _check_ids(name, told, fields)
+        subjects = {}
+        for field, shares in told.items():
+            for subject in shares:
+                _check_plain(subject)
+            _check_once(shares)
+            subjects[field] = _shares(f"the subjects of {quote(name)} in {field}", shares, LISTED_SUBJECTS)
+        found.append(Studies(name, subjects))
+    return tuple(found)
+
+
 def read(request: ParticularRequest, text: str, catalogue: Catalogue, settings: Settings) -> tuple[Any, ...]:
     """The rows of an answer, of the type of its kind; raises `AnswerError` with the reason if it cannot be used."""
     found: tuple[Any, ...]
@@ -284,6 +315,8 @@ def read(request: ParticularRequest, text: str, catalogue: Catalogue, settings: 
             found = read_holders(text, catalogue, request.names)
         case "arrangement":
             found = read_terms(text, catalogue, request.names)
+        case "study":
+            found = read_studies(text, catalogue, request.names)
     return found
 
 
@@ -320,6 +353,10 @@ class _Titles(_Answer):
 
 class _Details(_Answer):
     details: Annotated[list[tuple[_Name, _Share, dict[str, dict[str, _Multiple]]]], _ROWS]
+
+
+class _Studies(_Answer):
+    studies: Annotated[list[tuple[_Name, dict[str, dict[_Name, _Percent]]]], _ROWS]
 
 
 class _Parts(_Answer):
@@ -402,9 +439,14 @@ def _each(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> dict[str, tu
 def _listed(name: str, told: Mapping[str, float], known: Collection[str], what: str) -> dict[str, float]:
     """Percentages of what was listed as shares, the rest being that of what was not."""
     _check_ids(name, told, known)
+    return _shares(f"{what} of {quote(name)}", told, LISTED)
+
+
+def _shares(what: str, told: Mapping[str, float], listed: tuple[float, float]) -> dict[str, float]:
+    """Percentages as shares, if they sum to what was listed."""
     total = sum(told.values())
-    if not LISTED[0] <= total <= LISTED[1]:
-        raise AnswerError(Reason.BAD_SUM, f"{what} of {quote(name)} sum to {total:g}")
+    if not listed[0] <= total <= listed[1]:
+        raise AnswerError(Reason.BAD_SUM, f"{what} sum to {total:g}")
     return {one: value / max(total, 100) for one, value in told.items()}
 
 

@@ -9,6 +9,7 @@ drawn. Does not belong here: answers (`answers`), the layout of the files (`ware
         ~ share * P(sex | title) P(education | title) P(age | title) P(field | title) P(industry | title)
           * P(employment | title) P(band | title) P(arrangement | title)
     P(detail | category, others) ~ share * product of multiple(other)
+    P(subject | field, others, title) ~ share * product of multiple(other) * P(subject | field, title) / share
 
 which is Bayes' rule with these independent of each other given the place, title or detail. The people who are drawn
 are not those of the answers, so that shares would come out otherwise than they were told. They are scaled until they
@@ -29,11 +30,12 @@ import pyarrow as pa
 
 from pipeline.catalogue.models import Catalogue
 from pipeline.combination.raking import Margin, rake
-from pipeline.particulars.answers import Holders, Home, LowIncomes, Named, Part, Place, Terms, Title
+from pipeline.particulars.answers import Holders, Home, LowIncomes, Named, Part, Place, Studies, Terms, Title
 from pipeline.particulars.requests import AT_WORK, NONE, WITHIN, WITHOUT, Detail, Kind, Settings, arrangements
+from pipeline.prompts.parsing import canonical
 from serving.incomes import income_bands
 from warehouse.parquet import parquet_bytes
-from warehouse.particulars import INCOME_PARTS, INCOME_UNIT, METADATA, column_of
+from warehouse.particulars import INCOME_PARTS, INCOME_UNIT, JOB_TITLE, METADATA, column_of, title_categories
 from warehouse.snapshot_format import round_significant
 
 GIVENS: Mapping[Kind, tuple[tuple[str, ...], ...]] = {
@@ -50,7 +52,7 @@ NEEDS = tuple(
 )
 """All dimensions that any of these depend on."""
 
-DRAWN_BY: tuple[Kind, ...] = ("place", "title", "income", "detail", "part", "home", "holder", "arrangement")
+DRAWN_BY: tuple[Kind, ...] = ("place", "title", "income", "detail", "part", "home", "holder", "arrangement", "study")
 """The kinds of answers that these factors are made of."""
 
 FLOOR = 0.0005
@@ -169,6 +171,37 @@ def detail_table(rows: Sequence[Named], detail: Detail) -> Table:
     return Table(tuple(row.name for row in rows), np.array([row.share for row in rows]), tuple(factors))
 
 
+def subject_table(rows: Sequence[Named], detail: Detail, studies: Sequence[Studies | None]) -> Table:
+    """The subjects of a field, with a last factor by title, in the order of `studies`, and by having none.
+
+    Where holders of a title were told to come from this field, their subjects are those that were listed, and others in
+    proportion to their shares for what was left. Subjects that only titles name are next to nobody's otherwise.
+    """
+    plain = detail_table(rows, detail)
+    place = {canonical(name): n for n, name in enumerate(plain.names)}
+    names, field = [*plain.names], detail.category.id
+    told = [one.subjects.get(field, {}) if one else {} for one in studies]
+    for listed in told:
+        for name in listed:
+            if canonical(name) not in place:
+                place[canonical(name)] = len(names)
+                names.append(name)
+    shares = np.concatenate([plain.shares, np.full(len(names) - len(rows), FLOOR)])
+    by_title = np.ones((len(names), len(studies) + 1))
+    by_title[len(rows) :] = RULED_OUT
+    for column, listed in enumerate(told):
+        if listed:
+            target = np.zeros(len(names))
+            target[[place[canonical(name)] for name in listed]] = list(listed.values())
+            others = np.where(target == 0, np.concatenate([plain.shares, np.zeros(len(names) - len(rows))]), 0)
+            left = 1 - target.sum()
+            if others.sum() > 0 and left > TRACE:
+                target += left * others / others.sum()
+            by_title[:, column] = np.maximum(target / shares, RULED_OUT)
+    more = [np.concatenate([one, np.ones((len(names) - len(rows), one.shape[1]))]) for one in plain.factors]
+    return Table(tuple(names), shares, (*more, by_title))
+
+
 def _schooling(
     titles: Sequence[Title], holders: Sequence[Holders], catalogue: Catalogue, settings: Settings
 ) -> tuple[Floats, Floats, Floats]:
@@ -269,8 +302,16 @@ def _cells(given: Sequence[str], catalogue: Catalogue, people: People) -> npt.ND
     return np.ravel_multi_index(tuple(people[name].astype(np.intp) for name in given), sizes)
 
 
-def written(name: str, givens: Sequence[tuple[str, ...]], tables: Mapping[str, Table], catalogue: Catalogue) -> bytes:
-    """A file of the snapshot, from tables by category of the dimension of this name."""
+def written(
+    name: str,
+    givens: Sequence[tuple[str, ...]],
+    tables: Mapping[str, Table],
+    catalogue: Catalogue,
+    titles: Sequence[str] = (),
+) -> bytes:
+    """A file of the snapshot, from tables by category of the dimension of this name; `titles` are the names of all job
+    titles, in the order of their file, if a given is `job_title`.
+    """
     within = catalogue.dimension(name)
     ordered = [(category, tables[category]) for category in within.category_ids if category in tables]
     columns: dict[str, pa.Array] = {
@@ -285,7 +326,10 @@ def written(name: str, givens: Sequence[tuple[str, ...]], tables: Mapping[str, T
     told = {
         "within": within.id,
         "givens": [list(given) for given in givens],
-        "categories": {name: list(catalogue.dimension(name).category_ids) for name in dimensions},
+        "categories": {
+            name: title_categories(titles) if name == JOB_TITLE else list(catalogue.dimension(name).category_ids)
+            for name in dimensions
+        },
     }
     metadata = {METADATA: json.dumps(told, sort_keys=True).encode()}
     return parquet_bytes(pa.table(columns).replace_schema_metadata(metadata), store_schema=True)

@@ -6,10 +6,11 @@ Belongs here: which files there are, and of which answers each is made. Does not
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pipeline.catalogue.models import Catalogue
 from pipeline.particulars.ages import AGED_BY, age_tables
+from pipeline.particulars.answers import Named
 from pipeline.particulars.enrichment import Enrichment, Outcome
 from pipeline.particulars.factors import (
     GIVENS,
@@ -19,13 +20,16 @@ from pipeline.particulars.factors import (
     detail_table,
     fitted,
     place_table,
+    subject_table,
     title_table,
     written,
     written_incomes,
 )
 from pipeline.particulars.requests import WITHIN, Kind, details, load_settings
 from serving.ages import AGE
-from warehouse.particulars import AGES, DETAIL_FILES, DETAILS, INCOMES, PLACES, TITLES, TWINS
+from warehouse.particulars import AGES, DETAIL_FILES, DETAILS, INCOMES, JOB_TITLE, PLACES, TITLES, TWINS
+
+SUBJECT = "subject"
 
 PEOPLE = tuple(dict.fromkeys([*NEEDS, AGE, *AGED_BY]))
 """All dimensions of the people whom the files are made for."""
@@ -60,21 +64,41 @@ def files_of(catalogue: Catalogue, outcomes: Mapping[Kind, Outcome], people: Peo
     if incomes := outcomes["income"].rows:
         made[INCOMES] = written_incomes(incomes, catalogue)
     made[AGES] = written(AGE, [(name,) for name in AGED_BY], age_tables(catalogue, people), catalogue)
-    return made | _details(catalogue, outcomes["detail"])
+    return made | _details(catalogue, outcomes, titles)
 
 
-def _details(catalogue: Catalogue, outcome: Outcome) -> dict[str, bytes]:
+def _details(catalogue: Catalogue, outcomes: Mapping[Kind, Outcome], titles: Mapping[str, Table]) -> dict[str, bytes]:
     """Files of the details and of their twins, which have the same tables: whoever has one category in both dimensions
-    has one name in both.
+    has one name in both. Subjects go by title as well, where there are titles.
     """
-    asked, tables = details(catalogue), dict[str, dict[str, Table]]()
-    for key, rows in outcome.rows.items():
-        one = asked[key]
-        tables.setdefault(one.field, {})[one.category.id] = detail_table(rows, one)
+    asked, by_field = details(catalogue), dict[str, dict[str, Sequence[Named]]]()
+    for key, rows in outcomes["detail"].rows.items():
+        by_field.setdefault(asked[key].field, {})[key] = rows
     made = {}
     for field, file in DETAIL_FILES.items():
         of = TWINS.get(field, field)
-        if of in tables:
+        told = by_field.get(of, {})
+        if field == SUBJECT and told and titles:
+            made[file] = _subjects(catalogue, told, outcomes["study"], titles)
+        elif told:
             by = [(name,) for name in load_settings(catalogue).details[of].by]
-            made[file] = written(DETAILS[field], by, tables[of], catalogue)
+            tables = {asked[key].category.id: detail_table(rows, asked[key]) for key, rows in told.items()}
+            made[file] = written(DETAILS[field], by, tables, catalogue)
     return made
+
+
+def _subjects(
+    catalogue: Catalogue, told: Mapping[str, Sequence[Named]], studies: Outcome, titles: Mapping[str, Table]
+) -> bytes:
+    asked = details(catalogue)
+    known = {(one, row.name): row for one, rows in studies.rows.items() for row in rows}
+    ordered = [
+        (one, name)
+        for one in catalogue.dimension(WITHIN["title"]).category_ids
+        if one in titles
+        for name in titles[one].names
+    ]
+    held = [known.get(title) for title in ordered]
+    tables = {asked[key].category.id: subject_table(rows, asked[key], held) for key, rows in told.items()}
+    givens = [*((name,) for name in load_settings(catalogue).details[SUBJECT].by), (JOB_TITLE,)]
+    return written(DETAILS[SUBJECT], givens, tables, catalogue, [name for _, name in ordered])

@@ -1,7 +1,7 @@
 """Rendering requests about particulars: which places a region has, which titles an occupation and which first names a
 heritage, how low the lowest incomes are, and what other categories leave open; and then, about the places and titles
 that were accepted, which places are parts of a city, in what people live there and how they get about, who holds the
-titles, and where and on what terms they work.
+titles, where and on what terms they work, and what exactly they studied.
 
 Rendering is a pure function of the catalogue, the population's settings, the names and the member. What holds of an
 answer is the business of `answers`. The wording is `system.j2` and a template for each kind; what differs by population
@@ -26,14 +26,20 @@ from serving.incomes import lowest_end
 from warehouse.errors import CatalogueError
 from warehouse.particulars import DETAILS, INCOME_PARTS, TWINS
 
-Kind = Literal["place", "title", "name", "income", "detail", "part", "home", "holder", "arrangement"]
+Kind = Literal["place", "title", "name", "income", "detail", "part", "home", "holder", "arrangement", "study"]
 WITHIN: dict[Kind, str] = {
     **{"place": "region", "title": "occupation", "name": "heritage", "income": "employment"},
-    **{"part": "region", "home": "region", "holder": "occupation", "arrangement": "occupation"},
+    **{"part": "region", "home": "region", "holder": "occupation", "arrangement": "occupation", "study": "occupation"},
 }
 """What is asked about, and the dimension that it is within; that of a `detail` is told by its field."""
 
-ABOUT: dict[Kind, Kind] = {"part": "place", "home": "place", "holder": "title", "arrangement": "title"}
+ABOUT: dict[Kind, Kind] = {
+    "part": "place",
+    "home": "place",
+    "holder": "title",
+    "arrangement": "title",
+    "study": "title",
+}
 """The kinds that ask about names, and the kind whose accepted answers have these."""
 
 NONE = "none"
@@ -150,6 +156,11 @@ class ParticularRequest:
     messages: tuple[dict[str, str], ...]
     settings: dict[str, Any]
     names: tuple[str, ...] = ()
+
+
+def plural(kind: Kind) -> str:
+    """A kind as people count it."""
+    return "studies" if kind == "study" else f"{kind}s"
 
 
 def has_settings(population: str) -> bool:

@@ -14,7 +14,7 @@ from pipeline.particulars.enrichment import FOLDER, KINDS, Enrichment
 from pipeline.particulars.requests import Kind, details, groups
 from tests.support.toy_snapshot import ToyDimension
 from warehouse.parquet import parquet_bytes
-from warehouse.particulars import METADATA
+from warehouse.particulars import JOB_TITLE, METADATA, title_categories
 
 PLACES = 20
 TITLES = 20
@@ -91,6 +91,14 @@ def terms_rows(titles: Sequence[str]) -> list[list[Any]]:
     return [[title, [80 if k == n % 3 else 10 for k in range(3)], [70, 20, 10]] for n, title in enumerate(titles)]
 
 
+def study_rows(catalogue: Catalogue, titles: Sequence[str]) -> list[list[Any]]:
+    """What holders of titles studied: of one field, in turn, one subject of their own and one that all share."""
+    fields = catalogue.dimension("field_of_study").category_ids[1:]
+    return [
+        [title, {fields[n % len(fields)]: {f"{title} studies": 70, "philosophy": 10}}] for n, title in enumerate(titles)
+    ]
+
+
 def home_rows(catalogue: Catalogue, places: Sequence[str]) -> list[list[Any]]:
     """How people of places live: mostly in one kind of building, in turn; half of the places by bus."""
     size = len(catalogue.dimension("dwelling").categories)
@@ -127,6 +135,8 @@ def answer(catalogue: Catalogue, kind: Kind, category: str, names: Sequence[str]
             found = {"holders": holder_rows(catalogue, names)}
         case "arrangement":
             found = {"arrangements": terms_rows(names)}
+        case "study":
+            found = {"studies": study_rows(catalogue, names)}
     return json.dumps(found)
 
 
@@ -151,15 +161,20 @@ def write(path: Path, answers: Mapping[str, str]) -> Path:
 
 
 def file(
-    dimensions: Sequence[ToyDimension], within: str, rows: list[tuple[Any, ...]], *givens: tuple[str, ...]
+    dimensions: Sequence[ToyDimension],
+    within: str,
+    rows: list[tuple[Any, ...]],
+    *givens: tuple[str, ...],
+    titles: Sequence[str] = (),
 ) -> bytes:
-    """A file of the format that a snapshot of these dimensions carries.
+    """A file of the format that a snapshot of these dimensions carries, and of these job titles.
 
     A row is category, name, share, and a list of factors for each given.
     """
     names = ["within", "name", "share", *("+".join(given) for given in givens)]
     table = pa.table({name: pa.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)})
     known = {dimension.id: list(dimension.categories) for dimension in dimensions}
+    known[JOB_TITLE] = title_categories(titles)
     told = {
         "within": within,
         "givens": [list(given) for given in givens],

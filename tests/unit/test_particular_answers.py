@@ -16,6 +16,7 @@ from pipeline.particulars.answers import (
     read_homes,
     read_parts,
     read_places,
+    read_studies,
     read_terms,
     read_titles,
 )
@@ -28,6 +29,7 @@ from tests.support.particulars import (
     holder_rows,
     home_rows,
     place_rows,
+    study_rows,
     terms_rows,
     title_rows,
 )
@@ -239,6 +241,30 @@ def test_details_that_cannot_be_used_are_rejected(row: list[Any], reason: Reason
     rows = [row, *detail_rows(US, "pet.other")[1:]]
     with pytest.raises(AnswerError) as error:
         read_details(json.dumps({"details": rows}), details(US)["pet.other"])
+    assert error.value.reason is reason
+
+
+def test_what_was_studied_is_read_by_field() -> None:
+    titles = ["judge", "bailiff"]
+    found = read_studies(json.dumps({"studies": study_rows(US, titles)}), US, titles)
+    first, second = US.dimension("field_of_study").category_ids[1:3]
+    assert found[0].subjects == {first: {"judge studies": 0.7, "philosophy": 0.1}}
+    assert found[1].subjects == {second: {"bailiff studies": 0.7, "philosophy": 0.1}}
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ({"magic": {"spells": 100}}, Reason.UNKNOWN_CATEGORY),
+        ({"not_applicable": {"nothing": 100}}, Reason.UNKNOWN_CATEGORY),
+        ({"business": {"accounting": 40}}, Reason.BAD_SUM),
+        ({"business": {"accounting": 80, "Accounting": 20}}, Reason.DUPLICATE_KEY),
+        ({"business": {"<b>": 100}}, Reason.WRONG_SHAPE),
+    ],
+)
+def test_studies_that_cannot_be_used_are_rejected(told: dict[str, Any], reason: Reason) -> None:
+    with pytest.raises(AnswerError) as error:
+        read_studies(json.dumps({"studies": [["judge", told]]}), US, ["judge"])
     assert error.value.reason is reason
 
 

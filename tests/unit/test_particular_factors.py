@@ -12,6 +12,7 @@ from pipeline.particulars.answers import (
     Named,
     Part,
     Place,
+    Studies,
     Terms,
     Title,
     read_places,
@@ -26,6 +27,7 @@ from pipeline.particulars.factors import (
     detail_table,
     fitted,
     place_table,
+    subject_table,
     title_table,
     written,
 )
@@ -263,7 +265,7 @@ def test_of_those_who_differ_as_many_have_a_detail_as_was_told_and_nobody_what_i
 
 def test_a_detail_and_its_twin_have_the_same_names_by_the_same_factors() -> None:
     rows = {"denomination.jewish": (Named("Reform Jew", 0.7, {"region": {"new_york": 0.4}}), Named("Hasid", 0.3, {}))}
-    kinds: tuple[Kind, ...] = ("place", "title", "income", "part", "home", "holder", "arrangement")
+    kinds: tuple[Kind, ...] = ("place", "title", "income", "part", "home", "holder", "arrangement", "study")
     outcomes = {kind: Outcome({}, (), {}) for kind in kinds} | {"detail": Outcome(rows, (), {})}
     rng = np.random.default_rng(2)
     these = {name: rng.integers(0, len(CATEGORIES[name]), 5_000).astype(np.uint8) for name in PEOPLE}
@@ -279,3 +281,23 @@ def test_a_detail_and_its_twin_have_the_same_names_by_the_same_factors() -> None
     grown = before.draw_rows(7, "childhood_denomination", index, then)
     assert (now.draw_rows(7, "denomination", index, today) == grown).all()
     assert set(grown.tolist()) == {0, 1}
+
+
+def test_subjects_go_with_the_title_and_what_was_not_listed_shares_what_is_left() -> None:
+    trades = details(US)["subject.trades"]
+    rows = [Named("welding", 0.5, {"sex": {"female": 0.2}}), Named("plumbing", 0.3, {}), Named("carpentry", 0.2, {})]
+    studies = [
+        Studies("plumber", {"trades": {"Plumbing": 1.0}}),
+        Studies("luthier", {"trades": {"instrument making": 0.6}}),
+        Studies("nurse", {"health": {"nursing": 1.0}}),
+        None,
+    ]
+    table = subject_table(rows, trades, studies)
+    assert table.names == ("welding", "plumbing", "carpentry", "instrument making")
+    sex, by_title = table.factors[0], table.factors[-1]
+    assert sex[:, CATEGORIES["sex"].index("female")].tolist() == [0.2, 1, 1, 1]
+    given = (table.shares[:, None] * by_title) / (table.shares[:, None] * by_title).sum(axis=0)
+    assert given[:, 0] == pytest.approx([0, 1, 0, 0], abs=1e-6)
+    assert given[:, 1] == pytest.approx([0.2, 0.12, 0.08, 0.6], abs=1e-6)
+    for column in (2, 3, 4):  # of another field, of whom nobody told, and without a title
+        assert given[:, column] == pytest.approx([0.5, 0.3, 0.2, 0], abs=1e-6)

@@ -24,12 +24,12 @@ from tests.support.name_facts import people_weights
 from tests.support.particulars import answer, write
 from warehouse.database import query, replace_cells
 from warehouse.errors import CatalogueError, WarehouseError
-from warehouse.particulars import AGES, DETAIL_FILES, PLACES, TITLES
+from warehouse.particulars import AGES, DETAIL_FILES, PLACES, TITLES, title_categories
 
 US = load_catalogue("us")
 TOLD: tuple[tuple[Kind, str], ...] = (
     *(("place", "maine"), ("title", "sales"), ("title", "legal")),
-    *(("detail", "mother_tongue.slavic"), ("detail", "pet.other")),
+    *(("detail", "mother_tongue.slavic"), ("detail", "pet.other"), ("detail", "subject.trades")),
 )
 SCOPE = Scope(populations=frozenset({"us"}))
 STAGE = next(stage for stage in STAGES if stage.name == "particular_files")
@@ -106,6 +106,9 @@ def test_answers_and_weights_become_files_that_can_be_drawn_from(build: Build) -
     assert mother.needs == ("first_language", "heritage") and home.needs == ("home_language", "heritage")
     assert mother.names.tolist() == home.names.tolist()
     assert {path.name for path in folder.iterdir()} == files_told(build.plan.particulars["us"])
+    subjects = (folder / DETAIL_FILES["subject"]).read_bytes()
+    titled = Particulars.read(subjects, "subject", categories | {"job_title": title_categories(titles.names[:-1])})
+    assert titled.needs == ("field_of_study", "sex", "age", "education", "job_title")
     assert len(titles.names) == 41 and titles.names[0] == "legal worker 0"  # in the order of the catalogue
 
 

@@ -20,9 +20,9 @@ from serving.snapshot import Snapshot
 from tests.support.particulars import file
 from tests.support.toy_snapshot import TOY, ToyDimension, build_snapshot
 from warehouse.errors import SamplingError, SnapshotError
-from warehouse.particulars import PLACES, TITLES
+from warehouse.particulars import DETAIL_FILES, PLACES, TITLES
 
-FIELDS = ["city", "job_title", "personal_income_figure"]
+FIELDS = ["city", "job_title", "subject", "personal_income_figure"]
 BANDS = ("under_10k", "10k_20k", "20k_35k", "150k_plus")
 DIMENSIONS = (
     *TOY,
@@ -30,6 +30,7 @@ DIMENSIONS = (
     ToyDimension("urbanicity", ("rural", "small_town", "suburb", "city"), ordinal=True),
     ToyDimension("occupation", ("sales", "none")),
     ToyDimension("personal_income", BANDS, ordinal=True, sensitive=True),
+    ToyDimension("field_of_study", ("law", "trades", "not_applicable")),
 )
 
 
@@ -42,10 +43,19 @@ TITLE_ROWS = [
     ("sales", "clerk", 0.5, [1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0]),
     ("sales", "HR manager", 0.5, [1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0], [0.0, 1.0, 1.0]),
 ]
+SUBJECT_ROWS = [
+    ("law", "Roman law", 0.8, [1.0, 1.0], [0.0, 1.0, 1.0]),
+    ("law", "labor law", 0.2, [1.0, 0.5], [1.0, 0.0, 1.0]),
+    ("trades", "welding", 1.0, [1.0, 1.0], [1.0, 1.0, 1.0]),
+]  # fmt: skip
+TITLES_OF_ROWS = ("clerk", "HR manager")
 
 
 def files() -> dict[str, bytes]:
     return {
+        DETAIL_FILES["subject"]: file(
+            DIMENSIONS, "field_of_study", SUBJECT_ROWS, ("sex",), ("job_title",), titles=TITLES_OF_ROWS
+        ),
         PLACES: file(DIMENSIONS, "region", PLACE_ROWS, ("urbanicity",)),
         TITLES: file(DIMENSIONS, "occupation", TITLE_ROWS, ("sex", "personal_income"), ("education",)),
     }
@@ -72,7 +82,14 @@ def test_five_people_are_the_head_of_ten_whatever_else_is_drawn(sampler: Sampler
 
 
 def test_single_lines_are_those_of_a_batch(sampler: Sampler) -> None:
-    for fields in (None, FIELDS, ["job_title", "age_years"], ["city"], ["personal_income_figure", "height_cm"]):
+    for fields in (
+        None,
+        FIELDS,
+        ["job_title", "age_years"],
+        ["city"],
+        ["subject"],
+        ["personal_income_figure", "height_cm"],
+    ):
         lines = sampler.lines(fields=fields)
         assert [lines.line("x", index).decode() for index in range(60)] == list(
             sampler.sample(60, "x", fields=fields).to_jsonl()
@@ -100,6 +117,28 @@ def test_dimensions_of_one_given_act_together_and_givens_multiply(sampler: Sampl
     both = sampler.sample(50, do=do | {"sex": "male"}).values("job_title")
     assert set(both) == {"clerk", "HR manager"}
     assert set(sampler.sample(50, do=do | {"sex": "male", "education": "high_school"}).values("job_title")) == {"clerk"}
+
+
+def test_what_was_studied_goes_with_the_job_title_and_without_one_by_the_shares(sampler: Sampler) -> None:
+    do = {"field_of_study": "law", "sex": "male"}
+    batch = sampler.sample(4_000, do=do | {"occupation": "sales"}, fields=["subject", "job_title"])
+    pairs = set(zip(batch.values("job_title"), batch.values("subject"), strict=True))
+    assert pairs == {("clerk", "labor law"), ("HR manager", "Roman law")}
+    # Without the title among the fields it is drawn all the same.
+    assert sampler.sample(4_000, do=do | {"occupation": "sales"}, fields=["subject"]).values("subject") == batch.values(
+        "subject"
+    )
+    counts = Counter(sampler.sample(4_000, do=do | {"occupation": "none"}, fields=["subject"]).values("subject"))
+    assert counts["Roman law"] / 4_000 == pytest.approx(0.8 / 0.9, abs=0.02)
+    with pytest.raises(SamplingError, match="derived from field_of_study, sex, occupation"):
+        sampler.sample(1, evidence={"subject": "Roman law"})
+
+
+def test_subjects_without_the_titles_that_they_go_by_are_refused(tmp_path: Path) -> None:
+    without = {name: content for name, content in files().items() if name != TITLES}
+    build_snapshot(tmp_path / "without", DIMENSIONS, extra_files=without)
+    with pytest.raises(SnapshotError, match=r"subject\.parquet: the categories of 'job_title' are not those"):
+        Snapshot.load(tmp_path / "without")
 
 
 def test_what_the_factors_rule_out_altogether_falls_back_on_the_shares(sampler: Sampler) -> None:
