@@ -206,6 +206,17 @@ class Particulars:
         shares = shares.reshape(-1, *[1] * (found.ndim - 1))
         return np.where(found.sum(axis=0) > 0, found, shares)
 
+    def strongest(self, given: str) -> dict[tuple[int, str], int]:
+        """By category and name, the category of a given that tells most for the name, against others within its own;
+        empty without such a given.
+        """
+        factors = next((factors for names, _, factors in self._factors if names == (given,)), None)
+        if factors is None:
+            return {}
+        within = np.searchsorted(self._start, np.arange(len(self._texts)), side="right") - 1
+        named = zip(within.tolist(), self._texts, strict=True)
+        return dict(zip(named, factors.argmax(axis=1).tolist(), strict=True))
+
     def spelt(self, rows: Ints) -> pa.Array:
         """Names of rows as an Arrow array of strings, null for who has none."""
         return self._spellings.take(numbers(rows))

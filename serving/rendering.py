@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 
 from serving.snapshot import Snapshot
 from warehouse.errors import SamplingError
+from warehouse.particulars import PLACES
 
 Person = Literal["second", "third"]
 
@@ -39,6 +40,9 @@ _TOKEN = re.compile(
     r"|(?P<open>\(\()"
     r"|(?P<close>\)\))"
 )
+HEIGHT, FEET, CITY_IS = "height_cm", "height_feet", "city_is"
+CM_PER_INCH = 2.54
+
 _ARTICLE = re.compile(r"\ba\(n\) (?=(\S+))")
 # Abbreviations are spelt out: an HGV driver, an NHS manager.
 _TAKES_AN = re.compile(r"(?-i:[FHLMNRSX](?=[A-Z]))|[aeio]|u(?!ni|se|k\b)|8|11\b|18\b", re.IGNORECASE)
@@ -84,8 +88,18 @@ def renderer_for(snapshot: Snapshot) -> Renderer:
             dimension.id: dict(zip(dimension.categories, dimension.category_labels, strict=True))
             for dimension in snapshot.dimensions
         }
-        _renderers[snapshot] = Renderer(load_wording(snapshot.manifest.population.id), labels)
+        wording = load_wording(snapshot.manifest.population.id)
+        _renderers[snapshot] = Renderer(wording, labels, _kinds_of_places(snapshot))
     return _renderers[snapshot]
+
+
+def _kinds_of_places(snapshot: Snapshot) -> dict[tuple[str, str], str]:
+    """By region and place, the kind of surroundings that is most its own; empty without places."""
+    if (places := snapshot.particulars(PLACES)) is None or "urbanicity" not in snapshot:
+        return {}
+    regions, kinds = snapshot.dimension("region").categories, snapshot.dimension("urbanicity").categories
+    strongest = places.strongest("urbanicity")
+    return {(regions[within], str(name)): kinds[kind] for (within, name), kind in strongest.items()}
 
 
 @cache
@@ -166,9 +180,15 @@ _ANYBODY = ("", ("",))
 
 
 class Renderer:
-    """Writes paragraphs with one wording and one catalogue's labels."""
+    """Writes paragraphs with one wording and one catalogue's labels; `kinds` are of places, by region and name."""
 
-    def __init__(self, wording: Mapping[str, Any], labels: Mapping[str, Mapping[str, str]]) -> None:
+    def __init__(
+        self,
+        wording: Mapping[str, Any],
+        labels: Mapping[str, Mapping[str, str]],
+        kinds: Mapping[tuple[str, str], str] | None = None,
+    ) -> None:
+        self._kinds = kinds or {}
         keep_capital = tuple(wording["keep_capital"])
         self._labels = {
             dimension: {category: (label, _lowered(label, keep_capital)) for category, label in table.items()}
@@ -195,6 +215,7 @@ class Renderer:
         if person not in ("second", "third"):
             raise SamplingError(f"person must be 'second' or 'third', not {person!r}")
         known = {name: _written(value) for name, value in values.items() if value is not None}
+        known |= self._told_otherwise(values)
         name = " ".join(known[part] for part in ("first_name", "last_name") if part in known)
         if person == "second":
             pronouns, verb = _PRONOUNS["you"]
@@ -208,6 +229,16 @@ class Renderer:
         written = [text(context if place else opening) for place, text in enumerate(self._sentences)]
         sentences = [text[0].upper() + text[1:] for text in written if text]
         return _ARTICLE.sub(_article, " ".join(sentences))
+
+    def _told_otherwise(self, values: Mapping[str, object]) -> dict[str, str]:
+        """What the wording can ask for besides the values: a height in feet, and of what kind the city is."""
+        more = {}
+        if isinstance(height := values.get(HEIGHT), int):
+            feet, inches = divmod(round(height / CM_PER_INCH), 12)
+            more[FEET] = f"{feet} feet {inches}" if inches else f"{feet} feet"
+        if kind := self._kinds.get((str(values.get("region")), str(values.get("city")))):
+            more[CITY_IS] = kind
+        return more
 
     def _pronoun(self, values: Mapping[str, str]) -> str:
         return next((they for condition, they in self._pronouns if condition.holds(values)), "they")

@@ -29,7 +29,9 @@ AGES, INCOMES = "ages.parquet", "incomes.parquet"
 DETAILS: Mapping[str, str] = {
     **{"denomination": "religion", "childhood_denomination": "childhood_religion"},
     **{"mother_tongue": "first_language", "home_tongue": "home_language"},
-    **{"diagnosis": "chronic_condition", "diet_plan": "diet", "pet": "pets", "subject": "field_of_study"},
+    **{"diagnosis": "chronic_condition", "psychiatric_diagnosis": "mental_health"},
+    **{"neurodivergence": "neurotype", "impairments": "disability"},
+    **{"diet_plan": "diet", "pet": "pets", "subject": "field_of_study"},
 }
 """The fields that tell what a category leaves open, and the dimension of each."""
 

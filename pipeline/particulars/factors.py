@@ -5,9 +5,9 @@ drawn. Does not belong here: answers (`answers`), the layout of the files (`ware
 
     P(place | region, kind of surroundings, heritage, dwelling, vehicle, commute)
         ~ share * P(kind | place) * multiple(heritage) * P(dwelling | place) P(vehicle or none | place) P(way | place)
-    P(title | occupation, sex, education, age, field of study, industry, employment, income, work arrangement)
+    P(title | occupation, sex, education, age, field of study, industry, employment, income, work arrangement, religion)
         ~ share * P(sex | title) P(education | title) P(age | title) P(field | title) P(industry | title)
-          * P(employment | title) P(band | title) P(arrangement | title)
+          * P(employment | title) P(band | title) P(arrangement | title), 0 without the faith that it takes
     P(detail | category, others) ~ share * product of multiple(other)
     P(subject | field, others, title) ~ share * product of multiple(other) * P(subject | field, title) / share
 
@@ -42,7 +42,7 @@ GIVENS: Mapping[Kind, tuple[tuple[str, ...], ...]] = {
     "place": (("urbanicity",), ("heritage",), ("dwelling",), ("vehicle",), ("commute_mode",)),
     "title": (
         *(("sex",), ("education",), ("age",), ("field_of_study",)),
-        *(("industry",), ("employment", "personal_income"), ("work_arrangement",)),
+        *(("industry",), ("employment", "personal_income"), ("work_arrangement",), ("religion",)),
     ),
 }
 """What a place and a title depend on besides what it is within; dimensions of one given act together."""
@@ -153,9 +153,17 @@ def title_table(
         industry,
         income.reshape(len(titles), -1),
         arrangement,
+        _faiths(titles, catalogue, settings),
     )
     shares = np.array([t.share for t in titles])
     return Table(tuple(t.name for t in titles), shares, factors)
+
+
+def _faiths(titles: Sequence[Title], catalogue: Catalogue, settings: Settings) -> Floats:
+    """Factors of religion: only of titles that one has to have a faith for."""
+    religions = catalogue.dimension("religion").category_ids
+    open_to = [settings.faiths.get(title.name, religions) for title in titles]
+    return np.array([[1.0 if one in held else RULED_OUT for one in religions] for held in open_to])
 
 
 def detail_table(rows: Sequence[Named], detail: Detail) -> Table:

@@ -88,7 +88,7 @@ class Details(BaseModel):
 class Settings(BaseModel):
     """What is asked of one population: how many places and titles (from, to), which categories of education count as
     a degree, counsel on the choice of places, of whom first names are asked, and details by field. `country` is its
-    ISO code, by which a gazetteer knows it.
+    ISO code, by which a gazetteer knows it. `faiths` are not asked: they say of titles which religions can hold them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -100,6 +100,7 @@ class Settings(BaseModel):
     counsel: str
     first_names: FirstNames = FirstNames()
     details: dict[str, Details] = {}
+    faiths: dict[str, tuple[str, ...]] = {}
 
     def number(self, kind: Kind) -> tuple[int, int]:
         """How many of a kind are asked for, from and to."""
@@ -182,6 +183,7 @@ def load_settings(catalogue: Catalogue) -> Settings:
     named: dict[str, tuple[str, Collection[str]]] = {
         "degree": ("education", settings.degree),
         "first_names": ("heritage", settings.first_names.number),
+        **{f"faiths, {title}": ("religion", religions) for title, religions in settings.faiths.items()},
     }
     for field, asked in settings.details.items():
         if field not in DETAILS or field in TWINS:

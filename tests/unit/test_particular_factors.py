@@ -56,11 +56,11 @@ def people(n: int = 6_000, **fixed: str) -> dict[str, np.ndarray]:
 
 def test_factors_are_likelihoods() -> None:
     table = title_table(read_titles(answer(US, "title", "sales"), US, SETTINGS), (), (), US, SETTINGS)
-    sex, education, age, field, industry, income, arrangement = table.factors
+    sex, education, age, field, industry, income, arrangement, faith = table.factors
     female, bachelor = CATEGORIES["sex"].index("female"), CATEGORIES["education"].index("bachelor")
     assert (sex[0, female], sex[1, female]) == (0.05, 0.95)
     assert (education[0, bachelor], education[2, bachelor]) == (0.9, 0.1)
-    assert (age == 1).all() and (field == 1).all() and (arrangement == 1).all()
+    assert (age == 1).all() and (field == 1).all() and (arrangement == 1).all() and (faith == 1).all()
     unlisted = len(CATEGORIES["industry"]) - 3  # of two that are listed, and none
     assert industry[0, 0] == 0.8 and industry[0, 5] == pytest.approx(0.05 / unlisted * RULED_OUT)
     bands = income.reshape(len(sex), len(CATEGORIES["employment"]), -1)
@@ -241,8 +241,8 @@ TOLD = (
 
 
 def test_of_a_detail_what_was_not_told_is_neutral_and_zero_rules_out() -> None:
-    age, sex = detail_table(TOLD, CANCER).factors
-    assert (age == 1).all()
+    age, sex, health = detail_table(TOLD, CANCER).factors
+    assert (age == 1).all() and (health == 1).all()
     assert sex.tolist() == [[1.9, RULED_OUT], [RULED_OUT, 2.0], [1.0, 1.0]]
 
 
@@ -252,8 +252,10 @@ def test_of_those_who_differ_as_many_have_a_detail_as_was_told_and_nobody_what_i
         "chronic_condition": np.full(20_000, CATEGORIES["chronic_condition"].index("cancer")),
         "age": np.zeros(20_000, dtype=np.int64),
         "sex": sexes,
+        "general_health": np.zeros(20_000, dtype=np.int64),
     }
-    content = written("chronic_condition", [("age",), ("sex",)], {"cancer": detail_table(TOLD, CANCER)}, US)
+    givens = [(dimension.id,) for dimension in CANCER.by]
+    content = written("chronic_condition", givens, {"cancer": detail_table(TOLD, CANCER)}, US)
     read = Particulars.read(content, "diagnosis.parquet", CATEGORIES)
     rows = read.draw_rows(1, "diagnosis", np.arange(20_000, dtype=np.uint64), these)
     female = sexes == CATEGORIES["sex"].index("female")
@@ -301,3 +303,16 @@ def test_subjects_go_with_the_title_and_what_was_not_listed_shares_what_is_left(
     assert given[:, 1] == pytest.approx([0.2, 0.12, 0.08, 0.6], abs=1e-6)
     for column in (2, 3, 4):  # of another field, of whom nobody told, and without a title
         assert given[:, column] == pytest.approx([0.5, 0.3, 0.2, 0], abs=1e-6)
+
+
+def test_a_title_that_takes_a_faith_is_held_by_the_faithful_alone() -> None:
+    titles = [title("priest", 0.5), title("counselor", 0.5)]
+    told = title_table(titles, (), (), US, SETTINGS)
+    religions = CATEGORIES["religion"]
+    faith = dict(zip(religions, told.factors[-1].T.tolist(), strict=True))
+    assert faith["catholic"] == [1, 1] and faith["atheist"] == [RULED_OUT, 1]
+    these = people(4_000, occupation="community_social")
+    content = written("occupation", GIVENS["title"], {"community_social": told}, US)
+    rows = Particulars.read(content, TITLES, CATEGORIES).draw_rows(1, "x", np.arange(4_000, dtype=np.uint64), these)
+    held = {religions[code] for code in np.unique(these["religion"][rows == 0])}
+    assert "catholic" in held and held <= set(SETTINGS.faiths["priest"])

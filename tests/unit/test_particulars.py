@@ -15,6 +15,7 @@ import pytest
 from serving.cli import main
 from serving.explaining import explain
 from serving.incomes import STREAM, income_bands
+from serving.rendering import render
 from serving.sampler import Sampler
 from serving.snapshot import Snapshot
 from tests.support.particulars import file
@@ -230,6 +231,20 @@ def test_formats_write_them(sampler: Sampler, tmp_path: Path) -> None:
     with duckdb.connect(str(tmp_path / "people.duckdb")) as connection:
         rows = connection.execute(f'select {", ".join(FIELDS)} from personas order by "index"').fetchall()
     assert rows == list(zip(*columns.values(), strict=True))
+
+
+def test_a_place_knows_of_what_kind_it_is_and_prose_says_so(sampler: Sampler) -> None:
+    places = sampler.snapshot.particulars(PLACES)
+    assert places is not None and places.strongest("region") == {}
+    kinds = places.strongest("urbanicity")
+    assert kinds[0, "Bangor"] == 0 and kinds[0, "Portland"] == 1  # the first of those that tell as much
+    batch = sampler.sample(60, do={"region": "maine", "urbanicity": "small_town"})
+    assert all(
+        f"living in {persona.city}, Maine" in prose for persona, prose in zip(batch, batch.to_prompts(), strict=True)
+    )
+    values = {"region": "maine", "urbanicity": "small_town", "city": "Portland", "height_cm": 183}
+    assert "living in Portland, Maine. You are 6 feet tall." in render(sampler.snapshot, values)
+    assert "5 feet 5 tall" in render(sampler.snapshot, {"height_cm": 165})
 
 
 def test_prose_says_place_title_and_figure(sampler: Sampler) -> None:
