@@ -12,6 +12,7 @@ import operator
 from bisect import bisect_right
 from calendar import monthrange
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from json.encoder import encode_basestring
@@ -134,8 +135,8 @@ class _Details:
                 living = snapshot.dimension(incomes.LIVING)
                 self._own = living.position, [code in own for code in range(len(living.categories))]
             self.streams += (incomes.STREAM,)
-        self._particulars = _drawn_from(snapshot, places)
-        self.streams += tuple(stream_of(field) for field in self._particulars)
+        self._particulars = [_Particular.of(f, one, position) for f, one in _drawn_from(snapshot, places).items()]
+        self.streams += tuple(stream_of(one.field) for one in self._particulars)
 
     def written(self, codes: list[int], uniforms: list[float]) -> list[tuple[int, bytes]]:
         """Each field's place in the line and what stands there; `uniforms` are those of `streams`."""
@@ -144,11 +145,8 @@ class _Details:
         if self._heights is not None:
             values["height_cm"] = str(self._heights.at(codes[self._position["height"]], uniforms[2]))
         rows: dict[str, int] = {}
-        for place, (field, particulars) in enumerate(self._particulars.items(), start=-len(self._particulars)):
-            known = {one: rows[one] if one in rows else codes[self._position[one]] for one in particulars.needs}
-            rows[field] = particulars.draw_one(uniforms[place], known)
-            name = particulars.names[rows[field]]
-            values[field] = "null" if name is None else encode_basestring(name)
+        for place, one in enumerate(self._particulars, start=-len(self._particulars)):
+            rows[one.field], values[one.field] = one.drawn(uniforms[place], codes, rows)
         if self._incomes is not None:
             drawn = uniforms[-len(self._particulars) - 1]
             cell = _cell(self._paid_by, codes)
@@ -169,6 +167,43 @@ class _Details:
                 names = self._names.of(uniforms[len(_STREAMS) : len(_STREAMS) + 3], codes, year)
                 values["first_name"], values["last_name"] = names
         return [(place, prefix + values[name].encode()) for place, prefix, name in self._places]
+
+
+@dataclass(frozen=True, slots=True)
+class _Particular:
+    """A field drawn by `serving.particulars`: the position of its dimension, of whose categories some are `named`;
+    those of all dimensions that it needs; and the fields that it needs besides. `texts` are JSON, by row.
+    """
+
+    field: str
+    particulars: Particulars
+    within: int
+    named: list[bool]
+    positions: list[tuple[str, int]]
+    fields: list[str]
+    texts: list[str]
+
+    @classmethod
+    def of(cls, field: str, particulars: Particulars, position: Mapping[str, int]) -> _Particular:
+        return cls(
+            field,
+            particulars,
+            position[particulars.within],
+            particulars.named.tolist(),
+            [(name, position[name]) for name in particulars.needs if name in position],
+            [name for name in particulars.needs if name not in position],
+            ["null" if name is None else encode_basestring(name) for name in particulars.names],
+        )
+
+    def drawn(self, uniform: float, codes: list[int], rows: Mapping[str, int]) -> tuple[int, str]:
+        """The row, and its text; `rows` are those of the fields before it."""
+        if not self.named[codes[self.within]]:  # of most fields most people
+            return len(self.texts) - 1, "null"
+        known = {name: codes[place] for name, place in self.positions}
+        for name in self.fields:
+            known[name] = rows[name]
+        row = self.particulars.draw_one(uniform, known)
+        return row, self.texts[row]
 
 
 class _Naming:

@@ -113,6 +113,8 @@ class Particulars:
     """The names of one file and the draws from them; safe to share between threads.
 
     Attributes:
+        within: the dimension whose categories have names.
+        named: of each of its categories, whether it has any, bool (categories,).
         needs: the dimensions that a name depends on, and `job_title` if it does so too.
         names: by row, and None after all of them, object array (rows + 1,).
     """
@@ -122,19 +124,20 @@ class Particulars:
         those of the file.
         """
         told = json.loads(table.schema.metadata[METADATA])
-        self._within, givens = str(told["within"]), [tuple(given) for given in told["givens"]]
-        self.needs = tuple(dict.fromkeys([self._within, *(name for given in givens for name in given)]))
+        self.within, givens = str(told["within"]), [tuple(given) for given in told["givens"]]
+        self.needs = tuple(dict.fromkeys([self.within, *(name for given in givens for name in given)]))
         for name in self.needs:
             if list(categories.get(name, ())) != told["categories"][name]:
                 raise SnapshotError(f"the categories of {name!r} are not those that its rows are given by")
         self._texts = table["name"].combine_chunks().to_pylist()
         self.names = np.array([*self._texts, None], dtype=object)
         self._share: Floats = np.asarray(np.from_dlpack(table["share"].combine_chunks()), dtype=np.float64)
-        order = list(categories[self._within])
+        order = list(categories[self.within])
         group = np.array([order.index(category) for category in table["within"].to_pylist()])
         if (np.diff(group) < 0).any() or not (np.isfinite(self._share) & (self._share > 0)).all():
             raise SnapshotError("its rows are not in order, or have no share")
         self._start = np.searchsorted(group, np.arange(len(order) + 1))
+        self.named = np.diff(self._start) > 0
         self._groups: dict[int, _Group | None] = {}
         self._factors: list[tuple[tuple[str, ...], tuple[int, ...], Floats]] = []
         for given in givens:
@@ -170,19 +173,21 @@ class Particulars:
         and codes alone.
         """
         rows = np.full(len(index), len(self._texts), dtype=np.int64)
-        drawn = uniforms(seed, stream_of(field), index)
-        order = np.argsort(codes[self._within], kind="stable")
-        ends = np.cumsum(np.bincount(codes[self._within], minlength=len(self._start) - 1))
+        some = np.flatnonzero(self.named[codes[self.within]])  # of many fields they are few
+        drawn, within = uniforms(seed, stream_of(field), index[some]), codes[self.within][some]
+        order = np.argsort(within, kind="stable")
+        ends = np.cumsum(np.bincount(within, minlength=len(self._start) - 1))
         for number, (low, high) in enumerate(pairwise([0, *ends.tolist()])):
             if low < high and (group := self._group(number)) is not None:
                 for first in range(low, high, CHUNK):
-                    these = order[first : min(first + CHUNK, high)]
-                    rows[these] = group.draw({name: codes[name][these] for name in self.needs}, drawn[these])
+                    places = order[first : min(first + CHUNK, high)]
+                    these = some[places]
+                    rows[these] = group.draw({name: codes[name][these] for name in self.needs}, drawn[places])
         return rows
 
     def draw_one(self, uniform: float, codes: Mapping[str, int]) -> int:
         """The row of one persona, as `draw_rows` gives it; `uniform` is that of `stream_of`."""
-        group = self._group(codes[self._within])
+        group = self._group(codes[self.within])
         return len(self._texts) if group is None else group.draw_one(codes, uniform)
 
     def __len__(self) -> int:

@@ -31,6 +31,8 @@ import numpy as np
 from benchmarks.pages import fill, table
 from benchmarks.serving.bound import multiplications, multiplications_per_second
 from benchmarks.serving.load import load
+from serving.incomes import INCOME
+from serving.particulars import FIELDS
 from serving.reference import ReferenceSampler
 from serving.sampler import Sampler, SupportWarning
 from serving.snapshot import Snapshot
@@ -39,7 +41,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "serving-speed.md"
 PEERS = Path(os.environ.get("PERSONAGEN_PEERS", Path.home() / ".cache" / "personagen" / "peers"))
 PACKAGES = ("faker", "mimesis", "pgmpy", "sdv")
-PARTICULARS = ("city", "job_title", "personal_income_figure")  # which the targets are older than
+PARTICULARS = (*FIELDS, INCOME)  # which the targets are older than
 ROUNDS, BATCH, LEARNT_FROM = 5, 200_000, 5_000
 EVIDENCE: tuple[Mapping[str, object], ...] = (
     {"religion": "jewish"},
