@@ -83,6 +83,12 @@ class Crosswalk:
         return bool(self.source["adults"])
 
     @property
+    def panel(self) -> str | None:
+        """Who answers a panel that people join by themselves, as a population of its own; None for other samples."""
+        told: str | None = self.source.get("panel")
+        return told
+
+    @property
     def held_out(self) -> bool:
         """Whether nothing was chosen with it in sight."""
         return bool(self.source.get("held_out", False))

@@ -151,8 +151,10 @@ def _settings(walk: Crosswalk, batch: Batch, told: BaseRates) -> dict[str, Float
     found = {}
     if walk.year is not None:
         found[OF_YEAR] = of_year(walk, batch, told)
-    if walk.one_of_household:
-        found[AS_SAMPLED] = as_sampled(walk, batch)
+    if walk.one_of_household or walk.panel is not None:
+        found[AS_SAMPLED] = as_sampled(walk, batch, told)
+    if walk.panel is not None:  # what was told of it is of its year
+        return found | {SETTING: found[AS_SAMPLED]}
     if found:
         found[SETTING] = np.prod(list(found.values()), axis=0)
     return found

@@ -1,7 +1,8 @@
 """Personas weighted as a survey had people before it: of its own year, and by the chance that its sampling gave them.
 
 Both are what sets a survey apart from the population of a snapshot without anybody being wrong. Neither uses a number
-of the microdata: base rates of the year are told by the language model (`years`), chances follow from the sampling.
+of the microdata: base rates of the year, and of who joins a panel, are told by the language model (`years`), chances
+within households follow from the sampling.
 
 Does not belong here: matching personas to the respondents themselves (`two_sample.matched`).
 """
@@ -40,15 +41,24 @@ def of_year(walk: Crosswalk, batch: Batch, told: BaseRates) -> Floats:
     """
     if walk.year is None:
         return np.ones(len(batch))
+    return _with_rates(walk, batch, told, walk.year)
+
+
+def _with_rates(walk: Crosswalk, batch: Batch, told: BaseRates, setting: int | str) -> Floats:
     names = [column.id for column in walk.columns]
     codes = np.stack([batch.codes(name) for name in names], axis=1)
-    return raked(codes, [told[walk.year, name] for name in names])
+    return raked(codes, [told[setting, name] for name in names])
 
 
-def as_sampled(walk: Crosswalk, batch: Batch) -> Floats:
-    """Weights by the chance of being interviewed, (n,): one adult of each household, so that who shares it with two
-    others has a third of the chance of who lives alone, and nobody of those outside households.
+def as_sampled(walk: Crosswalk, batch: Batch, told: BaseRates) -> Floats:
+    """Weights by the chance of being interviewed, (n,).
+
+    Of a panel that people join by themselves, weights with which every dimension has the base rate that was told of it,
+    which is of its year already. Else of one adult of each household, so that who shares it with two others has a third
+    of the chance of who lives alone, and nobody of those outside households.
     """
+    if walk.panel is not None:
+        return _with_rates(walk, batch, told, walk.id)
     if not walk.one_of_household:
         return np.ones(len(batch))
     adults = np.array([ADULTS_AT_HOME[one] for one in batch.snapshot.dimension(HOUSEHOLD).categories], dtype=float)

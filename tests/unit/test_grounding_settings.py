@@ -37,7 +37,7 @@ def test_every_dimension_has_the_base_rate_that_was_told_and_keeps_how_it_goes_t
 def test_one_adult_of_each_household_is_asked_and_nobody_outside() -> None:
     walk = WALKS["gss_wages"]
     batch = Sampler(SNAPSHOT).sample(N, 1, fields=fields_of(walk))
-    weights = dict(zip(batch.values(HOUSEHOLD), as_sampled(walk, batch).tolist(), strict=True))
+    weights = dict(zip(batch.values(HOUSEHOLD), as_sampled(walk, batch, {}).tolist(), strict=True))
     assert (weights["alone"], weights["partner"], weights["parents"]) == (1, 0.5, pytest.approx(1 / 3))
     assert weights["group_quarters"] == 0
 
@@ -46,7 +46,21 @@ def test_a_survey_of_no_known_year_or_sampling_leaves_personas_as_they_are() -> 
     walk = WALKS["bfi"]
     batch = Sampler(SNAPSHOT).sample(100, 1, fields=fields_of(walk))
     assert HOUSEHOLD not in fields_of(walk)
-    assert (of_year(walk, batch, {}) == 1).all() and (as_sampled(walk, batch) == 1).all()
+    assert (of_year(walk, batch, {}) == 1).all() and (as_sampled(walk, batch, {}) == 1).all()
+
+
+def test_a_panel_weighs_people_until_every_column_is_as_was_told_of_it() -> None:
+    walk = WALKS["TV16"]
+    batch = Sampler(SNAPSHOT).sample(N, 1, fields=fields_of(walk))
+    told = {}
+    for column in walk.columns:
+        size = len(column.dimension.categories)
+        odd = np.bincount(batch.codes(column.id), minlength=size) * np.where(np.arange(size) % 2, 1.3, 1.0)
+        told[walk.id, column.id] = odd / odd.sum()
+    weights = as_sampled(walk, batch, told)
+    for column in walk.columns:
+        share = np.bincount(batch.codes(column.id), weights=weights, minlength=len(column.dimension.categories))
+        assert share / share.sum() == pytest.approx(told[walk.id, column.id], abs=0.005)
 
 
 def test_adults_at_home_are_told_of_every_arrangement() -> None:

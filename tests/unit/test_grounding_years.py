@@ -32,7 +32,7 @@ def _answers(walks: list[Crosswalk], member: Member, share: float) -> dict[str, 
 
 def test_a_year_and_dimension_is_asked_once_whichever_surveys_share_it() -> None:
     asked = year_requests(US, WALKS.values(), PANEL[0])
-    assert {year for year, _ in asked} == {2012, 2014, 2016, 2018}
+    assert {setting for setting, _ in asked} == {2012, 2014, 2016, 2018, "TV16"}
     assert {name for year, name in asked if year == 2014} == {
         column.id for name in ("gss_wages", "gss_abortion") for column in WALKS[name].columns
     }
@@ -45,6 +45,14 @@ def test_a_request_is_about_the_year_in_the_prices_of_personas() -> None:
     assert "living in the United States, in 2016." in text
     assert "In 2016 US dollars, converted to prices of 2025 by the consumer price index." in text
     assert in_year(US, 2016).dimensions == US.dimensions
+
+
+def test_who_joins_a_panel_by_themselves_is_a_population_of_its_own() -> None:
+    asked = year_requests(US, WALKS.values(), PANEL[0])
+    assert {name for setting, name in asked if setting == "TV16"} == {c.id for c in WALKS["TV16"].columns}
+    text = asked["TV16", "party"].messages[1]["content"]
+    assert "who had joined the online panel of a polling firm by themselves" in text and "in 2016." in text
+    assert "panel of a polling firm" not in asked[2016, "party"].messages[1]["content"]
 
 
 def test_members_are_pooled_with_equal_weights(tmp_path: Path) -> None:
