@@ -61,8 +61,12 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     INCOME: ("personal_income",),
 }
 
-# Derived fields that tell a dimension anew: whoever leaves that out does not want them either.
-_TELLS = {INCOME: "personal_income", **DETAILS}
+# Derived fields that tell dimensions anew: whoever leaves one of these out does not want the field either.
+_TELLS: Mapping[str, tuple[str, ...]] = {
+    INCOME: ("personal_income",),
+    **{field: (dimension,) for field, dimension in DETAILS.items()},
+    "diet_plan": (DETAILS["diet_plan"], "religion", "chronic_condition"),  # halal, diabetic
+}
 
 Value = str | int | date | None
 
@@ -112,7 +116,8 @@ def select_fields(
 
     All fields means derived fields, then dimensions in sampling order; the prose `summary` only on request.
     Excluded dimensions are not mentioned in prose; derived fields, names among them, stay unless excluded
-    too. The figure of the income goes with its band, and a detail, such as the denomination, with its dimension.
+    too. The figure of the income goes with its band, and a detail, such as the denomination, with its dimension; a
+    diet also with the religion and the condition that it would tell.
     """
     needs = derived_needs(snapshot)
     everything = (*needs, *(dimension.id for dimension in snapshot.dimensions))
@@ -128,7 +133,7 @@ def select_fields(
             left_out.update(snapshot.sensitive)
         else:
             left_out.add(_known(name, (*known, SENSITIVE), "exclude"))
-    left_out.update(name for name, told in _TELLS.items() if told in left_out)
+    left_out.update([name for name, told in _TELLS.items() if not left_out.isdisjoint(told)])
     chosen = everything
     if fields is not None:
         chosen = tuple(dict.fromkeys(_known(name, (*known, *ECHO), "fields") for name in fields))

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from serving.arrow import numbers, texts
 from serving.counter import Seed, uniforms
 from warehouse.errors import SnapshotError
-from warehouse.particulars import DETAIL_FILES, METADATA, PLACES, TITLES, TWINS, column_of
+from warehouse.particulars import DETAIL_FILES, JOB_TITLE, METADATA, PLACES, TITLES, TWINS, WITHIN, column_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -126,10 +126,14 @@ class Particulars:
         told = json.loads(table.schema.metadata[METADATA])
         self.within, givens = str(told["within"]), [tuple(given) for given in told["givens"]]
         self.needs = tuple(dict.fromkeys([self.within, *(name for given in givens for name in given)]))
+        if JOB_TITLE in self.needs and JOB_TITLE not in categories:
+            raise SnapshotError(f"it goes by job titles, and there is no {TITLES}")
         for name in self.needs:
             if list(categories.get(name, ())) != told["categories"][name]:
                 raise SnapshotError(f"the categories of {name!r} are not those that its rows are given by")
         self._texts = table["name"].combine_chunks().to_pylist()
+        if not all(isinstance(text, str) and text for text in self._texts):
+            raise SnapshotError("it has rows without a name")
         self.names = np.array([*self._texts, None], dtype=object)
         self._share: Floats = np.asarray(np.from_dlpack(table["share"].combine_chunks()), dtype=np.float64)
         order = list(categories[self.within])
@@ -153,13 +157,18 @@ class Particulars:
 
     @classmethod
     def read(cls, content: bytes, name: str, categories: Mapping[str, Sequence[str]]) -> Particulars:
-        """Read a file; raises SnapshotError if it cannot be read or does not fit the snapshot's categories."""
+        """Read a file; raises SnapshotError if it cannot be read, is another one, or does not fit the snapshot's
+        categories.
+        """
         import pyarrow as pa  # noqa: PLC0415  # keeps `import serving` light
         import pyarrow.parquet as pq  # noqa: PLC0415
 
         try:
             with pq.ParquetFile(pa.BufferReader(content), pre_buffer=False) as file:
-                return cls(file.read(use_threads=False), categories)
+                found = cls(file.read(use_threads=False), categories)
+            if found.within != WITHIN.get(name, found.within):
+                raise SnapshotError(f"its names are within {found.within!r}, not {WITHIN[name]!r}")
+            return found
         except SnapshotError as error:
             raise SnapshotError(f"{name}: {error}; export the snapshot again") from None
         except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:

@@ -43,6 +43,12 @@ both dimensions has the same name.
 DETAIL_FILES: Mapping[str, str] = {field: f"{field}.parquet" for field in DETAILS}
 OF_NAMES = (PLACES, TITLES, AGES, *DETAIL_FILES.values())
 FILES = (*OF_NAMES, INCOMES)
+WITHIN: Mapping[str, str] = {
+    **{PLACES: "region", TITLES: "occupation", AGES: "age"},
+    **{file: DETAILS[field] for field, file in DETAIL_FILES.items()},
+}
+"""The dimension of each file of names."""
+
 INCOME_PARTS, INCOME_UNIT = 4, 1_000
 METADATA = b"personagen"
 JOB_TITLE = "job_title"

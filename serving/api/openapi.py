@@ -18,6 +18,7 @@ from serving.batch import SENSITIVE, SUMMARY, derived_needs
 from serving.evidence import OLDEST
 from serving.particulars import FIELDS
 from serving.snapshot import Snapshot
+from warehouse.particulars import WITHIN
 
 Schema = dict[str, Any]
 
@@ -30,7 +31,10 @@ _SEED: Schema = {"oneOf": [{"type": "integer", "minimum": -(2**63), "maximum": 2
 _DERIVED: Mapping[str, Schema] = {
     "age_years": {"type": "integer"},
     "height_cm": {"type": "integer"},
-    **{field: {"type": ["string", "null"]} for field in FIELDS},
+    **{
+        field: {"type": ["string", "null"], "description": f"within {WITHIN[file]}; null where that has none"}
+        for field, file in FIELDS.items()
+    },
     "personal_income_figure": {"type": "integer"},
     "birth_date": {"type": "string", "format": "date"},
 }

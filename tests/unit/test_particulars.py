@@ -135,10 +135,18 @@ def test_what_was_studied_goes_with_the_job_title_and_without_one_by_the_shares(
         sampler.sample(1, evidence={"subject": "Roman law"})
 
 
+def test_a_file_of_another_dimension_is_refused(tmp_path: Path) -> None:
+    build_snapshot(tmp_path / "other", DIMENSIONS, extra_files=files() | {DETAIL_FILES["subject"]: files()[PLACES]})
+    with pytest.raises(SnapshotError, match=r"subject\.parquet: its names are within 'region', not 'field_of_study'"):
+        Snapshot.load(tmp_path / "other")
+
+
 def test_subjects_without_the_titles_that_they_go_by_are_refused(tmp_path: Path) -> None:
     without = {name: content for name, content in files().items() if name != TITLES}
     build_snapshot(tmp_path / "without", DIMENSIONS, extra_files=without)
-    with pytest.raises(SnapshotError, match=r"subject\.parquet: the categories of 'job_title' are not those"):
+    with pytest.raises(
+        SnapshotError, match=r"subject\.parquet: it goes by job titles, and there is no titles\.parquet"
+    ):
         Snapshot.load(tmp_path / "without")
 
 
@@ -178,6 +186,21 @@ def test_leaving_the_income_out_leaves_its_figure_out(sampler: Sampler) -> None:
     assert "personal_income_figure" not in sampler.sample(1, exclude=["personal_income_figure"])[0].values
 
 
+@pytest.mark.parametrize(
+    ("left_out", "gone"),
+    [
+        ("religion", {"denomination", "diet_plan"}),
+        ("childhood_religion", {"childhood_denomination"}),
+        ("chronic_condition", {"diagnosis", "diet_plan"}),
+        ("diet", {"diet_plan"}),
+        ("field_of_study", {"subject"}),
+    ],
+)
+def test_whoever_leaves_a_dimension_out_is_not_told_it_by_a_detail(left_out: str, gone: set[str]) -> None:
+    packaged = Sampler(Snapshot.load("us"))
+    assert set(packaged.sample(1).fields) - set(packaged.sample(1, exclude=[left_out]).fields) == {left_out, *gone}
+
+
 def test_a_snapshot_without_the_files_has_no_such_fields(tmp_path: Path) -> None:
     build_snapshot(tmp_path / "plain", DIMENSIONS)
     sampler = Sampler(Snapshot.load(tmp_path / "plain"))
@@ -207,6 +230,7 @@ def places(factors: list[float]) -> bytes:
             "no numbers from 0",
         ),
         (file(DIMENSIONS, "region", [("maine", "Bangor", 1.0, [1.0, 1.0])], ("urbanicity",)), "cannot be read"),
+        (file(DIMENSIONS, "region", [("maine", "", 1.0, [1.0] * 4)], ("urbanicity",)), "rows without a name"),
     ],
 )
 def test_a_file_that_is_broken_is_an_error_at_load(tmp_path: Path, content: bytes, what: str) -> None:
