@@ -220,16 +220,18 @@ class Particulars:
         shares = shares.reshape(-1, *[1] * (found.ndim - 1))
         return np.where(found.sum(axis=0) > 0, found, shares)
 
-    def strongest(self, given: str) -> dict[tuple[int, str], int]:
-        """By category and name, the category of a given that tells most for the name, against others within its own;
-        empty without such a given.
+    def foremost(self, given: str) -> dict[tuple[int, str], int]:
+        """By category and name, the last category of an ordinal given that tells for the name at least half as much as
+        the one that tells most, against the other names; empty without such a given.
         """
         factors = next((factors for names, _, factors in self._factors if names == (given,)), None)
         if factors is None:
             return {}
         within = np.searchsorted(self._start, np.arange(len(self._texts)), side="right") - 1
         named = zip(within.tolist(), self._texts, strict=True)
-        return dict(zip(named, factors.argmax(axis=1).tolist(), strict=True))
+        tells = factors >= factors.max(axis=1, keepdims=True) / 2
+        last = tells.shape[1] - 1 - tells[:, ::-1].argmax(axis=1)
+        return dict(zip(named, last.tolist(), strict=True))
 
     def spelt(self, rows: Ints) -> pa.Array:
         """Names of rows as an Arrow array of strings, null for who has none."""

@@ -94,12 +94,14 @@ def renderer_for(snapshot: Snapshot) -> Renderer:
 
 
 def _kinds_of_places(snapshot: Snapshot) -> dict[tuple[str, str], str]:
-    """By region and place, the kind of surroundings that is most its own; empty without places."""
+    """By region and place, the kind of surroundings that is its own: of those that tell for it the most urban, since a
+    city has suburbs and a suburb no city. Empty without places.
+    """
     if (places := snapshot.particulars(PLACES)) is None or "urbanicity" not in snapshot:
         return {}
     regions, kinds = snapshot.dimension("region").categories, snapshot.dimension("urbanicity").categories
-    strongest = places.strongest("urbanicity")
-    return {(regions[within], str(name)): kinds[kind] for (within, name), kind in strongest.items()}
+    own = places.foremost("urbanicity")
+    return {(regions[within], str(name)): kinds[kind] for (within, name), kind in own.items()}
 
 
 @cache

@@ -259,14 +259,13 @@ def test_formats_write_them(sampler: Sampler, tmp_path: Path) -> None:
 
 def test_a_place_knows_of_what_kind_it_is_and_prose_says_so(sampler: Sampler) -> None:
     places = sampler.snapshot.particulars(PLACES)
-    assert places is not None and places.strongest("region") == {}
-    kinds = places.strongest("urbanicity")
-    assert kinds[0, "Bangor"] == 0 and kinds[0, "Portland"] == 1  # the first of those that tell as much
+    assert places is not None and places.foremost("region") == {}
+    kinds = places.foremost("urbanicity")
+    assert kinds[0, "Bangor"] == 3 and kinds[0, "Portland"] == 3  # of the city half as much as of others, and as much
     batch = sampler.sample(60, do={"region": "maine", "urbanicity": "small_town"})
-    assert all(
-        f"living in {persona.city}, Maine" in prose for persona, prose in zip(batch, batch.to_prompts(), strict=True)
-    )
-    values = {"region": "maine", "urbanicity": "small_town", "city": "Portland", "height_cm": 183}
+    for persona, prose in zip(batch, batch.to_prompts(), strict=True):
+        assert f"living in a small town near {persona.city}, Maine" in prose
+    values = {"region": "maine", "urbanicity": "city", "city": "Portland", "height_cm": 183}
     assert "living in Portland, Maine. You are 6 feet tall." in render(sampler.snapshot, values)
     assert "5 feet 5 tall" in render(sampler.snapshot, {"height_cm": 165})
 
