@@ -13,6 +13,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -173,7 +174,7 @@ def load_settings(catalogue: Catalogue) -> Settings:
     """What is asked of a population; raises `CatalogueError` naming file and field where it is wrong."""
     path = _FOLDER / f"{catalogue.population.id}.toml"
     try:
-        settings = Settings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        settings = _parsed(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise CatalogueError(f"particulars of '{catalogue.population.id}': {path.name}: {error}") from None
     except ValidationError as error:
@@ -198,6 +199,11 @@ def load_settings(catalogue: Catalogue) -> Settings:
                     f"{path.name}: {field}: '{category}' is no category of {dimension}: correct it there"
                 )
     return settings
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> Settings:  # which takes a millisecond, and is asked for by every request
+    return Settings.model_validate(tomllib.loads(text))
 
 
 def arrangements(catalogue: Catalogue) -> tuple[str, ...]:
@@ -287,7 +293,8 @@ def messages_about(
     catalogue: Catalogue, kind: Kind, category: str, names: Sequence[str] = (), why: str = ""
 ) -> tuple[dict[str, str], ...]:
     """System and user message about one category; `why` says why an answer before could not be used."""
-    settings, detail = load_settings(catalogue), details(catalogue).get(category)
+    settings = load_settings(catalogue)
+    detail = details(catalogue)[category] if kind == "detail" else None
     within = detail.dimension if detail else catalogue.dimension(WITHIN[kind])
     education, employment = catalogue.dimension("education"), catalogue.dimension("employment")
     arrangement = catalogue.dimension("work_arrangement")
@@ -298,7 +305,7 @@ def messages_about(
             population=catalogue.population,
             dimension=within,
             category=detail.category if detail else next((c for c in within.categories if c.id == category), None),
-            group=groups(catalogue).get(category),
+            group=groups(catalogue)[category] if kind == "name" else None,
             detail=detail,
             least=settings.number(kind)[0],
             most=settings.number(kind)[1],
