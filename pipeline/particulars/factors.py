@@ -194,19 +194,21 @@ def subject_table(rows: Sequence[Named], detail: Detail, studies: Sequence[Studi
             if canonical(name) not in place:
                 place[canonical(name)] = len(names)
                 names.append(name)
-    shares = np.concatenate([plain.shares, np.full(len(names) - len(rows), FLOOR)])
+    added = len(names) - len(rows)
+    general = np.concatenate([plain.shares, np.zeros(added)])
+    shares = np.concatenate([plain.shares, np.full(added, FLOOR)])
     by_title = np.ones((len(names), len(studies) + 1))
     by_title[len(rows) :] = RULED_OUT
     for column, listed in enumerate(told):
         if listed:
             target = np.zeros(len(names))
             target[[place[canonical(name)] for name in listed]] = list(listed.values())
-            others = np.where(target == 0, np.concatenate([plain.shares, np.zeros(len(names) - len(rows))]), 0)
+            others = np.where(target == 0, general, 0)
             left = 1 - target.sum()
             if others.sum() > 0 and left > TRACE:
                 target += left * others / others.sum()
             by_title[:, column] = np.maximum(target / shares, RULED_OUT)
-    more = [np.concatenate([one, np.ones((len(names) - len(rows), one.shape[1]))]) for one in plain.factors]
+    more = [np.concatenate([one, np.ones((added, one.shape[1]))]) for one in plain.factors]
     return Table(tuple(names), shares, (*more, by_title))
 
 

@@ -6,11 +6,11 @@ Belongs here: which files there are, and of which answers each is made. Does not
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from pipeline.catalogue.models import Catalogue
 from pipeline.particulars.ages import AGED_BY, age_tables
-from pipeline.particulars.answers import Named
+from pipeline.particulars.answers import Studies
 from pipeline.particulars.enrichment import Enrichment, Outcome
 from pipeline.particulars.factors import (
     GIVENS,
@@ -71,26 +71,26 @@ def _details(catalogue: Catalogue, outcomes: Mapping[Kind, Outcome], titles: Map
     """Files of the details and of their twins, which have the same tables: whoever has one category in both dimensions
     has one name in both. Subjects go by title as well, where there are titles.
     """
-    asked, by_field = details(catalogue), dict[str, dict[str, Sequence[Named]]]()
-    for key, rows in outcomes["detail"].rows.items():
-        by_field.setdefault(asked[key].field, {})[key] = rows
+    asked, rows = details(catalogue), outcomes["detail"].rows
+    named, studied = _titles(catalogue, titles, outcomes["study"])
     made = {}
     for field, file in DETAIL_FILES.items():
-        of = TWINS.get(field, field)
-        told = by_field.get(of, {})
-        if field == SUBJECT and told and titles:
-            made[file] = _subjects(catalogue, told, outcomes["study"], titles)
-        elif told:
-            by = [(name,) for name in load_settings(catalogue).details[of].by]
-            tables = {asked[key].category.id: detail_table(rows, asked[key]) for key, rows in told.items()}
-            made[file] = written(DETAILS[field], by, tables, catalogue)
+        told = [(asked[key], rows[key]) for key in rows if asked[key].field == TWINS.get(field, field)]
+        if told:
+            givens = [(dimension.id,) for dimension in told[0][0].by]
+            if field == SUBJECT and titles:
+                givens.append((JOB_TITLE,))
+                tables = {one.category.id: subject_table(names, one, studied) for one, names in told}
+            else:
+                tables = {one.category.id: detail_table(names, one) for one, names in told}
+            made[file] = written(DETAILS[field], givens, tables, catalogue, named)
     return made
 
 
-def _subjects(
-    catalogue: Catalogue, told: Mapping[str, Sequence[Named]], studies: Outcome, titles: Mapping[str, Table]
-) -> bytes:
-    asked = details(catalogue)
+def _titles(
+    catalogue: Catalogue, titles: Mapping[str, Table], studies: Outcome
+) -> tuple[list[str], list[Studies | None]]:
+    """All titles in the order of their file, and what their holders studied, None where nobody told."""
     known = {(one, row.name): row for one, rows in studies.rows.items() for row in rows}
     ordered = [
         (one, name)
@@ -98,7 +98,4 @@ def _subjects(
         if one in titles
         for name in titles[one].names
     ]
-    held = [known.get(title) for title in ordered]
-    tables = {asked[key].category.id: subject_table(rows, asked[key], held) for key, rows in told.items()}
-    givens = [*((name,) for name in load_settings(catalogue).details[SUBJECT].by), (JOB_TITLE,)]
-    return written(DETAILS[SUBJECT], givens, tables, catalogue, [name for _, name in ordered])
+    return [name for _, name in ordered], [known.get(title) for title in ordered]
